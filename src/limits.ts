@@ -1,0 +1,164 @@
+/**
+ * Every bound of gfs, with its unit and reason, and the relations between them (asserted at load). Values that a configuration key
+ * sets are here as defaults; cores and shells take a `Limits` object, so that the simulator can run with small ones.
+ */
+import { assert } from "./base/assert.ts";
+
+/** Checksum unit within a chunk. Part of the disk format: never configurable. */
+export const blockBytes = 65_536;
+
+/** Fixed bounds of the protocol and the disk format. */
+export const protocol = {
+  /** Spoken by this build; a hello carries the range. */
+  versionMin: 1,
+  versionMax: 1,
+  nameBytesMax: 255,
+  pathBytesMax: 4_096,
+  chunkBytesMin: 65_536,
+  chunkBytesMax: 1_073_741_824,
+  replicasMax: 16,
+  /** One data frame carries at most 16 whole blocks: large enough for 1 GB/s, small enough to bound memory per stream. */
+  dataFrameBytesMax: 16 * blockBytes,
+  /** A record must fit one frame and W of them the memory of a server; larger appends are spliced (DESIGN §4.3). */
+  appendRecordBytesMax: 4 * 1_048_576,
+  framePayloadBytesMax: 4 * 1_048_576,
+  frameHeaderBytesMax: 65_536,
+  controlRequestBytesMax: 4 * 1_048_576,
+  controlResponseBytesMax: 16 * 1_048_576,
+  /** Reports are paged so that heartbeats are never stuck behind them. */
+  reportPageBytesMax: 524_288,
+  locateExtentsMax: 1_024,
+  listEntriesMax: 4_096,
+  commitChunksMax: 65_536,
+  /** Unanswered appends of one (session, inode); also how many answers an append table keeps. */
+  appendWindow: 64,
+  /** Unanswered mutations of one session at the master. */
+  mutationWindow: 1_024,
+  keyBytesMax: 256,
+  labelBytesMax: 64,
+} as const;
+
+export interface Limits {
+  readonly chunkBytes: number;
+  readonly replicas: number;
+  readonly minReplicas: number;
+  readonly distanceWeight: number;
+  readonly spaceWeight: number;
+  readonly leaseMs: number;
+  readonly draftMs: number;
+  readonly trashMs: number;
+  readonly deleteGraceMs: number;
+  readonly sealResponders: number;
+  readonly loneSealMs: number;
+  readonly sessionIdleMs: number;
+  readonly safeModeShare: number;
+  readonly safeModeMs: number;
+  /** Of chunkservers. Missed for 2: suspect; for 6: dead. */
+  readonly heartbeatMs: number;
+  readonly suspectHeartbeats: number;
+  readonly deadHeartbeats: number;
+  readonly clientHeartbeatMs: number;
+  /** Full report of a volume to the master, besides the one at registration. */
+  readonly reportIntervalMs: number;
+  readonly connectMs: number;
+  readonly prepareMs: number;
+  readonly fenceAfterQuorumMs: number;
+  readonly fenceMs: number;
+  readonly putStallMs: number;
+  readonly readStallMs: number;
+  readonly controlMs: number;
+  readonly clientTimeoutMs: number;
+  readonly retryAttempts: number;
+  readonly parallelChunks: number;
+  /** Longest piece of master work without a pause. */
+  readonly sliceMs: number;
+  /** Chunks up to this size live in the volume log first (DESIGN §4.7). */
+  readonly smallChunkBytesMax: number;
+  readonly logSegmentBytes: number;
+  /** Bytes of volume log after which replica states are checkpointed and the log is trimmed. */
+  readonly volumeLogBytesMax: number;
+  /** Log records after which the master starts a checkpoint child. */
+  readonly checkpointRecords: number;
+  readonly handleBatch: number;
+  readonly reserveBytes: number;
+  /** Clones per chunkserver at a time, as source or target. */
+  readonly repairStreamsPerServer: number;
+  /** A master that would delete more than this share and number of all chunks on reports' evidence stops (DESIGN §4.5). */
+  readonly deleteShareMax: number;
+  readonly deleteCountFree: number;
+  readonly connectionsMax: number;
+  readonly bytesInFlightPerClientMax: number;
+}
+
+export const defaultLimits: Limits = {
+  chunkBytes: 64_000_000,
+  replicas: 3,
+  minReplicas: 2,
+  distanceWeight: 0.6,
+  spaceWeight: 0.4,
+  leaseMs: 60_000,
+  draftMs: 600_000,
+  trashMs: 259_200_000,
+  deleteGraceMs: 600_000,
+  sealResponders: 2,
+  loneSealMs: 60_000,
+  sessionIdleMs: 86_400_000,
+  safeModeShare: 0.999,
+  safeModeMs: 30_000,
+  heartbeatMs: 5_000,
+  suspectHeartbeats: 2,
+  deadHeartbeats: 6,
+  clientHeartbeatMs: 30_000,
+  reportIntervalMs: 600_000,
+  connectMs: 1_000,
+  prepareMs: 5_000,
+  fenceAfterQuorumMs: 150,
+  fenceMs: 2_000,
+  putStallMs: 10_000,
+  readStallMs: 5_000,
+  controlMs: 5_000,
+  clientTimeoutMs: 30_000,
+  retryAttempts: 3,
+  parallelChunks: 4,
+  sliceMs: 5,
+  smallChunkBytesMax: 1_000_000,
+  logSegmentBytes: 32 * 1_048_576,
+  volumeLogBytesMax: 128 * 1_048_576,
+  checkpointRecords: 200_000,
+  handleBatch: 1_000,
+  reserveBytes: 512_000_000,
+  repairStreamsPerServer: 1,
+  deleteShareMax: 0.2,
+  deleteCountFree: 1_000,
+  connectionsMax: 4_096,
+  bytesInFlightPerClientMax: 64 * 1_048_576,
+};
+
+/** Throws an assertion failure where limits contradict each other. */
+export function assertLimits(limits: Limits): void {
+  assert(
+    limits.chunkBytes >= protocol.chunkBytesMin && limits.chunkBytes <= protocol.chunkBytesMax,
+    "chunkBytes is out of its range",
+  );
+  assert(limits.minReplicas >= 1 && limits.minReplicas <= limits.replicas, "minReplicas must be from 1 to replicas");
+  assert(limits.replicas <= protocol.replicasMax, "replicas is above replicasMax");
+  assert(limits.suspectHeartbeats < limits.deadHeartbeats, "a server must be suspect before it is dead");
+  assert(limits.fenceAfterQuorumMs <= limits.fenceMs, "fenceAfterQuorumMs must be within fenceMs");
+  assert(limits.heartbeatMs * 2 < limits.leaseMs, "a lease must survive a lost heartbeat");
+  assert(limits.logSegmentBytes * 2 <= limits.volumeLogBytesMax, "a volume log needs at least two segments");
+  assert(
+    limits.logSegmentBytes > protocol.appendRecordBytesMax + limits.smallChunkBytesMax,
+    "a log segment must hold the largest record",
+  );
+  assert(limits.sealResponders >= 1, "sealResponders must be at least 1");
+}
+
+assertLimits(defaultLimits);
+assert(protocol.appendRecordBytesMax <= protocol.framePayloadBytesMax, "an append record must fit one frame");
+assert(protocol.dataFrameBytesMax <= protocol.framePayloadBytesMax, "a data frame must fit the frame limit");
+assert(protocol.reportPageBytesMax < protocol.controlRequestBytesMax, "a report page must fit one request");
+
+/** Largest record that is appended through the chain rather than spliced, in bytes (DESIGN §4.3: a quarter of the chunk). */
+export function appendRecordBytesMax(chunkBytes: number): number {
+  return Math.min(Math.floor(chunkBytes / 4), protocol.appendRecordBytesMax);
+}

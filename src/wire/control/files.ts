@@ -1,0 +1,212 @@
+/** Client → master: sessions, and everything that changes or finds a file's content (DESIGN §4.1–4.4). */
+import { z } from "zod";
+import { protocol } from "../../limits.ts";
+import { ChunkHandle, ChunkVersion, ClusterId, DraftId, Generation, InodeId, SessionId, VolumeId } from "../ids.ts";
+import {
+  Chain,
+  Crc,
+  Label,
+  message,
+  MutationId,
+  Nothing,
+  PathText,
+  Placement,
+  ReplicaAddress,
+  Uint32,
+  Uint53,
+  Whereabouts,
+} from "./common.ts";
+
+const Replicas = z.int().min(1).max(protocol.replicasMax);
+const ChunkBytes = z.int().min(protocol.chunkBytesMin).max(protocol.chunkBytesMax);
+
+/** With a key, the same key gets the same session again; its sequences go on. */
+export const sessionOpen = message(
+  "session-open",
+  z.object({ key: z.string().min(1).max(protocol.keyBytesMax).optional(), label: Label }),
+  z.object({ session: SessionId }),
+);
+export const sessionClose = message("session-close", z.object({ session: SessionId }), Nothing);
+
+/** Every `clientHeartbeatMs` while the client runs: extends its sessions and drafts. */
+export const clientHeartbeat = message(
+  "client-heartbeat",
+  Whereabouts.extend({
+    client: z.string().max(64),
+    label: Label,
+    sessions: z.array(SessionId).max(1_024),
+    drafts: z.array(DraftId).max(4_096),
+  }),
+  z.object({ clusterId: ClusterId, endedDrafts: z.array(DraftId).max(4_096) }),
+);
+
+/** What a client must know to plan a put or an append. */
+export const clusterInfo = message(
+  "cluster-info",
+  Nothing,
+  z.object({
+    clusterId: ClusterId,
+    chunkBytes: ChunkBytes,
+    replicas: Replicas,
+    minReplicas: Replicas,
+    clientHeartbeatMs: z.number(),
+    draftMs: z.number(),
+    insecure: z.boolean(),
+  }),
+);
+
+/**
+ * An empty file in one call. `new`: must not exist. `replace`: takes the place of a file that may exist. `open`: an existing file is fine and stays as it is.
+ * Makes parent directories. `created` is false where `open` found one.
+ */
+export const createFile = message(
+  "create-file",
+  z.object({
+    id: MutationId,
+    path: PathText,
+    mode: z.enum(["new", "replace", "open"]),
+    replicas: Replicas.optional(),
+    ifGeneration: Generation.optional(),
+  }),
+  z.object({ inode: InodeId, generation: Generation, created: z.boolean() }),
+);
+
+/**
+ * Begins a put (`put`: the draft becomes the file at `path`, with parents made at commit) or a large append (`append`: the draft's chunks are spliced to the end of
+ * `inode`). `sizeBytes` lets the master refuse early for space. With `firstChunkBytes` the answer holds a first placement.
+ */
+export const draftCreate = message(
+  "draft-create",
+  Whereabouts.extend({
+    id: MutationId,
+    target: z.discriminatedUnion("kind", [
+      z.object({ kind: z.literal("put"), path: PathText, overwrite: z.boolean(), ifGeneration: Generation.optional() }),
+      z.object({ kind: z.literal("append"), inode: InodeId }),
+    ]),
+    replicas: Replicas.optional(),
+    chunkBytes: ChunkBytes.optional(),
+    sizeBytes: Uint53.optional(),
+    firstChunkBytes: Uint53.optional(),
+  }),
+  z.object({
+    draft: DraftId,
+    replicas: Replicas,
+    minReplicas: Replicas,
+    chunkBytes: ChunkBytes,
+    placement: Placement.optional(),
+  }),
+);
+
+/** One more chunk of a draft, of at most `bytes`; not on the excluded volumes if it can be helped. Repeating it only wastes a handle. */
+export const chunkAllocate = message(
+  "chunk-allocate",
+  Whereabouts.extend({ draft: DraftId, bytes: Uint53, excluded: z.array(VolumeId).max(256) }),
+  z.object({ placement: Placement }),
+);
+
+/** A chunk that was streamed, closed and acknowledged by `volumes`. */
+export const WrittenChunk = z.object({
+  handle: ChunkHandle,
+  version: ChunkVersion,
+  length: Uint32.min(1),
+  crc: Crc,
+  volumes: z.array(VolumeId).min(1).max(protocol.replicasMax),
+});
+export type WrittenChunk = z.infer<typeof WrittenChunk>;
+
+/**
+ * Publishes a draft in one log record. `fileOffset` is where its first byte lies (0 for a put). `shortChunks` counts chunks with fewer members than asked for.
+ * @throws ChunkLost, DraftEnded, Exists, GenerationMismatch, InodeChanged
+ */
+export const draftCommit = message(
+  "draft-commit",
+  z.object({ id: MutationId, draft: DraftId, chunks: z.array(WrittenChunk).max(protocol.commitChunksMax) }),
+  z.object({
+    inode: InodeId,
+    generation: Generation,
+    fileOffset: Uint53,
+    bytes: Uint53,
+    shortChunks: Uint32,
+    replicas: Replicas,
+  }),
+);
+export const draftAbort = message("draft-abort", z.object({ draft: DraftId }), Nothing);
+
+/**
+ * The open tail of a file for a record append; opened first where there is none. `failed` tells what the client saw of an earlier answer: the
+ * master then seals that chunk and opens another.
+ * @throws NotFound (no such inode any more), TooFewServers, Busy (a seal is under way: come back)
+ */
+export const appendTail = message(
+  "append-tail",
+  Whereabouts.extend({
+    inode: InodeId,
+    recordBytes: Uint32,
+    failed: z.object({ handle: ChunkHandle, version: ChunkVersion, reason: z.string().max(64) }).optional(),
+  }),
+  z.object({
+    inode: InodeId,
+    generation: Generation,
+    handle: ChunkHandle,
+    version: ChunkVersion,
+    chain: Chain,
+    fileOffset: Uint53,
+    chunkBytes: ChunkBytes,
+  }),
+);
+
+/** A piece of a file: bytes `offset`.. of a chunk lie at `fileOffset`. An open one may have grown past `length` (its primary knows). */
+export const LocatedExtent = z.object({
+  fileOffset: Uint53,
+  handle: ChunkHandle,
+  version: ChunkVersion,
+  offset: Uint32,
+  length: Uint32,
+  state: z.enum(["sealed", "open", "sealing"]),
+  /** Nearest first; for an open chunk the primary first. Empty: none is known (the answer's `pending` says whether reports are awaited). */
+  replicas: z.array(ReplicaAddress).max(protocol.replicasMax),
+});
+export type LocatedExtent = z.infer<typeof LocatedExtent>;
+
+/**
+ * Extents that overlap [offset, offset + length), in order, at most `locateExtentsMax`; `more` tells that others follow.
+ * An open tail is always included when the range reaches the end of what is sealed.
+ */
+export const locate = message(
+  "locate",
+  Whereabouts.extend({
+    target: z.discriminatedUnion("kind", [
+      z.object({ kind: z.literal("path"), path: PathText }),
+      z.object({ kind: z.literal("inode"), inode: InodeId }),
+    ]),
+    offset: Uint53,
+    length: Uint53,
+  }),
+  z.object({
+    inode: InodeId,
+    generation: Generation,
+    sealedBytes: Uint53,
+    extents: z.array(LocatedExtent).max(protocol.locateExtentsMax),
+    more: z.boolean(),
+    reportsPending: z.boolean(),
+  }),
+);
+
+/** The master asks the primary of the inode's open tail (and seals it if that fails too): the file's exact length. */
+export const fileLength = message(
+  "file-length",
+  z.object({ inode: InodeId }),
+  z.object({ bytes: Uint53, generation: Generation }),
+);
+
+/** A reader found a replica bad or missing; the master has the volume check it. */
+export const replicaSuspect = message(
+  "replica-suspect",
+  z.object({
+    handle: ChunkHandle,
+    version: ChunkVersion,
+    volume: VolumeId,
+    reason: z.enum(["corrupt", "missing", "stale"]),
+  }),
+  Nothing,
+);

@@ -1,0 +1,255 @@
+/** Client → master: the tree of paths, its trash, and the state of the cluster. */
+import { z } from "zod";
+import { protocol } from "../../limits.ts";
+import { ChunkHandle, ChunkVersion, ClusterId, Epoch, Generation, InodeId, VolumeId } from "../ids.ts";
+import {
+  HostPort,
+  Label,
+  Location,
+  message,
+  MutationId,
+  Nothing,
+  PathText,
+  ReplicaAddress,
+  Uint32,
+  Uint53,
+  Whereabouts,
+} from "./common.ts";
+
+/** `parents`: make missing parents, and no error where the directory exists. */
+export const mkdir = message(
+  "mkdir",
+  z.object({ id: MutationId, path: PathText, parents: z.boolean() }),
+  z.object({ inode: InodeId }),
+);
+
+/** Where `to` is a directory, `from` moves into it under its own name. `overwrite` lets a file take the place of a file. */
+export const move = message(
+  "move",
+  z.object({ id: MutationId, from: PathText, to: PathText, overwrite: z.boolean() }),
+  z.object({ path: PathText }),
+);
+
+/** To the trash, or for good with `skipTrash`. A directory that isn't empty wants `recursive`. */
+export const remove = message(
+  "remove",
+  z.object({ id: MutationId, path: PathText, recursive: z.boolean(), skipTrash: z.boolean() }),
+  z.object({ kind: z.enum(["file", "directory"]), trashed: z.boolean() }),
+);
+
+/** `bytes`: exact for a file without open tail; `open` tells that appends may have added more. */
+export const Entry = z.object({
+  name: z.string().max(protocol.nameBytesMax),
+  inode: InodeId,
+  kind: z.enum(["file", "directory"]),
+  bytes: Uint53,
+  replicas: Uint32,
+  generation: Generation,
+  modifiedMs: z.number(),
+  open: z.boolean(),
+});
+export type Entry = z.infer<typeof Entry>;
+
+/** Entries in no particular order but each exactly once; `cursor` of one answer goes into the next request, absent at the end. */
+export const list = message(
+  "list",
+  z.object({
+    path: PathText,
+    cursor: z.string().max(64).optional(),
+    limit: z.int().min(1).max(protocol.listEntriesMax),
+  }),
+  z.object({
+    kind: z.enum(["file", "directory"]),
+    entries: z.array(Entry).max(protocol.listEntriesMax),
+    cursor: z.string().max(64).optional(),
+  }),
+);
+
+/** One path; for a file with up to `locateExtentsMax` extents. */
+export const stat = message(
+  "stat",
+  Whereabouts.extend({ path: PathText }),
+  z.object({
+    entry: Entry,
+    path: PathText,
+    children: Uint53.optional(),
+    extentCount: Uint32,
+    extents: z
+      .array(
+        z.object({
+          fileOffset: Uint53,
+          handle: ChunkHandle,
+          version: ChunkVersion,
+          offset: Uint32,
+          length: Uint32,
+          state: z.enum(["sealed", "open", "sealing"]),
+          replicas: z
+            .array(ReplicaAddress.extend({ health: z.enum(["healthy", "stale", "corrupt", "unreported", "dead"]) }))
+            .max(64),
+        }),
+      )
+      .max(protocol.locateExtentsMax),
+  }),
+);
+
+/** Of a whole subtree: `bytes` of content, `storedBytes` counting replicas. */
+export const usage = message(
+  "usage",
+  z.object({ path: PathText }),
+  z.object({ files: Uint53, directories: Uint53, bytes: Uint53, storedBytes: Uint53 }),
+);
+
+export const ServerStatus = z.object({
+  volume: VolumeId,
+  label: Label,
+  control: HostPort,
+  data: HostPort,
+  rack: Label.optional(),
+  location: Location.optional(),
+  liveness: z.enum(["live", "suspect", "dead", "retired"]),
+  retiredReason: z.string().max(1_024).optional(),
+  lastHeartbeatMs: z.number(),
+  totalBytes: Uint53,
+  freeBytes: Uint53,
+  usedBytes: Uint53,
+  replicas: Uint53,
+});
+export type ServerStatus = z.infer<typeof ServerStatus>;
+
+/** `why` is one line for people. */
+export const ShortChunk = z.object({
+  handle: ChunkHandle,
+  version: ChunkVersion,
+  inode: InodeId.optional(),
+  path: z.string().max(protocol.pathBytesMax + 64),
+  healthy: Uint32,
+  wanted: Uint32,
+  state: z.enum(["sealed", "open", "sealing"]),
+  why: z.string().max(512),
+});
+export type ShortChunk = z.infer<typeof ShortChunk>;
+
+export const ChunkCounts = z.object({
+  total: Uint53,
+  healthy: Uint53,
+  short: Uint53,
+  lost: Uint53,
+  pending: Uint53,
+  open: Uint53,
+  sealing: Uint53,
+  misplaced: Uint53,
+});
+export type ChunkCounts = z.infer<typeof ChunkCounts>;
+
+export const status = message(
+  "status",
+  Nothing,
+  z.object({
+    clusterId: ClusterId,
+    epoch: Epoch,
+    version: z.string().max(64),
+    uptimeMs: z.number(),
+    safeMode: z.object({ active: z.boolean(), reason: z.string().max(512) }),
+    stopped: z.object({ mutations: z.string().max(1_024).optional(), deletions: z.string().max(1_024).optional() }),
+    warnings: z.array(z.string().max(1_024)).max(64),
+    secure: z.boolean(),
+    insecureBind: z.boolean(),
+    files: Uint53,
+    directories: Uint53,
+    bytes: Uint53,
+    trash: z.object({ entries: Uint53, bytes: Uint53 }),
+    drafts: Uint53,
+    sessions: Uint53,
+    clients: z
+      .array(
+        z.object({
+          client: z.string().max(64),
+          label: Label,
+          location: Location.optional(),
+          rack: Label.optional(),
+          lastHeartbeatMs: z.number(),
+        }),
+      )
+      .max(1_024),
+    chunks: ChunkCounts,
+    repair: z.object({ queued: Uint53, running: Uint53, done: Uint53 }),
+    garbage: z.object({ waiting: Uint53, deleted: Uint53 }),
+    servers: z.array(ServerStatus).max(65_536),
+    /** The first of the chunks short of replicas, at most 100; chunks lost before chunks short. */
+    shortChunks: z.array(ShortChunk).max(100),
+    dataDirs: z.array(z.object({ path: z.string().max(4_096), state: z.string().max(256) })).max(16),
+    log: z.object({ position: Uint53, checkpoint: Uint53 }),
+  }),
+);
+
+/** Space of the cluster; `usableBytes` is what a put of the default replication may still store. */
+export const space = message(
+  "space",
+  Nothing,
+  z.object({
+    servers: z.array(ServerStatus).max(65_536),
+    totalBytes: Uint53,
+    freeBytes: Uint53,
+    usedBytes: Uint53,
+    usableBytes: Uint53,
+    replicas: Uint32,
+    trashBytes: Uint53,
+  }),
+);
+
+/** One page of the check of namespace against chunk table against reports; begins without a cursor. Every problem is named by its file. */
+export const fsck = message(
+  "fsck",
+  z.object({ path: PathText, cursor: z.string().max(64).optional() }),
+  z.object({
+    files: Uint53,
+    chunks: Uint53,
+    bytes: Uint53,
+    problems: z
+      .array(
+        z.object({
+          kind: z.enum(["lost", "corrupt", "short", "pending", "inconsistent"]),
+          path: z.string().max(protocol.pathBytesMax + 64),
+          handle: ChunkHandle.optional(),
+          text: z.string().max(512),
+        }),
+      )
+      .max(1_024),
+    cursor: z.string().max(64).optional(),
+  }),
+);
+
+export const TrashEntry = z.object({
+  id: InodeId,
+  path: PathText,
+  kind: z.enum(["file", "directory"]),
+  bytes: Uint53,
+  removedMs: z.number(),
+  expiresMs: z.number(),
+});
+export type TrashEntry = z.infer<typeof TrashEntry>;
+
+export const trashList = message(
+  "trash-list",
+  z.object({ cursor: z.string().max(64).optional(), limit: z.int().min(1).max(protocol.listEntriesMax) }),
+  z.object({ entries: z.array(TrashEntry).max(protocol.listEntriesMax), cursor: z.string().max(64).optional() }),
+);
+/** `id`, or the newest removed entry of `path`; goes to `to`, or where it was. */
+export const trashRestore = message(
+  "trash-restore",
+  z.object({ id: MutationId, entry: z.union([InodeId, PathText]), to: PathText.optional() }),
+  z.object({ path: PathText }),
+);
+/** One entry, or all (`entry` absent). */
+export const trashPurge = message(
+  "trash-purge",
+  z.object({ id: MutationId, entry: z.union([InodeId, PathText]).optional() }),
+  z.object({ entries: Uint53 }),
+);
+
+/** An operator accepts what stopped mutations or deletions (DESIGN §4.5); the answer says what was accepted. */
+export const confirm = message(
+  "confirm",
+  z.object({ id: MutationId }),
+  z.object({ accepted: z.array(z.string().max(1_024)).max(16) }),
+);
