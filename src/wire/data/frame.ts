@@ -54,7 +54,11 @@ export const frameTypes = {
 export type FrameType = keyof typeof frameTypes;
 
 const typeOfCode = new Map<number, FrameType>();
-for (const type of Object.keys(frameTypes) as FrameType[]) typeOfCode.set(frameTypes[type], type);
+for (const type of Object.keys(frameTypes)) if (isFrameType(type)) typeOfCode.set(frameTypes[type], type);
+
+function isFrameType(name: string): name is FrameType {
+  return Object.hasOwn(frameTypes, name);
+}
 
 export interface Frame {
   readonly type: FrameType;

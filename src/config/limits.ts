@@ -1,0 +1,43 @@
+import { GfsError } from "../base/errors.ts";
+import { AssertionError } from "../base/assert.ts";
+import { assertLimits, defaultLimits, type Limits } from "../limits.ts";
+import type { Config } from "./resolve.ts";
+
+/** The limits that a configuration asks for. @throws GfsError("ConfigInvalid") where its values contradict each other. */
+export function limitsOf(config: Config): Limits {
+  const ms = (seconds: number): number => Math.round(seconds * 1_000);
+  const replicas = config.get("master.replication_factor");
+  const minReplicas = config.get("master.min_replicas");
+  const explicit = config.setting("master.min_replicas").origin !== "default";
+  const limits: Limits = {
+    ...defaultLimits,
+    chunkBytes: config.get("master.chunk_size"),
+    replicas,
+    // Who asks for one replica by default can't have meant that two are needed.
+    minReplicas: explicit ? minReplicas : Math.min(minReplicas, replicas),
+    distanceWeight: config.get("master.distance_weight"),
+    spaceWeight: config.get("master.space_weight"),
+    leaseMs: ms(config.get("master.lease_seconds")),
+    draftMs: ms(config.get("master.draft_seconds")),
+    trashMs: ms(config.get("master.trash_seconds")),
+    deleteGraceMs: ms(config.get("master.delete_grace_seconds")),
+    sealResponders: config.get("master.seal_responders"),
+    loneSealMs: ms(config.get("master.lone_seal_seconds")),
+    safeModeShare: config.get("master.safe_mode_share"),
+    safeModeMs: ms(config.get("master.safe_mode_seconds")),
+    heartbeatMs: ms(config.get("chunk_server.heartbeat_interval")),
+    reserveBytes: Math.round(config.get("chunk_server.reserve_mb") * 1e6),
+    clientHeartbeatMs: ms(config.get("client.heartbeat_interval")),
+    clientTimeoutMs: ms(config.get("client.timeout_seconds")),
+    retryAttempts: config.get("client.retry_attempts"),
+    parallelChunks: config.get("client.parallel_chunks"),
+  };
+  try {
+    assertLimits(limits);
+  } catch (error) {
+    if (error instanceof AssertionError)
+      throw new GfsError("ConfigInvalid", `Cannot use the configuration: ${error.message}`);
+    throw error;
+  }
+  return limits;
+}
