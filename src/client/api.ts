@@ -1,0 +1,124 @@
+/**
+ * What the library offers (DESIGN §8); `GfsClient` implements it, and the command line uses nothing else. Every call takes a signal; one that makes no progress for
+ * the client's time-out ends with a typed error. Sizes and offsets are bytes.
+ */
+import type { z } from "zod";
+import type { draftCommit } from "../wire/control/files.ts";
+import type { confirm, Entry, fsck, space, stat, status, TrashEntry, usage } from "../wire/control/namespace.ts";
+import type { InodeId } from "../wire/ids.ts";
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `total` is undefined while nobody knows it. */
+export type ProgressListener = (doneBytes: number, totalBytes: number | undefined) => void;
+
+export interface TransferOptions extends CallOptions {
+  readonly onProgress?: ProgressListener | undefined;
+}
+
+export interface PutOptions extends TransferOptions {
+  readonly replicas?: number | undefined;
+  /** Lets the new content take the place of an existing file's. */
+  readonly overwrite?: boolean | undefined;
+  /** Only if the file there has this generation. @throws GenerationMismatch */
+  readonly ifGeneration?: number | undefined;
+  readonly chunkBytes?: number | undefined;
+}
+
+/** `shortChunks`: chunks that have fewer replicas than asked for, yet; repair finishes them. */
+export interface PutResult {
+  readonly path: string;
+  readonly inode: number;
+  readonly generation: number;
+  readonly bytes: number;
+  readonly chunks: number;
+  readonly replicas: number;
+  readonly shortChunks: number;
+}
+
+export interface ReadOptions extends CallOptions {
+  readonly offset?: number | undefined;
+  /** At most; to the end where it is left out. */
+  readonly length?: number | undefined;
+}
+
+export interface DownloadOptions extends ReadOptions, TransferOptions {
+  readonly overwrite?: boolean | undefined;
+}
+
+export interface DownloadResult {
+  readonly bytes: number;
+}
+
+export interface AppendOptions extends TransferOptions {
+  /** The same key and content take effect once, however often and from wherever they are sent. */
+  readonly id?: string | undefined;
+  /** False: the file must exist. Default true. */
+  readonly create?: boolean | undefined;
+}
+
+export interface AppendResult {
+  readonly path: string;
+  /** Where the record begins in the file. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** A run of appends to one file: pipelined, each atomic, in the order of the calls. */
+export interface Appender extends AsyncDisposable {
+  /** Settles when this record is durable on every replica, or refused. At most `appendWindow` are unanswered: `ready` tells when there is room. */
+  append(record: Uint8Array): Promise<AppendResult>;
+  ready(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Bytes to put or append: read again from the start of a chunk when that must be sent again. */
+export type Source =
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
+  | { readonly kind: "file"; readonly path: string }
+  /** Spooled to a temporary file in `spoolDirectory` as it streams. */
+  | { readonly kind: "stream"; readonly stream: AsyncIterable<Uint8Array>; readonly spoolDirectory: string };
+
+export type ClusterStatus = z.infer<typeof status.reply>;
+export type SpaceReport = z.infer<typeof space.reply>;
+export type FileStatus = z.infer<typeof stat.reply>;
+export type UsageReport = z.infer<typeof usage.reply>;
+export type FsckPage = z.infer<typeof fsck.reply>;
+export type ConfirmReport = z.infer<typeof confirm.reply>;
+export type CommitReport = z.infer<typeof draftCommit.reply>;
+
+export interface GfsApi extends AsyncDisposable {
+  uploadFile(localPath: string, gfsPath: string, options?: PutOptions): Promise<PutResult>;
+  put(source: Source, gfsPath: string, options?: PutOptions): Promise<PutResult>;
+  downloadFile(gfsPath: string, localPath: string, options?: DownloadOptions): Promise<DownloadResult>;
+  /** Verified bytes in order, in pieces of up to 1 MiB; ends at the end of the file as of the last moment. */
+  read(gfsPath: string, options?: ReadOptions & TransferOptions): AsyncIterable<Uint8Array>;
+  /** One atomic append, whatever its size. */
+  appendToFile(gfsPath: string, data: Uint8Array | Source, options?: AppendOptions): Promise<AppendResult>;
+  appender(gfsPath: string, options?: AppendOptions): Promise<Appender>;
+
+  makeDirectory(path: string, options?: CallOptions & { readonly parents?: boolean | undefined }): Promise<void>;
+  /** Where it went: into `to` if that is a directory. */
+  move(from: string, to: string, options?: CallOptions & { readonly overwrite?: boolean | undefined }): Promise<string>;
+  remove(
+    path: string,
+    options?: CallOptions & { readonly recursive?: boolean | undefined; readonly skipTrash?: boolean | undefined },
+  ): Promise<{ readonly trashed: boolean }>;
+  /** Of a directory its entries, in no particular order; of a file itself. */
+  list(path: string, options?: CallOptions): AsyncIterable<Entry>;
+  /** `entry.bytes` is exact, for a file that is being appended to as well. */
+  stat(path: string, options?: CallOptions): Promise<FileStatus>;
+  usage(path: string, options?: CallOptions): Promise<UsageReport>;
+
+  trashList(options?: CallOptions): AsyncIterable<TrashEntry>;
+  trashRestore(entry: InodeId | string, options?: CallOptions & { readonly to?: string | undefined }): Promise<string>;
+  /** How many entries; all where none is named. */
+  trashPurge(entry: InodeId | string | undefined, options?: CallOptions): Promise<number>;
+
+  status(options?: CallOptions): Promise<ClusterStatus>;
+  space(options?: CallOptions): Promise<SpaceReport>;
+  fsck(path: string, options?: CallOptions): AsyncIterable<FsckPage>;
+  confirm(options?: CallOptions): Promise<ConfirmReport>;
+}
