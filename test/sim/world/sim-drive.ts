@@ -1,0 +1,133 @@
+import type { DiskFaults } from "./fault-settings.ts";
+import { diskError, Drive, type DriveOptions, normal } from "./drive.ts";
+import type { LossOdds } from "./file-image.ts";
+import type { Prng } from "./prng.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { SimProcess } from "./sim-process.ts";
+
+export type DiskOperation = "open" | "read" | "write" | "sync" | "names";
+
+/** Faults to make on purpose, at the next operations that match. */
+export interface PlannedFailure {
+  readonly operation: DiskOperation;
+  /** Only of paths that begin with it. */
+  readonly pathPrefix?: string;
+  /** How many; Infinity for all from now on. */
+  readonly times: number;
+}
+
+/** A drive with its wear: latencies, failures and locks. */
+export class SimDrive {
+  readonly mount: string;
+  readonly files: Drive;
+  readonly #scheduler: Scheduler;
+  readonly #prng: Prng;
+  readonly #planned: { readonly failure: PlannedFailure; left: number }[] = [];
+  readonly #locks = new Map<string, SimProcess>();
+  #broken = false;
+  #slowFactor = 1;
+  faults: DiskFaults;
+
+  constructor(mount: string, { scheduler, prng, faults, ...options }: SimDriveOptions) {
+    this.mount = normal(mount);
+    this.#scheduler = scheduler;
+    this.#prng = prng;
+    this.faults = faults;
+    this.files = new Drive(options);
+    this.files.makeDirectory(this.mount, 0);
+    this.files.losePower({ prng, keep: 1 });
+  }
+
+  /** Every operation fails from now on. */
+  breakDown(): void {
+    this.#broken = true;
+  }
+
+  fail(failure: PlannedFailure): void {
+    this.#planned.push({ failure, left: failure.times });
+  }
+
+  /** Takes `factor` times as long from now on. */
+  slow(factor: number): void {
+    this.#slowFactor = factor;
+  }
+
+  /** Flips bits of one byte on the medium, for readers too. @throws DiskError where there is no such byte */
+  corrupt(path: string, offset: number, mask = 1): void {
+    if (!this.files.file(path).image.flip(offset, mask))
+      throw diskError("failed", "corrupt", path, `it has no byte ${offset}`);
+    this.#scheduler.count("disk.corrupted");
+  }
+
+  latencyMs(range: readonly [number, number], bytes: number): number {
+    const { slow, slowMs, bytesPerMs } = this.faults;
+    const usual = this.#prng.between(range) + bytes / bytesPerMs;
+    const extra = this.#scheduler.strikes(this.#prng, slow, "disk.slow") ? this.#prng.between(slowMs) : 0;
+    return (usual + extra) * this.#slowFactor;
+  }
+
+  /** @throws DiskError("failed") by plan, by chance, and always once the drive is broken. */
+  mayFail(operation: DiskOperation, path: string): void {
+    const { readFails, writeFails, syncFails, failsForEver } = this.faults;
+    const planned = this.#planned.find(
+      ({ failure, left }) => left > 0 && failure.operation === operation && path.startsWith(failure.pathPrefix ?? ""),
+    );
+    if (planned !== undefined) planned.left--;
+    const odds =
+      operation === "read" ? readFails : operation === "write" ? writeFails : operation === "sync" ? syncFails : 0;
+    const fails = planned !== undefined || this.#scheduler.strikes(this.#prng, odds, `disk.${operation}-failed`);
+    if (fails && planned === undefined && this.#prng.chance(failsForEver)) this.#broken = true;
+    if (fails || this.#broken) throw diskError("failed", operation, path, "EIO, input/output error");
+  }
+
+  strikes(probability: number, name: string): boolean {
+    return this.#scheduler.strikes(this.#prng, probability, name);
+  }
+
+  /** A moment for things to become durable by themselves. */
+  mayWriteBack(): boolean {
+    if (this.files.namesWaiting > 256) this.files.writeBack();
+    if (!this.#prng.chance(this.faults.writeBack)) return false;
+    this.files.writeBack();
+    return true;
+  }
+
+  integer(min: number, max: number): number {
+    return this.#prng.integer(min, max);
+  }
+
+  /** @throws DiskError("busy") */
+  lock(directory: string, process: SimProcess): AsyncDisposable {
+    this.files.directory("lock", directory);
+    const key = normal(directory);
+    if (this.#locks.get(key)?.alive === true)
+      throw diskError("busy", "lock", directory, "another process holds the lock");
+    this.#locks.set(key, process);
+    let held = true;
+    return {
+      [Symbol.asyncDispose]: async () => {
+        if (held && process.alive) this.#locks.delete(key);
+        held = false;
+      },
+    };
+  }
+
+  /** By chance all that was not synced is lost, or all is kept, or it is a mixture. */
+  losePower(): void {
+    const prng = this.#prng;
+    const draw = prng.fraction();
+    const odds: LossOdds = { prng, keep: draw < 0.3 ? 0 : draw < 0.4 ? 1 : prng.fraction() };
+    this.files.losePower(odds);
+  }
+
+  /** For a test that wants to know: the share of unsynced sectors and names that are kept. */
+  losePowerKeeping(keep: number): void {
+    this.files.losePower({ prng: this.#prng, keep });
+  }
+}
+
+export interface SimDriveOptions extends DriveOptions {
+  readonly scheduler: Scheduler;
+  readonly prng: Prng;
+  readonly faults: DiskFaults;
+}
