@@ -1,0 +1,239 @@
+/**
+ * The volumes of the cluster: durably an index, id and label each; softly where they are, how full, whether alive (DESIGN §2, §4.1, §4.5).
+ * Few enough for an object each.
+ */
+import { assert, defined } from "../../base/assert.ts";
+import type { Limits } from "../../limits.ts";
+import type { VolumeSpace } from "../../wire/control/chunkservers.ts";
+import type { Location, VolumeAddress } from "../../wire/control/common.ts";
+import type { DraftId, VolumeId } from "../../wire/ids.ts";
+import type { VolumeIndex } from "./chunk-table.ts";
+import { nextLiveness } from "./liveness.ts";
+import type { Liveness, LivenessLimits } from "./liveness.ts";
+
+/** What a volume told when it registered. */
+export interface Registration {
+  readonly incarnation: string;
+  readonly label: string;
+  readonly control: string;
+  readonly data: string;
+  readonly location: Location | undefined;
+  readonly rack: string | undefined;
+  readonly space: VolumeSpace;
+  /** Fact mark at the registration: facts up to it precede every report of this incarnation. */
+  readonly factMark: number;
+}
+
+export interface ReportProgress {
+  readonly number: number;
+  readonly nextPage: number;
+  readonly factMark: number;
+  /** Marks the replicas that this report lists: 1 to 255. */
+  readonly seen: number;
+}
+
+export interface Volume {
+  readonly index: VolumeIndex;
+  readonly volume: VolumeId;
+  label: string;
+  registration: Registration | undefined;
+  liveness: Liveness;
+  retiredReason: string | undefined;
+  /** Of the last heartbeat or registration; of the master's start before the first. */
+  heardMs: number;
+  space: VolumeSpace;
+  streams: number;
+  /** Chunks placed here and not finished, by this master: breaks ties before the next heartbeat tells. */
+  placements: number;
+  reservedBytes: number;
+  report: ReportProgress | undefined;
+  /** Reports begun, of all incarnations: gives each its `seen`. */
+  reportsBegun: number;
+  /** A full report of this incarnation is complete, its absences resolved. */
+  reported: boolean;
+  /** The master wants a report: said in the next heartbeat's answer. */
+  reportWanted: boolean;
+}
+
+export interface VolumeTable {
+  readonly byIndex: (Volume | undefined)[];
+  readonly byId: Map<VolumeId, Volume>;
+  readonly reservations: Map<DraftId, Map<VolumeIndex, number>>;
+}
+
+export interface LivenessChange {
+  readonly volume: Volume;
+  readonly from: Liveness;
+  readonly to: Liveness;
+}
+
+const noSpace: VolumeSpace = { totalBytes: 0, freeBytes: 0, usedBytes: 0 };
+
+export function createVolumeTable(): VolumeTable {
+  return { byIndex: [], byId: new Map(), reservations: new Map() };
+}
+
+/** Log record `volume-added`. */
+export function applyVolumeAdded(
+  table: VolumeTable,
+  added: { readonly index: VolumeIndex; readonly volume: VolumeId; readonly label: string },
+): void {
+  assert(table.byIndex[added.index] === undefined, `volume index ${added.index} is taken`);
+  assert(!table.byId.has(added.volume), `volume ${added.volume} has an index already`);
+  const volume: Volume = {
+    ...added,
+    registration: undefined,
+    liveness: "suspect",
+    retiredReason: undefined,
+    heardMs: 0,
+    space: noSpace,
+    streams: 0,
+    placements: 0,
+    reservedBytes: 0,
+    report: undefined,
+    reportsBegun: 0,
+    reported: false,
+    reportWanted: false,
+  };
+  table.byIndex[added.index] = volume;
+  table.byId.set(added.volume, volume);
+}
+
+/** The index for the next `volume-added`. */
+export function nextVolumeIndex(table: VolumeTable): VolumeIndex {
+  return table.byIndex.length;
+}
+
+export function volumeAt(table: VolumeTable, index: VolumeIndex): Volume {
+  return defined(table.byIndex[index], `volume with index ${index}`);
+}
+
+export function findVolume(table: VolumeTable, volume: VolumeId): Volume | undefined {
+  return table.byId.get(volume);
+}
+
+export function allVolumes(table: VolumeTable): Volume[] {
+  return table.byIndex.filter((volume) => volume !== undefined);
+}
+
+/** As others reach it; undefined until it registered with this master. */
+export function addressOf(volume: Volume): VolumeAddress | undefined {
+  const { registration } = volume;
+  if (registration === undefined) return undefined;
+  const { control, data, rack, label } = registration;
+  return { volume: volume.volume, label, control, data, ...(rack === undefined ? {} : { rack }) };
+}
+
+/** The master begins to serve: volumes that were known are given until dead to come back. */
+export function expectVolumes(table: VolumeTable, nowMs: number): void {
+  for (const volume of allVolumes(table)) volume.heardMs = nowMs;
+}
+
+/** What registering meant; a restart (another incarnation) ends its leases and reports. */
+export type Registered = { readonly kind: "new" | "restarted" | "again"; readonly change: LivenessChange | undefined };
+
+export function registerVolume(volume: Volume, registration: Registration, nowMs: number): Registered {
+  const before = volume.registration?.incarnation;
+  const again = before === registration.incarnation;
+  volume.registration = again
+    ? { ...registration, factMark: volume.registration?.factMark ?? registration.factMark }
+    : registration;
+  volume.label = registration.label;
+  volume.space = registration.space;
+  volume.heardMs = nowMs;
+  if (!again) {
+    volume.report = undefined;
+    volume.reported = false;
+    volume.streams = 0;
+    // A directory that failed may have been repaired: only the running process knows that it retired.
+    volume.retiredReason = undefined;
+  }
+  const from = volume.liveness;
+  if (!again || from !== "retired") volume.liveness = "live";
+  const to = volume.liveness;
+  const kind = again ? "again" : before === undefined ? "new" : "restarted";
+  return { kind, change: from === to ? undefined : { volume, from, to } };
+}
+
+/** False: the volume must register first (unknown incarnation). */
+export function heartbeatVolume(
+  volume: Volume,
+  beat: {
+    readonly incarnation: string;
+    readonly space: VolumeSpace;
+    readonly streams: number;
+    readonly retired?: string | undefined;
+  },
+  time: { readonly nowMs: number; readonly limits: LivenessLimits },
+): { readonly known: boolean; readonly change: LivenessChange | undefined } {
+  if (volume.registration?.incarnation !== beat.incarnation) return { known: false, change: undefined };
+  volume.heardMs = time.nowMs;
+  volume.space = beat.space;
+  volume.streams = beat.streams;
+  const from = volume.liveness;
+  if (beat.retired !== undefined) volume.retiredReason = beat.retired;
+  const event = beat.retired === undefined ? ({ kind: "heartbeat" } as const) : ({ kind: "retired" } as const);
+  volume.liveness = nextLiveness(from, event, time.limits);
+  return { known: true, change: from === volume.liveness ? undefined : { volume, from, to: volume.liveness } };
+}
+
+/** Silence makes volumes suspect and dead; the changes, for whoever must act on them. */
+export function tickLiveness(table: VolumeTable, nowMs: number, limits: LivenessLimits): LivenessChange[] {
+  const changes: LivenessChange[] = [];
+  for (const volume of allVolumes(table)) {
+    const from = volume.liveness;
+    volume.liveness = nextLiveness(from, { kind: "silent", sinceMs: nowMs - volume.heardMs }, limits);
+    if (from !== volume.liveness) changes.push({ volume, from, to: volume.liveness });
+  }
+  return changes;
+}
+
+/** Its replicas may be read and count: it registered with this master, and is neither dead nor retired. */
+export function isUsable(volume: Volume | undefined): volume is Volume {
+  return volume?.registration !== undefined && (volume.liveness === "live" || volume.liveness === "suspect");
+}
+
+/** Whether it won't answer for now: dead or retired. A volume that wasn't heard of yet is not gone. */
+export function isGone(volume: Volume | undefined): boolean {
+  return volume === undefined || volume.liveness === "dead" || volume.liveness === "retired";
+}
+
+/** Free space not promised to drafts yet, in bytes; never below 0. The server's own reserve is not part of `freeBytes`. */
+export function unreservedBytes(volume: Volume): number {
+  return Math.max(0, volume.space.freeBytes - volume.reservedBytes);
+}
+
+/** A draft will put `bytes` on each of the volumes. Replaces what it had reserved. */
+export function reserveSpace(table: VolumeTable, draft: DraftId, volumes: ReadonlyMap<VolumeIndex, number>): void {
+  releaseSpace(table, draft);
+  table.reservations.set(draft, new Map(volumes));
+  for (const [index, bytes] of volumes) volumeAt(table, index).reservedBytes += bytes;
+}
+
+/** Adds one chunk of a draft to what it has reserved. */
+export function reserveMore(table: VolumeTable, draft: DraftId, volumes: readonly VolumeIndex[], bytes: number): void {
+  const held = new Map(table.reservations.get(draft) ?? []);
+  for (const index of volumes) held.set(index, (held.get(index) ?? 0) + bytes);
+  reserveSpace(table, draft, held);
+}
+
+/** The draft ended: what it wrote shows in the next heartbeats. */
+export function releaseSpace(table: VolumeTable, draft: DraftId): void {
+  for (const [index, bytes] of table.reservations.get(draft) ?? []) volumeAt(table, index).reservedBytes -= bytes;
+  table.reservations.delete(draft);
+}
+
+/** What a full cluster of these volumes still takes, in bytes of files at `replicas` each (each replica on another volume). */
+export function usableBytes(table: VolumeTable, replicas: Limits["replicas"]): number {
+  const free = allVolumes(table)
+    .filter((volume) => isUsable(volume))
+    .map((volume) => unreservedBytes(volume))
+    .sort((a, b) => b - a);
+  // The largest volumes can't use more than the others can match: cut the top until an even spread fits.
+  for (let top = 0; top < replicas; top++) {
+    const rest = free.slice(top).reduce((sum, bytes) => sum + bytes, 0);
+    const share = Math.floor(rest / (replicas - top));
+    if ((free[top] ?? 0) <= share) return share;
+  }
+  return 0;
+}
