@@ -1,0 +1,34 @@
+/** What a failed call prints, and the exit code that a script sees (DESIGN §7). */
+import { AssertionError } from "../../src/base/assert.ts";
+import { asGfsError, errorCodes, type GfsError } from "../../src/base/errors.ts";
+import { OutputClosedError } from "../../src/host/environment.ts";
+
+const hints: Partial<Record<GfsError["code"], string>> = {
+  NoSpace: "`gfs df` shows where space is; `gfs trash purge` gives back what was removed",
+  TooFewServers: "`gfs status` shows which chunkservers are up",
+  Locked: "another gfs process uses this directory; stop it first",
+  MutationsStopped: "`gfs status` says why; `gfs master confirm` accepts it",
+  ChunkLost: "`gfs fsck` names what is missing; `gfs status` shows which servers are down",
+};
+
+function firstLetterDown(text: string): string {
+  return /^[A-Z][a-z]/.test(text) ? `${text[0]?.toLowerCase()}${text.slice(1)}` : text;
+}
+
+/** `gfs: put /a: …(NoSpace)`, one line, and a hint where there is one. */
+export function errorText(error: GfsError, what: string): string {
+  const line = `gfs: ${what === "" ? "" : `${what}: `}${firstLetterDown(error.message).replaceAll("\n", " ")} (${error.code})`;
+  const own = error.details["hint"];
+  const hint = typeof own === "string" ? own : hints[error.code];
+  return hint === undefined ? line : `${line}\n  ${hint}`;
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof OutputClosedError) return 0;
+  return errorCodes[asGfsError(error).code].exit;
+}
+
+/** A bug shows its stack: that line is what a report needs. */
+export function isBug(error: unknown): boolean {
+  return !(error instanceof OutputClosedError) && (error instanceof AssertionError || asGfsError(error).code === "Bug");
+}

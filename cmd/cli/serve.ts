@@ -1,0 +1,53 @@
+/** What the servers' verbs share: run until a signal, then stop cleanly. */
+import type { FlagSpec } from "./verb.ts";
+import { onSignal } from "../../src/host/signals.ts";
+import { openFileLimit } from "../../src/host/environment.ts";
+import type { Call } from "./call.ts";
+import { print, printJson } from "./output.ts";
+
+const openFilesWanted = 4_096;
+
+export const serverFlags = {
+  insecure: {
+    type: "boolean",
+    about: "bind beyond this machine without a cluster secret: anyone who can reach it may do anything",
+  },
+} as const satisfies Record<string, FlagSpec>;
+
+/** Prints the one line that says a server is ready. */
+export async function announce(call: Call, role: string, addresses: Readonly<Record<string, string>>): Promise<void> {
+  if (call.json) await printJson({ ready: role, ...addresses });
+  else {
+    const [control = "", ...others] = Object.values(addresses);
+    await print(`gfs ${role} ready on ${control}${others.length === 0 ? "" : `, data on ${others.join(", ")}`}`);
+  }
+}
+
+/** Waits for SIGTERM, SIGINT or `failed`, then stops; a second signal ends the process at once. */
+export async function serveUntilSignal(call: Call, stop: () => Promise<void>, failed: Promise<never>): Promise<number> {
+  const limit = openFileLimit();
+  if (limit !== undefined && limit < openFilesWanted) {
+    call.world.events.emit("warn", "host.open-files", {
+      limit,
+      wanted: openFilesWanted,
+      hint: `ulimit -n ${openFilesWanted}`,
+    });
+  }
+  // A plain interval holds the process: timers of the world's clock don't.
+  const hold = setInterval(() => {}, 1 << 30);
+  let signals = 0;
+  const signalled = new Promise<void>((resolve) => {
+    onSignal((name) => {
+      call.world.events.emit("info", "host.signal", { name });
+      if (++signals > 1) process.exit(130);
+      resolve();
+    });
+  });
+  try {
+    await Promise.race([signalled, failed]);
+  } finally {
+    clearInterval(hold);
+    await stop();
+  }
+  return 0;
+}

@@ -1,0 +1,21 @@
+import { GfsError } from "../../src/base/errors.ts";
+import { parseSize } from "../../src/config/units.ts";
+import type { Arguments } from "./verb.ts";
+
+/** A flag's whole number of at least `min`, if it was given. @throws GfsError("Usage") */
+export function wholeNumber(args: Arguments, flag: string, min: number): number | undefined {
+  const text = args.text(flag);
+  if (text === undefined) return undefined;
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(value) && value >= min) return value;
+  throw new GfsError("Usage", `--${flag} wants a whole number of at least ${min}, not ${JSON.stringify(text)}`);
+}
+
+/** A flag's size in bytes, if it was given. @throws GfsError("Usage") */
+export function sizeValue(args: Arguments, flag: string): number | undefined {
+  const text = args.text(flag);
+  if (text === undefined) return undefined;
+  const bytes = parseSize(text);
+  if (bytes !== undefined) return bytes;
+  throw new GfsError("Usage", `--${flag} wants a size like 64MB, 64MiB or plain bytes, not ${JSON.stringify(text)}`);
+}

@@ -1,0 +1,115 @@
+import { GfsError } from "../src/base/errors.ts";
+import { didYouMean } from "../src/config/nearest.ts";
+import type { Verb } from "./cli/call.ts";
+import { print } from "./cli/output.ts";
+import type { VerbSpec } from "./cli/verb.ts";
+
+const shells = ["bash", "zsh", "fish"] as const;
+
+function flagsOf(spec: VerbSpec): { name: string; about: string }[] {
+  const shown = Object.entries(spec.flags).filter(([, flag]) => flag.hidden !== true);
+  return [
+    ...shown.map(([name, flag]) => ({ name, about: flag.about })),
+    { name: "help", about: "show the verb's page" },
+  ];
+}
+
+const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+
+function bash(specs: readonly VerbSpec[]): string {
+  const cases = specs.map(
+    (spec) =>
+      `    ${spec.name}) words="${flagsOf(spec)
+        .map(({ name }) => `--${name}`)
+        .join(" ")}" ;;`,
+  );
+  return `# gfs completion for bash: source <(gfs completion bash)
+_gfs() {
+  local word=\${COMP_WORDS[COMP_CWORD]} words=""
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "${specs.map((spec) => spec.name).join(" ")}" -- "$word"))
+    return
+  fi
+  case "\${COMP_WORDS[1]}" in
+${cases.join("\n")}
+  esac
+  case "$word" in
+    -*) COMPREPLY=($(compgen -W "$words" -- "$word")) ;;
+    *) COMPREPLY=($(compgen -f -- "$word")) ;;
+  esac
+}
+complete -o filenames -F _gfs gfs
+`;
+}
+
+function zsh(specs: readonly VerbSpec[]): string {
+  const verbs = specs.map((spec) => `    ${quoted(`${spec.name}:${spec.summary.replaceAll(":", String.raw`\:`)}`)}`);
+  const cases = specs.map((spec) => {
+    const flags = flagsOf(spec).map(({ name, about }) => quoted(`--${name}[${about.replaceAll(/[[\]:]/g, " ")}]`));
+    return `    ${spec.name}) _arguments ${flags.join(" ")} '*:file:_files' ;;`;
+  });
+  return `#compdef gfs
+# gfs completion for zsh: source <(gfs completion zsh)
+_gfs() {
+  local -a verbs=(
+${verbs.join("\n")}
+  )
+  if (( CURRENT == 2 )); then
+    _describe 'verb' verbs
+    return
+  fi
+  local verb=$words[2]
+  shift words; (( CURRENT-- ))
+  case $verb in
+${cases.join("\n")}
+  esac
+}
+compdef _gfs gfs
+`;
+}
+
+function fish(specs: readonly VerbSpec[]): string {
+  const lines = ["# gfs completion for fish: gfs completion fish | source"];
+  for (const spec of specs) {
+    lines.push(`complete -c gfs -f -n __fish_use_subcommand -a ${spec.name} -d ${quoted(spec.summary)}`);
+    for (const { name, about } of flagsOf(spec)) {
+      const value = spec.flags[name]?.type === "string" ? " -r" : "";
+      lines.push(
+        `complete -c gfs -n '__fish_seen_subcommand_from ${spec.name}' -l ${name}${value} -d ${quoted(about)}`,
+      );
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+export const completion: Verb = {
+  spec: {
+    name: "completion",
+    summary: "print a completion script",
+    positionals: [{ name: "SHELL", about: "bash, zsh or fish" }],
+    flags: {},
+    examples: [
+      { command: "source <(gfs completion bash)", about: "bash and zsh, in this shell" },
+      { command: "gfs completion fish | source", about: "fish" },
+    ],
+  },
+  async run({ args, verbs }) {
+    const [shell = ""] = args.positionals;
+    const specs = (await Promise.all(verbs.filter((verb) => verb.hidden !== true).map((verb) => verb.load()))).map(
+      (verb) => verb.spec,
+    );
+    switch (shells.find((known) => known === shell)) {
+      case "bash":
+        await print(bash(specs));
+        return 0;
+      case "zsh":
+        await print(zsh(specs));
+        return 0;
+      case "fish":
+        await print(fish(specs));
+        return 0;
+      default:
+        throw new GfsError("Usage", `unknown shell ${shell}${didYouMean(shell, shells)}; known: ${shells.join(", ")}`);
+    }
+  },
+};

@@ -1,0 +1,35 @@
+import { formatSize } from "../src/config/units.ts";
+import type { Verb } from "./cli/call.ts";
+import { connect } from "./cli/connect.ts";
+import { print, printJson, showName, table } from "./cli/output.ts";
+import { clientFlags } from "./cli/settings.ts";
+
+export const du: Verb = {
+  spec: {
+    name: "du",
+    summary: "show how much files and directories hold, and what their replicas take",
+    positionals: [{ name: "PATH", about: "a file or directory; / where it is left out", optional: true, many: true }],
+    flags: { human: { type: "boolean", short: "h", about: "sizes like 1.2 GB" }, ...clientFlags },
+    examples: [{ command: "gfs du -h /backup /projects", about: "two directories" }],
+  },
+  subject: (args) => args.positionals.join(" "),
+  async run(call) {
+    await using client = await connect(call);
+    const paths = call.args.positionals.length === 0 ? ["/"] : call.args.positionals;
+    const size = (bytes: number): string => (call.args.on("human") ? formatSize(bytes) : String(bytes));
+    const rows = [["BYTES", "STORED", "FILES", "DIRECTORIES", "PATH"]];
+    for (const path of paths) {
+      const usage = await client.usage(path, { signal: call.signal });
+      if (call.json) await printJson({ path, ...usage });
+      rows.push([
+        size(usage.bytes),
+        size(usage.storedBytes),
+        String(usage.files),
+        String(usage.directories),
+        showName(path),
+      ]);
+    }
+    if (!call.json) await print(table(rows, [0, 1, 2, 3]));
+    return 0;
+  },
+};

@@ -1,0 +1,106 @@
+/** The one executable: every role and every client verb, each loaded only when it is called. */
+import type { VerbGroup } from "./cli/call.ts";
+import { main } from "./cli/main.ts";
+
+const groups: readonly VerbGroup[] = [
+  {
+    title: "Servers",
+    verbs: [
+      {
+        name: "up",
+        summary: "run a whole small cluster in this process",
+        server: true,
+        load: async () => (await import("./up.ts")).up,
+      },
+      {
+        name: "master",
+        summary: "run the master",
+        server: true,
+        load: async () => (await import("./master.ts")).master,
+      },
+      {
+        name: "chunk",
+        summary: "run a chunkserver",
+        server: true,
+        load: async () => (await import("./chunk.ts")).chunk,
+      },
+    ],
+  },
+  {
+    title: "Files",
+    verbs: [
+      { name: "put", summary: "store a local file", load: async () => (await import("./put.ts")).put },
+      { name: "get", summary: "fetch a file", load: async () => (await import("./get.ts")).get },
+      { name: "cat", summary: "write files to standard output", load: async () => (await import("./cat.ts")).cat },
+      {
+        name: "append",
+        summary: "append a file's content, all or nothing",
+        load: async () => (await import("./append.ts")).append,
+      },
+      { name: "ls", summary: "list a directory", load: async () => (await import("./ls.ts")).ls },
+      {
+        name: "stat",
+        summary: "show a file's generation, chunks and replicas",
+        load: async () => (await import("./stat.ts")).stat,
+      },
+      { name: "mkdir", summary: "make a directory", load: async () => (await import("./mkdir.ts")).mkdir },
+      { name: "mv", summary: "move or rename", load: async () => (await import("./mv.ts")).mv },
+      { name: "rm", summary: "remove, into the trash", load: async () => (await import("./rm.ts")).rm },
+      {
+        name: "trash",
+        summary: "list, restore or purge what was removed",
+        load: async () => (await import("./trash.ts")).trash,
+      },
+      { name: "du", summary: "show how much a directory holds", load: async () => (await import("./du.ts")).du },
+    ],
+  },
+  {
+    title: "Cluster",
+    verbs: [
+      {
+        name: "status",
+        summary: "show servers, chunks, and what is wrong",
+        load: async () => (await import("./status.ts")).status,
+      },
+      { name: "df", summary: "show space, by server", load: async () => (await import("./df.ts")).df },
+      {
+        name: "fsck",
+        summary: "check files against chunks and replicas",
+        load: async () => (await import("./fsck.ts")).fsck,
+      },
+      { name: "secret", summary: "make a cluster secret", load: async () => (await import("./secret.ts")).secret },
+    ],
+  },
+  {
+    title: "This program",
+    verbs: [
+      {
+        name: "config",
+        summary: "show each setting and where it came from",
+        load: async () => (await import("./config.ts")).config,
+      },
+      {
+        name: "completion",
+        summary: "print a completion script for bash, zsh or fish",
+        load: async () => (await import("./completion.ts")).completion,
+      },
+      { name: "version", summary: "print the version", load: async () => (await import("./version.ts")).version },
+    ],
+  },
+  {
+    title: "Internal",
+    verbs: [
+      {
+        name: "checkpoint-master",
+        summary: "write a checkpoint of a master's state",
+        hidden: true,
+        load: async () => (await import("./checkpoint-master.ts")).checkpointMaster,
+      },
+    ],
+  },
+];
+
+main(groups).catch((error: unknown) => {
+  process.stderr.write(`gfs: a bug: ${String(error)}\n`);
+  process.exit(70);
+});

@@ -1,0 +1,80 @@
+import { tmpdir } from "node:os";
+import { formatDuration, formatSize } from "../src/config/units.ts";
+import { readStdin } from "../src/host/environment.ts";
+import type { Verb } from "./cli/call.ts";
+import { connect } from "./cli/connect.ts";
+import { note, print, printJson, showName } from "./cli/output.ts";
+import { makeProgress } from "./cli/progress.ts";
+import { clientFlags } from "./cli/settings.ts";
+import { wholeNumber } from "./cli/values.ts";
+
+export const put: Verb = {
+  spec: {
+    name: "put",
+    summary: "store a local file; it appears whole or not at all, and is on disk on every replica when this returns",
+    positionals: [
+      { name: "LOCAL", about: "the file to store, or - for standard input" },
+      { name: "PATH", about: "its name in gfs; missing directories are made" },
+    ],
+    flags: {
+      replicas: { type: "string", hint: "N", about: "how many servers keep it (the master's replication_factor)" },
+      overwrite: { type: "boolean", about: "take the place of an existing file, which goes to the trash" },
+      "if-generation": { type: "string", hint: "N", about: "only if the existing file has this generation" },
+      "chunk-size": {
+        type: "string",
+        hint: "SIZE",
+        about: "largest size of its chunks, like 64MB",
+        key: "client.upload_chunk_size",
+      },
+      ...clientFlags,
+    },
+    examples: [
+      { command: "gfs put photos.tar /backup/photos.tar", about: "with a progress bar on a terminal" },
+      { command: "tar c photos | gfs put - /backup/photos.tar", about: "from a pipe" },
+      { command: "gfs put --overwrite --replicas 2 site.db /site.db", about: "replace, with two copies" },
+    ],
+  },
+  subject: (args) => args.positionals[1] ?? "",
+  async run(call) {
+    const { args, config, quiet, json, signal } = call;
+    const [local = "", path = ""] = args.positionals;
+    const options = {
+      replicas: wholeNumber(args, "replicas", 1),
+      overwrite: args.on("overwrite"),
+      ifGeneration: wholeNumber(args, "if-generation", 0),
+      chunkBytes: config.get("client.upload_chunk_size"),
+      signal,
+    };
+    const startedMs = performance.now();
+    await using client = await connect(call);
+    const progress = makeProgress("put", { quiet });
+    try {
+      const onProgress = progress.update.bind(progress);
+      const result =
+        local === "-"
+          ? await client.put({ kind: "stream", stream: readStdin(), spoolDirectory: tmpdir() }, path, {
+              ...options,
+              onProgress,
+            })
+          : await client.uploadFile(local, path, { ...options, onProgress });
+      progress.stop();
+      const seconds = (performance.now() - startedMs) / 1_000;
+      if (result.shortChunks > 0) {
+        note(
+          call,
+          `${result.shortChunks} of ${result.chunks} chunks have fewer than ${result.replicas} replicas yet; repair makes them whole (gfs status)`,
+        );
+      }
+      if (json) await printJson({ ...result, seconds });
+      else if (!quiet) {
+        const rate = formatSize(Math.round(result.bytes / Math.max(seconds, 0.001)));
+        await print(
+          `${showName(result.path)}: ${formatSize(result.bytes)} in ${formatDuration(seconds * 1_000)} (${rate}/s), ${result.replicas} replicas, generation ${result.generation}`,
+        );
+      }
+      return 0;
+    } finally {
+      progress.stop();
+    }
+  },
+};

@@ -1,0 +1,60 @@
+import { formatSize } from "../src/config/units.ts";
+import type { FileStatus } from "../src/client/api.ts";
+import type { Verb } from "./cli/call.ts";
+import { connect } from "./cli/connect.ts";
+import { print, printJson, showName, showTime, table } from "./cli/output.ts";
+import { clientFlags } from "./cli/settings.ts";
+
+type Extent = FileStatus["extents"][number];
+
+function replicaText(replica: Extent["replicas"][number]): string {
+  const where = replica.distance === undefined ? "" : ` at distance ${Number(replica.distance.toPrecision(4))}`;
+  const rack = replica.rack === undefined ? "" : `, rack ${replica.rack}`;
+  return `${replica.health} on ${replica.label} (${replica.data}${where}${rack})`;
+}
+
+function describe(status: FileStatus): string {
+  const { entry, extents } = status;
+  const lines = [`${showName(status.path)}: ${entry.kind}`];
+  const facts: string[][] = [];
+  if (entry.kind === "directory") facts.push(["entries", String(status.children ?? 0)]);
+  else {
+    facts.push(
+      ["size", `${entry.bytes} bytes (${formatSize(entry.bytes)})`],
+      ["replicas wanted", String(entry.replicas)],
+    );
+    facts.push(["generation", String(entry.generation)], ["chunks", String(status.extentCount)]);
+  }
+  facts.push(["inode", String(entry.inode)], ["modified", showTime(entry.modifiedMs)]);
+  lines.push(table(facts.map(([name = "", value = ""]) => [`  ${name}`, value])));
+  for (const extent of extents) {
+    const at = extent.offset === 0 ? "" : ` from its byte ${extent.offset}`;
+    lines.push(
+      `  ${extent.fileOffset}: chunk ${extent.handle} version ${extent.version}, ${extent.length} bytes${at}, ${extent.state}`,
+    );
+    for (const replica of extent.replicas) lines.push(`    ${replicaText(replica)}`);
+    if (extent.replicas.length === 0) lines.push("    no replica is known");
+  }
+  if (extents.length < status.extentCount) lines.push(`  … and ${status.extentCount - extents.length} more`);
+  return lines.join("\n");
+}
+
+export const stat: Verb = {
+  spec: {
+    name: "stat",
+    summary: "show a path's generation, its chunks, and where each replica lies, nearest first",
+    positionals: [{ name: "PATH", about: "a file or directory", many: true }],
+    flags: clientFlags,
+    examples: [{ command: "gfs stat --location 0,0 /backup/photos.tar", about: "with distances from a place" }],
+  },
+  subject: (args) => args.positionals.join(" "),
+  async run(call) {
+    await using client = await connect(call);
+    for (const path of call.args.positionals) {
+      const status = await client.stat(path, { signal: call.signal });
+      if (call.json) await printJson(status);
+      else await print(describe(status));
+    }
+    return 0;
+  },
+};
