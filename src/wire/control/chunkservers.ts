@@ -4,6 +4,7 @@ import { protocol } from "../../limits.ts";
 import { ChunkHandle, ChunkVersion, ClusterId, Epoch, VolumeId } from "../ids.ts";
 import { HostPort, Label, message, Nothing, Uint32, Uint53, Whereabouts } from "./common.ts";
 
+/** `freeBytes`: what chunks may still take here; the server's own reserve and space limit are off already. */
 export const VolumeSpace = z.object({ totalBytes: Uint53, freeBytes: Uint53, usedBytes: Uint53 });
 export type VolumeSpace = z.infer<typeof VolumeSpace>;
 
@@ -32,6 +33,7 @@ export const register = message(
     heartbeatMs: z.number().positive(),
     leaseMs: z.number().positive(),
     reportIntervalMs: z.number().positive(),
+    factMark: Uint53.optional(),
   }),
 );
 
@@ -67,6 +69,8 @@ export const heartbeat = message(
     leases: z.array(ChunkHandle).max(16_384),
     /** The master wants a full report now. */
     report: z.boolean(),
+    /** Goes into the next reports, unchanged: `report`. */
+    factMark: Uint53.optional(),
   }),
 );
 
@@ -75,7 +79,8 @@ export const reportEntryBytes = 28;
 
 /**
  * A page of the list of all replicas of a volume. `report` grows with each full report of this incarnation; pages from 0. What a report lacks was not
- * there when page 0 was sent.
+ * there when page 0 was sent. `factMark`: the last one that the volume had from a registration or heartbeat answer when it began to gather the report (the same on
+ * all pages): what the master learned of a chunk after that mark, the report can't undo.
  */
 export const report = message(
   "report",
@@ -85,6 +90,7 @@ export const report = message(
     report: Uint32,
     page: Uint32,
     last: z.boolean(),
+    factMark: Uint53.optional(),
     entries: z
       .instanceof(Uint8Array)
       .refine((bytes) => bytes.length <= protocol.reportPageBytesMax && bytes.length % reportEntryBytes === 0),
