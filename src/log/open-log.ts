@@ -1,0 +1,52 @@
+import { asGfsError } from "../base/errors.ts";
+import { entriesOf } from "./batch.ts";
+import type { Log, LogOptions, LogPosition, ReplayEntry } from "./log-types.ts";
+import { recoverLog } from "./recover.ts";
+import { segmentFileName, type SegmentHeader, walkSegment } from "./segment.ts";
+import { type LogWorld, SegmentLog } from "./segment-log.ts";
+import { diskFailed, readWhole } from "./survey.ts";
+
+/**
+ * Opens a log, made where none is: the longest whole copy is brought to every directory, a torn tail is cut, everything found is synced, and then every entry
+ * after `options.after` is replayed in order.
+ *
+ * @throws GfsError("Corrupt") for a damaged part before a whole one, an entry that is missing, or copies that have diverged, naming file and offset;
+ * GfsError("WrongCluster") for a log of another id or name, GfsError("FormatUnsupported"), GfsError("DiskFailed"), and whatever `replay` throws.
+ */
+export async function openLog(world: LogWorld, options: LogOptions, replay: ReplayEntry): Promise<Log> {
+  try {
+    const recovered = await recoverLog(world, options);
+    const directory = options.directories[0] ?? "";
+    for (const { header } of recovered?.segments ?? []) {
+      const bytes = await readWhole(world.disk, `${directory}/${segmentFileName(header.first)}`);
+      await replaySegment(bytes, header, { after: options.after, until: Number.MAX_SAFE_INTEGER }, replay);
+    }
+    const log = new SegmentLog(world, options, recovered);
+    await log.start();
+    return log;
+  } catch (error) {
+    throw asGfsError(diskFailed(`open the log in ${options.directories.join(", ")}`, error));
+  }
+}
+
+/** Calls `replay` for the entries in (after, until] of one segment; the position of its last whole entry. */
+export async function replaySegment(
+  segment: Uint8Array,
+  header: SegmentHeader,
+  range: { readonly after: LogPosition; readonly until: LogPosition },
+  replay: ReplayEntry,
+): Promise<LogPosition> {
+  const batches: { readonly at: number; readonly first: number; readonly count: number }[] = [];
+  const walk = walkSegment(segment, header, (at, { first, count }) => {
+    if (first + count - 1 > range.after && first <= range.until) batches.push({ at, first, count });
+  });
+  for (const batch of batches) {
+    for (const { position, offset, bytes } of entriesOf(segment, batch.at, batch)) {
+      if (position <= range.after || position > range.until) continue;
+      const place = { segment: header.first, offset, bytes };
+      const waiting = replay(position, segment.subarray(offset, offset + bytes), place);
+      if (waiting !== undefined) await waiting;
+    }
+  }
+  return walk.last;
+}

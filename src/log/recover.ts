@@ -1,0 +1,166 @@
+/** The start of a log: which directory has all of it, the others brought up to date, the torn tail made harmless, everything synced. */
+import { defined } from "../base/assert.ts";
+import { GfsError } from "../base/errors.ts";
+import type { Disk, Events } from "../io.ts";
+import type { LogOptions, LogPosition } from "./log-types.ts";
+import { segmentFileName, walkSegment } from "./segment.ts";
+import { corrupt, diskFailed, type DirectorySurvey, readWhole, type SegmentSurvey, surveyDirectory } from "./survey.ts";
+
+/** The whole part of the log, the same in every directory, synced. */
+export interface Recovered {
+  readonly segments: readonly SegmentSurvey[];
+  /** First positions of all segments, those before `after` included. */
+  readonly files: readonly LogPosition[];
+  readonly last: LogPosition;
+  readonly lastCrc: number;
+}
+
+/**
+ * Undefined for a log that doesn't exist yet.
+ *
+ * @throws GfsError("Corrupt" | "WrongCluster" | "FormatUnsupported" | "DiskFailed")
+ */
+export async function recoverLog(
+  world: { readonly disk: Disk; readonly events: Events },
+  options: LogOptions,
+): Promise<Recovered | undefined> {
+  const { disk, events } = world;
+  const surveys: DirectorySurvey[] = [];
+  for (const directory of options.directories) {
+    await disk.makeDirectory(directory);
+    surveys.push(await surveyDirectory(disk, directory, options));
+  }
+  const best = chooseBest(surveys, options.after);
+  if (best === undefined) return undefined;
+  await requireNoDivergence(disk, best, surveys);
+  for (const survey of surveys) {
+    if (survey !== best && !sameAs(survey, best)) {
+      events.emit("warn", "log.restored", { directory: survey.directory, from: best.directory, position: best.last });
+      await copyLog(disk, best, survey);
+    }
+    await settle(disk, survey.directory, best);
+  }
+  return { segments: best.segments, files: best.files, last: best.last, lastCrc: best.lastCrc };
+}
+
+/** The longest whole one. A directory with trouble is passed over only if another has everything that it ever had. */
+function chooseBest(surveys: readonly DirectorySurvey[], after: LogPosition): DirectorySurvey | undefined {
+  let best: DirectorySurvey | undefined;
+  for (const survey of surveys) {
+    if (survey.trouble !== undefined || survey.files.length === 0) continue;
+    if (best === undefined || survey.last > best.last) best = survey;
+  }
+  for (const { trouble, seen } of surveys)
+    if (trouble !== undefined && seen > (best?.last ?? -1)) throw corrupt(trouble);
+  const held = best?.last ?? 0;
+  if (held < after) {
+    const where = surveys.map(({ directory }) => directory).join(", ");
+    throw new GfsError(
+      "Corrupt",
+      `Cannot open the log in ${where}: it ends at entry ${held}, and the checkpoint has ${after}`,
+    );
+  }
+  return best;
+}
+
+/** A shorter copy must be the beginning of the longest: two masters that went on alone have written different logs. */
+async function requireNoDivergence(
+  disk: Disk,
+  best: DirectorySurvey,
+  surveys: readonly DirectorySurvey[],
+): Promise<void> {
+  const ends = new Map<LogPosition, number>();
+  for (const survey of surveys)
+    if (survey !== best && survey.segments.length > 0) ends.set(survey.last, survey.lastCrc);
+  for (const { header } of best.segments) {
+    if (ends.size === 0) break;
+    compareEnd(best, ends, header.first - 1, header.previousCrc);
+    const path = `${best.directory}/${segmentFileName(header.first)}`;
+    walkSegment(await readWhole(disk, path), header, (_, { first, count, crc }) => {
+      compareEnd(best, ends, first + count - 1, crc);
+    });
+  }
+  const [left] = ends.keys();
+  const oldest = best.segments[0]?.header.first ?? 1;
+  if (left !== undefined && left >= oldest) throw diverged(best, left);
+}
+
+function compareEnd(best: DirectorySurvey, ends: Map<LogPosition, number>, position: LogPosition, crc: number): void {
+  const wanted = ends.get(position);
+  if (wanted === undefined) return;
+  if (wanted !== crc) throw diverged(best, position);
+  ends.delete(position);
+}
+
+function diverged(best: DirectorySurvey, position: LogPosition): GfsError {
+  return new GfsError(
+    "Corrupt",
+    `Cannot open the log in ${best.directory}: another directory has something else up to entry ${position}; start with the one that is right alone`,
+  );
+}
+
+function sameAs(survey: DirectorySurvey, best: DirectorySurvey): boolean {
+  return (
+    survey.trouble === undefined &&
+    survey.last === best.last &&
+    survey.lastCrc === best.lastCrc &&
+    survey.segments.length === best.segments.length &&
+    survey.segments.every((segment, i) => segment.header.segmentId === best.segments[i]?.header.segmentId)
+  );
+}
+
+/** Replaces the segments of a directory by those of the best one. */
+async function copyLog(disk: Disk, best: DirectorySurvey, target: DirectorySurvey): Promise<void> {
+  try {
+    for (const { header } of best.segments) {
+      const name = segmentFileName(header.first);
+      const partial = `${target.directory}/${name}.partial`;
+      const bytes = await readWhole(disk, `${best.directory}/${name}`);
+      const file = await disk.open(partial, "write");
+      try {
+        await file.truncate(0);
+        await file.write([bytes], 0);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await disk.rename(partial, `${target.directory}/${name}`);
+    }
+    const kept = new Set(best.segments.map(({ header }) => header.first));
+    for (const first of target.files)
+      if (!kept.has(first)) await disk.remove(`${target.directory}/${segmentFileName(first)}`);
+    await disk.syncDirectory(target.directory);
+  } catch (error) {
+    throw diskFailed(`bring the log in ${target.directory} up to date`, error);
+  }
+}
+
+/** Zeroes what follows the last whole batch, and syncs all that was found. */
+async function settle(disk: Disk, directory: string, best: DirectorySurvey): Promise<void> {
+  try {
+    const tail = defined(best.segments.at(-1), "a log's last segment");
+    for (const segment of best.segments) {
+      const file = await disk.open(`${directory}/${segmentFileName(segment.header.first)}`, "write");
+      try {
+        if (segment === tail) {
+          const rest = new Uint8Array(Math.max(0, (await file.size()) - segment.end));
+          await file.read(rest, segment.end);
+          const garbage = bytesToLastNonZero(rest);
+          if (garbage > 0) await file.write([rest.subarray(0, garbage).fill(0)], segment.end);
+        }
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    }
+    await disk.syncDirectory(directory);
+  } catch (error) {
+    throw diskFailed(`sync the log in ${directory}`, error);
+  }
+}
+
+function bytesToLastNonZero(bytes: Uint8Array): number {
+  let count = bytes.length;
+  while (count > 0 && bytes[count - 1] === 0) count--;
+  return count;
+}
