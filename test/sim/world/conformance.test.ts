@@ -28,7 +28,7 @@ function maker(faults: FaultSettings): () => WorldUnderTest {
       exitCode: Number(code),
       stderr: text.repeat(Number(count)),
     }));
-    simulation.program("forever", () => new Promise(() => undefined));
+    simulation.program("forever", () => new Promise(() => {}));
     const machine = simulation.machine("m1");
     let directories = 0;
     return {

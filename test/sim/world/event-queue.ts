@@ -1,7 +1,7 @@
 /** Something that happens at a moment of virtual time, unless it is cancelled first. */
 export interface Scheduled<Owner> {
-  readonly atUs: number;
-  readonly order: number;
+  atUs: number;
+  order: number;
   readonly owner: Owner;
   /** Undefined once it is cancelled. */
   fn: (() => void) | undefined;
@@ -20,9 +20,15 @@ export class EventQueue<Owner> {
 
   add(atUs: number, owner: Owner, fn: () => void): Scheduled<Owner> {
     const event: Scheduled<Owner> = { atUs, order: this.#order++, owner, fn };
-    this.#heap.push(event);
-    this.#rise(this.#heap.length - 1);
+    this.#push(event);
     return event;
+  }
+
+  /** Of one that was taken and has not happened: later, and still to be cancelled by whoever added it. */
+  postpone(event: Scheduled<Owner>, atUs: number): void {
+    event.atUs = atUs;
+    event.order = this.#order++;
+    this.#push(event);
   }
 
   /** Idempotent; of one that has happened: no effect. */
@@ -44,6 +50,11 @@ export class EventQueue<Owner> {
   take(): Scheduled<Owner> | undefined {
     this.#skipCancelled();
     return this.#pop();
+  }
+
+  #push(event: Scheduled<Owner>): void {
+    this.#heap.push(event);
+    this.#rise(this.#heap.length - 1);
   }
 
   #skipCancelled(): void {

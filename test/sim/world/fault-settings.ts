@@ -67,7 +67,7 @@ export interface ControlFaults {
 }
 
 export interface ProcessFaults {
-  /** Of a killed process's children: goes on as an orphan. */
+  /** Of a killed process's children: goes on as an orphan. The host's spawn prevents that where the system lets it. */
   readonly orphan: number;
   /** Per child: killed at some moment within `childDiesMs`. */
   readonly childDies: number;
@@ -152,6 +152,6 @@ export function drawFaults(prng: Prng): FaultSettings {
       duplicateMs: [1, 1 + rough(5000)],
       reorder: rough(0.2),
     },
-    process: { orphan: rough(0.5), childDies: rough(0.3), childDiesMs: [0, 200] },
+    process: { orphan: 0, childDies: rough(0.3), childDiesMs: [0, 200] },
   };
 }

@@ -73,7 +73,7 @@ function forbiddenDate(): unknown {
     construct(target, args: unknown[], newTarget) {
       if (args.length === 0) return refusal("new Date()")();
       const date: unknown = Reflect.construct(target, args, newTarget);
-      return Object(date) as object;
+      return date instanceof target ? date : refusal("new Date()")();
     },
     get(target, key, receiver): unknown {
       return key === "now" ? refusal("Date.now") : Reflect.get(target, key, receiver);

@@ -90,14 +90,22 @@ export class Machine implements Station {
     return driveOf(this.#drives, path);
   }
 
+  /** Those of the simulation changed: for all drives. */
+  onFaults(): void {
+    for (const drive of this.#drives) drive.faults = this.#context.faults.disk;
+  }
+
   /** Runs code in the main process, beginning at the next event. It never ends if the process ends before. */
   run<T>(code: (world: World) => Promise<T>): Task<T> {
     const world = this.#world;
     return new Task(this.#context.scheduler, this.#process, () => code(world));
   }
 
-  /** The process dies at once; with power loss so do its children, and all that was not synced is lost by chance. */
-  crash({ powerLoss }: { readonly powerLoss: boolean }): void {
+  /**
+   * The process dies at once; with power loss so do its children, and all that was not synced is lost by chance: each part is
+   * kept with the probability `keep`, which is drawn if not given.
+   */
+  crash({ powerLoss, keep }: { readonly powerLoss: boolean; readonly keep?: number }): void {
     const { scheduler, faults } = this.#context;
     scheduler.count(powerLoss ? "machine.power-loss" : "machine.killed");
     scheduler.trace.mix(this.id);
@@ -111,7 +119,7 @@ export class Machine implements Station {
     if (!powerLoss) return;
     this.#up = false;
     this.services.clear();
-    for (const drive of this.#drives) drive.losePower();
+    for (const drive of this.#drives) drive.losePower(keep);
   }
 
   /** Power and a new main process with a new world, over the same drives. */
@@ -140,21 +148,20 @@ export class Machine implements Station {
   }
 
   #makeWorld(process: SimProcess): World {
-    const { scheduler, network, faults } = this.#context;
+    const { scheduler, network } = this.#context;
     const prng = this.#prng.fork(process.name);
     const clock = makeSimClock(scheduler, process, this.clock, prng);
     return {
       clock,
       random: makeSimRandom(prng),
       crypto: makeSimCrypto(),
-      disk: new SimDisk(this.#drives, new DiskWorker(scheduler, process, clock.wallMs)),
+      disk: new SimDisk(this.#drives, new DiskWorker(scheduler, process, () => clock.wallMs())),
       stream: new SimStream(network, this, process),
       control: new SimControl(network, this, process),
       spawn: new SimSpawn({
         context: this.#context,
         parent: process,
         prng: prng.fork("spawn"),
-        faults: faults.process,
         begin: (name) => {
           const child = this.#newProcess(`${process.name}/${name}`);
           this.#children.add(child);

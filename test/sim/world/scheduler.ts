@@ -23,6 +23,7 @@ export class Scheduler {
   readonly #counts = new Map<string, number>();
   #nowUs = 0;
   #events = 0;
+  #failure: Error | undefined;
 
   /** Milliseconds since the beginning. */
   get nowMs(): number {
@@ -72,6 +73,13 @@ export class Scheduler {
     this.#queue.cancel(event);
   }
 
+  /** For promises of the simulation's own code: a failure of one ends the run. */
+  watch(promise: Promise<unknown>): void {
+    promise.catch((error: unknown) => {
+      this.#failure ??= error instanceof Error ? error : new Error(String(error));
+    });
+  }
+
   /**
    * Lets things happen until `done()` is true (looked at after each event), nothing is left to happen, or the next event lies
    * after `limitUs`. True in the first case.
@@ -94,18 +102,22 @@ export class Scheduler {
     const event = this.#queue.take();
     const fn = event?.fn;
     if (event === undefined || fn === undefined) return;
-    event.fn = undefined;
     const { owner, atUs } = event;
-    if (!owner.alive) return;
     this.#nowUs = atUs;
-    if (owner.pausedUntilUs > atUs) {
-      this.#queue.add(owner.pausedUntilUs, owner, fn);
+    if (owner.alive && owner.pausedUntilUs > atUs) {
+      this.#queue.postpone(event, owner.pausedUntilUs);
       return;
     }
+    event.fn = undefined;
+    if (!owner.alive) return;
     this.#events++;
     this.trace.mix(atUs);
     this.trace.mix(owner.id);
     fn();
     drainMicrotasks();
+    if (this.#failure === undefined) return;
+    const failure = this.#failure;
+    this.#failure = undefined;
+    throw failure;
   }
 }

@@ -21,10 +21,10 @@ export function serveCall(
   service: ControlService,
   call: EncodedCall,
   scheduler: Scheduler,
-  done: (outcome: ControlResponse | EndOfProcess) => void,
+  tell: (outcome: ControlResponse | EndOfProcess) => void,
 ): void {
   const { process, handler } = service;
-  const held = { onProcessEnd: done };
+  const held = { onProcessEnd: tell };
   process.hold(held);
   process.enter(() => {
     const request = new Request(`http://${call.address}${call.path}`, {
@@ -32,16 +32,13 @@ export function serveCall(
       headers: call.headers,
       body: call.body,
     });
-    answerOf(() => handler(request, call.remote), scheduler)
-      .then((answer) => {
-        if (!process.alive) return;
-        process.release(held);
-        scheduler.trace.mixBytes(answer.body);
-        done(answer);
-      })
-      .catch((error: unknown) => {
-        throw error;
-      });
+    const finish = (answer: ControlResponse): void => {
+      if (!process.alive) return;
+      process.release(held);
+      scheduler.trace.mixBytes(answer.body);
+      tell(answer);
+    };
+    scheduler.watch(answerOf(() => handler(request, call.remote), scheduler).then((answer) => finish(answer)));
   });
 }
 

@@ -16,7 +16,8 @@ export interface SimContext {
   readonly scheduler: Scheduler;
   readonly network: Network;
   readonly prng: Prng;
-  readonly faults: FaultSettings;
+  /** As they are now. */
+  faults: FaultSettings;
   readonly eventLevel: EventLevel;
   readonly programs: ReadonlyMap<string, Program>;
   nextProcessId(): number;

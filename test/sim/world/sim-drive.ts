@@ -1,6 +1,5 @@
 import type { DiskFaults } from "./fault-settings.ts";
 import { diskError, Drive, type DriveOptions, normal } from "./drive.ts";
-import type { LossOdds } from "./file-image.ts";
 import type { Prng } from "./prng.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { SimProcess } from "./sim-process.ts";
@@ -112,17 +111,12 @@ export class SimDrive {
     };
   }
 
-  /** By chance all that was not synced is lost, or all is kept, or it is a mixture. */
-  losePower(): void {
+  /** Of what was not synced each part is kept with the probability `keep`; if not given, all, none, or a mixture by chance. */
+  losePower(keep?: number): void {
     const prng = this.#prng;
     const draw = prng.fraction();
-    const odds: LossOdds = { prng, keep: draw < 0.3 ? 0 : draw < 0.4 ? 1 : prng.fraction() };
-    this.files.losePower(odds);
-  }
-
-  /** For a test that wants to know: the share of unsynced sectors and names that are kept. */
-  losePowerKeeping(keep: number): void {
-    this.files.losePower({ prng: this.#prng, keep });
+    const drawn = draw < 0.3 ? 0 : draw < 0.4 ? 1 : prng.fraction();
+    this.files.losePower({ prng, keep: keep ?? drawn });
   }
 }
 

@@ -71,5 +71,5 @@ export class SimProcess implements Owner {
 
 /** What a dead process gets from every call that waits. */
 export function never<T>(): Promise<T> {
-  return new Promise<T>(() => undefined);
+  return new Promise<T>(() => {});
 }

@@ -1,5 +1,4 @@
 import type { Spawn, World } from "../../../src/io.ts";
-import type { ProcessFaults } from "./fault-settings.ts";
 import type { Prng } from "./prng.ts";
 import { nature } from "./scheduler.ts";
 import type { Program, SimContext } from "./sim-context.ts";
@@ -11,7 +10,6 @@ export interface SpawnOptions {
   readonly context: SimContext;
   readonly parent: SimProcess;
   readonly prng: Prng;
-  readonly faults: ProcessFaults;
   readonly begin: (name: string) => { readonly process: SimProcess; readonly world: World };
 }
 
@@ -28,7 +26,7 @@ export class SimSpawn implements Spawn {
   }
 
   self(args: readonly string[], signal?: AbortSignal): Promise<Outcome> {
-    const { context, parent, prng, faults, begin } = this.#options;
+    const { context, parent, prng, begin } = this.#options;
     if (!parent.alive) return never();
     if (signal?.aborted === true) return Promise.reject(new Error("Cannot start a child: aborted already"));
     const name = args[0] ?? "";
@@ -37,6 +35,7 @@ export class SimSpawn implements Spawn {
       return Promise.reject(new Error(`No program is registered for the arguments ${JSON.stringify(args)}`));
     const { process, world } = begin(`${name}${++this.#count}`);
     const { scheduler } = context;
+    const faults = context.faults.process;
     return new Promise((resolve) => {
       const finish = (outcome: Outcome): void => {
         signal?.removeEventListener("abort", kill);
@@ -49,16 +48,12 @@ export class SimSpawn implements Spawn {
         scheduler.after(prng.between(faults.childDiesMs), nature, kill);
       }
       scheduler.after(prng.between([1, 10]), process, () => {
-        run(program, world, args)
-          .then((outcome) => {
-            // A process that is over holds nothing any more; `finish` of the one held comes too late then.
-            if (!process.alive) return;
-            finish(outcome);
-            process.end("killed");
-          })
-          .catch((error: unknown) => {
-            throw error;
-          });
+        const end = (outcome: Outcome): void => {
+          if (!process.alive) return;
+          finish(outcome);
+          process.end("killed");
+        };
+        scheduler.watch(run(program, world, args).then((outcome) => end(outcome)));
       });
     });
   }

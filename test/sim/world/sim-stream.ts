@@ -4,6 +4,11 @@ import { nature } from "./scheduler.ts";
 import { SimConnection } from "./sim-connection.ts";
 import { never, type SimProcess } from "./sim-process.ts";
 
+interface Caller {
+  resolve(connection: Connection): void;
+  reject(error: StreamError): void;
+}
+
 /** After an unanswered attempt the system tries again. */
 const attemptMs = 1000;
 
@@ -31,54 +36,60 @@ export class SimStream implements Stream {
 
   connect(address: string, { timeoutMs }: { readonly timeoutMs: number }): Promise<Connection> {
     if (!this.#process.alive) return never();
-    const { scheduler } = this.#network;
     return new Promise((resolve, reject) => {
-      let over = false;
-      const timer = scheduler.after(timeoutMs, this.#process, () => {
-        over = true;
-        reject(new StreamError("timeout", `Cannot connect to ${address}: no answer in ${timeoutMs} ms`));
-      });
-      const settle = (fn: () => void): void => {
-        this.#process.enter(() => {
-          if (over) return;
-          over = true;
-          scheduler.cancel(timer);
-          fn();
-        });
-      };
-      const refuse = (reason: string): void => {
-        settle(() => reject(new StreamError("refused", `Cannot connect to ${address}: ${reason}`)));
-      };
-      const found = this.#network.find(address, this.#station);
-      if (found === undefined) return void scheduler.after(0.1, nature, () => refuse("no such host"));
-      const near = `${this.#station.name}:${freePort(this.#station)}`;
-      const attempt = (): void => {
-        if (over || !this.#process.alive) return;
-        const { station, port } = found;
-        const strikes = this.#network.strikes(this.#network.faults.connectFails, "stream.connect-lost");
-        scheduler.after(this.#network.latencyMs(this.#station, station), nature, () => {
-          const there =
-            this.#network.isPassable(this.#station, station) && this.#network.isPassable(station, this.#station);
-          if (!there || strikes) return void scheduler.after(attemptMs, nature, attempt);
-          const service = station.services.get(port);
-          if (over || !this.#process.alive) return;
-          const open = service?.kind === "stream" && service.process.alive;
-          const back = this.#network.latencyMs(station, this.#station);
-          if (!open) return void scheduler.after(back, nature, () => refuse("nobody listens there"));
-          const far = new SimConnection(this.#network, service.process, station, near);
-          const own = new SimConnection(this.#network, this.#process, this.#station, address);
-          SimConnection.pair(own, far);
-          scheduler.trace.mixName("stream.connect");
-          service.process.enter(() => service.accept(far));
-          scheduler.after(back, nature, () => {
-            this.#process.enter(() => {
-              if (over) own.close();
-            });
-            settle(() => resolve(own));
-          });
-        });
-      };
-      attempt();
+      this.#dial(address, timeoutMs, { resolve, reject });
     });
+  }
+
+  #dial(address: string, timeoutMs: number, caller: Caller): void {
+    const { scheduler } = this.#network;
+    let over = false;
+    const timer = scheduler.after(timeoutMs, this.#process, () => {
+      over = true;
+      caller.reject(new StreamError("timeout", `Cannot connect to ${address}: no answer in ${timeoutMs} ms`));
+    });
+    const settle = (fn: () => void): void => {
+      this.#process.enter(() => {
+        if (over) return;
+        over = true;
+        scheduler.cancel(timer);
+        fn();
+      });
+    };
+    const refuseAfter = (ms: number, reason: string): void => {
+      const error = new StreamError("refused", `Cannot connect to ${address}: ${reason}`);
+      scheduler.after(ms, nature, () => settle(() => caller.reject(error)));
+    };
+    const found = this.#network.find(address, this.#station);
+    if (found === undefined) return refuseAfter(0.1, "no such host");
+    const { station, port } = found;
+    const near = `${this.#station.name}:${freePort(this.#station)}`;
+    const attempt = (): void => {
+      if (over || !this.#process.alive) return;
+      const lost = this.#network.strikes(this.#network.faults.connectFails, "stream.connect-lost");
+      scheduler.after(this.#network.latencyMs(this.#station, station), nature, () => {
+        if (over || !this.#process.alive) return;
+        const there = this.#network.isPassable(this.#station, station);
+        if (lost || !there || !this.#network.isPassable(station, this.#station)) {
+          scheduler.after(attemptMs, nature, attempt);
+          return;
+        }
+        const service = station.services.get(port);
+        const backMs = this.#network.latencyMs(station, this.#station);
+        if (service?.kind !== "stream" || !service.process.alive) return refuseAfter(backMs, "nobody listens there");
+        const far = new SimConnection(this.#network, service.process, station, near);
+        const own = new SimConnection(this.#network, this.#process, this.#station, address);
+        SimConnection.pair(own, far);
+        scheduler.trace.mixName("stream.connect");
+        service.process.enter(() => service.accept(far));
+        scheduler.after(backMs, nature, () => {
+          this.#process.enter(() => {
+            if (over) own.close();
+          });
+          settle(() => caller.resolve(own));
+        });
+      });
+    };
+    attempt();
   }
 }

@@ -79,6 +79,13 @@ export class Simulation {
     return machine;
   }
 
+  /** From now on; `noFaults` for a phase in which all must heal. Clocks stay as they are, and so does what is broken. */
+  setFaults(faults: FaultSettings): void {
+    this.#context.faults = faults;
+    this.network.faults = { ...faults.stream, control: faults.control };
+    for (const machine of this.#machines.values()) machine.onFaults();
+  }
+
   /** What `Spawn.self([name, …])` runs. */
   program(name: string, program: Program): void {
     this.#programs.set(name, program);

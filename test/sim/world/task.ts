@@ -13,14 +13,7 @@ export class Task<T> {
   constructor(scheduler: Scheduler, process: SimProcess, code: () => Promise<T>) {
     this.#process = process;
     scheduler.after(0, process, () => {
-      code().then(
-        (value) => {
-          this.#outcome = { kind: "done", value };
-        },
-        (error: unknown) => {
-          this.#outcome = { kind: "failed", error };
-        },
-      );
+      scheduler.watch(this.#run(code));
     });
   }
 
@@ -35,7 +28,7 @@ export class Task<T> {
   /** What it returned. @throws what it threw; Error while it has not settled. */
   get value(): T {
     if (this.#outcome?.kind === "done") return this.#outcome.value;
-    throw this.#outcome === undefined ? new Error(`The task is ${this.state}`) : this.error;
+    throw this.error ?? new Error(`The task is ${this.state}`);
   }
 
   /** What it threw; undefined unless it failed. */
@@ -43,5 +36,13 @@ export class Task<T> {
     if (this.#outcome?.kind !== "failed") return undefined;
     const { error } = this.#outcome;
     return error instanceof Error ? error : new Error(String(error));
+  }
+
+  async #run(code: () => Promise<T>): Promise<void> {
+    try {
+      this.#outcome = { kind: "done", value: await code() };
+    } catch (error) {
+      this.#outcome = { kind: "failed", error };
+    }
   }
 }
