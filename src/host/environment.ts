@@ -1,0 +1,98 @@
+import { read, readFileSync, write } from "node:fs";
+import { isatty } from "node:tty";
+import { systemCode } from "./address.ts";
+
+/** Standard output has no reader any more (`gfs get … - | head`): no error to report, a reason to stop. */
+export class OutputClosedError extends Error {
+  override readonly name = "OutputClosedError";
+}
+
+const stdinPieceBytes = 1 << 20;
+const retryMs = 2;
+const descriptors = { stdin: 0, stdout: 1, stderr: 2 } as const;
+
+/** The arguments after the command's own name. */
+export function argv(): readonly string[] {
+  return process.argv.slice(2);
+}
+
+export function environmentVariables(): Readonly<Record<string, string | undefined>> {
+  return process.env;
+}
+
+export function workingDirectory(): string {
+  return process.cwd();
+}
+
+export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
+  return isatty(descriptors[stream]);
+}
+
+/** Standard input to its end, in pieces of up to 1 MiB, each in a buffer of its own. Reads no further than asked. */
+export async function* readStdin(): AsyncGenerator<Uint8Array, void, void> {
+  for (;;) {
+    const piece = new Uint8Array(stdinPieceBytes);
+    const count = await readSome(0, piece);
+    if (count === 0) return;
+    // A small piece must not hold a large buffer.
+    yield count < stdinPieceBytes / 2 ? piece.slice(0, count) : piece.subarray(0, count);
+  }
+}
+
+function readSome(descriptor: number, into: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const attempt = (): void => {
+      read(descriptor, into, 0, into.length, null, (error, count) => {
+        if (error === null) return resolve(count);
+        if (error.code === "EAGAIN") return void setTimeout(attempt, retryMs);
+        if (error.code === "EOF") return resolve(0);
+        reject(error);
+      });
+    };
+    attempt();
+  });
+}
+
+let lastWrite: Promise<void> = Promise.resolve();
+
+/**
+ * Resolves when the system has taken all the bytes, which a slow reader delays; calls are done in order. They must not be changed
+ * before. Off the event loop: heartbeats go on while a reader stalls.
+ * @throws OutputClosedError when nobody reads any more.
+ */
+export function writeStdout(bytes: Uint8Array): Promise<void> {
+  const previous = lastWrite;
+  const next = previous.then(() => writeAll(1, bytes));
+  lastWrite = next.catch(() => {});
+  return next;
+}
+
+async function writeAll(descriptor: number, bytes: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) done += await writeSome(descriptor, bytes, done);
+}
+
+function writeSome(descriptor: number, bytes: Uint8Array, from: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const attempt = (): void => {
+      write(descriptor, bytes, from, bytes.length - from, null, (error, count) => {
+        if (error === null) return resolve(count);
+        if (error.code === "EAGAIN") return void setTimeout(attempt, retryMs);
+        reject(
+          systemCode(error) === "EPIPE" ? new OutputClosedError("standard output is closed", { cause: error }) : error,
+        );
+      });
+    };
+    attempt();
+  });
+}
+
+/** How many files and connections this process may have open at once; undefined where the system does not tell. */
+export function openFileLimit(): number | undefined {
+  try {
+    const [, digits] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+    return digits === undefined ? undefined : Number(digits);
+  } catch {
+    return undefined;
+  }
+}
