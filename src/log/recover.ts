@@ -2,6 +2,7 @@
 import { defined } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
 import type { Disk, Events } from "../io.ts";
+import { makeDurableDirectory } from "./durable-directory.ts";
 import type { LogOptions, LogPosition } from "./log-types.ts";
 import { segmentFileName, walkSegment } from "./segment.ts";
 import { corrupt, diskFailed, type DirectorySurvey, readWhole, type SegmentSurvey, surveyDirectory } from "./survey.ts";
@@ -27,7 +28,7 @@ export async function recoverLog(
   const { disk, events } = world;
   const surveys: DirectorySurvey[] = [];
   for (const directory of options.directories) {
-    await disk.makeDirectory(directory);
+    await makeDurableDirectory(disk, directory);
     surveys.push(await surveyDirectory(disk, directory, options));
   }
   const best = chooseBest(surveys, options.after);

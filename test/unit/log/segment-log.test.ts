@@ -1,0 +1,237 @@
+import { describe, expect, test } from "bun:test";
+import { utf8 } from "../../../src/base/bytes.ts";
+import { GfsError } from "../../../src/base/errors.ts";
+import { segmentHeaderBytes } from "../../../src/log/segment.ts";
+import type { EntryPlace } from "../../../src/log/log-types.ts";
+import { appendAll, logOptions, newMachine, numbered, opened, reopened } from "./log-in-sim.ts";
+
+const words = (count: number, bytes = 40): string[] =>
+  Array.from({ length: count }, (_, i) => `${i}-`.padEnd(bytes, "x"));
+
+describe("a log", () => {
+  test("replays every durable entry in order, over many segments", () => {
+    const { simulation, machine } = newMachine(1);
+    const texts = words(300);
+    simulation.do(machine, async (world) => {
+      const { log } = await opened(world);
+      await appendAll(log, texts);
+      expect(log.heldBytes).toBeGreaterThan(4 * 4_096);
+      await log.close();
+    });
+    expect(reopened(simulation, machine)).toEqual(numbered(texts));
+    expect(reopened(simulation, machine, { after: 299 })).toEqual([`300:${texts[299]}`]);
+  });
+
+  test("writes what waits together in one batch, and tells in order", () => {
+    const { simulation, machine } = newMachine(2);
+    simulation.do(machine, async (world) => {
+      const order: string[] = [];
+      const { log } = await opened(world, { onDurable: (position) => order.push(`to ${position}`) });
+      for (const text of ["a", "b", "c"]) log.append([utf8(text)], ({ bytes }) => order.push(`${text} of ${bytes}`));
+      expect(log.lastPosition).toBe(3);
+      expect(log.durablePosition).toBe(0);
+      await log.durable(2);
+      expect(order).toEqual(["a of 1", "b of 1", "c of 1", "to 3"]);
+      await log.close();
+    });
+  });
+
+  test("gives back an entry's bytes by its place, pieces or not, until it is trimmed", () => {
+    const { simulation, machine } = newMachine(3);
+    simulation.do(machine, async (world) => {
+      const { log } = await opened(world, { segmentBytes: 65_536 });
+      const places: EntryPlace[] = [];
+      const large = new Uint8Array(20_000).map((_, i) => i % 251);
+      log.append([utf8("he"), utf8("llo")], (place) => places.push(place));
+      log.append([utf8("<"), large, utf8(">")], (place) => places.push(place));
+      for (let i = 0; i < 8; i++) log.append([large]);
+      await log.durable(log.lastPosition);
+      const [hello, wrapped] = places;
+      if (hello === undefined || wrapped === undefined) throw new Error("no places");
+      expect(await log.read(hello)).toEqual(utf8("hello"));
+      expect(await log.read(hello, 1, 3)).toEqual(utf8("ell"));
+      const bytes = await log.read(wrapped);
+      expect(bytes.length).toBe(20_002);
+      expect(bytes.subarray(1, 20_001)).toEqual(large);
+      await log.trim(log.lastPosition);
+      const error = await log.read(hello).catch((e: unknown) => e);
+      expect(error).toBeInstanceOf(GfsError);
+      await log.close();
+    });
+  });
+
+  test("recycles trimmed segments without taking what they hold for entries", () => {
+    const { simulation, machine } = newMachine(4);
+    const texts = words(400);
+    simulation.do(machine, async (world) => {
+      const { log } = await opened(world);
+      for (const text of texts) {
+        await appendAll(log, [text]);
+        if (log.lastPosition % 50 === 0) await log.trim(log.lastPosition);
+      }
+      await log.close();
+      const names = await world.disk.list("/a");
+      expect(names.filter((name) => name.startsWith("spare-")).length).toBeGreaterThan(0);
+      expect(names.filter((name) => name.endsWith(".segment")).length).toBeLessThan(4);
+    });
+    expect(reopened(simulation, machine, { after: 399 })).toEqual([`400:${texts[399]}`]);
+  });
+
+  test("roll closes the segment, and a roll of an empty one makes none", () => {
+    const { simulation, machine } = newMachine(5);
+    simulation.do(machine, async (world) => {
+      const { log } = await opened(world);
+      await log.roll();
+      expect(log.closed()).toEqual({ files: [], last: 0 });
+      log.append([utf8("a")]);
+      await log.roll();
+      await log.roll();
+      expect(log.closed()).toEqual({ files: ["0000000000000001.segment"], last: 1 });
+      await appendAll(log, ["b"]);
+      await log.trim(2);
+      expect(log.closed().files).toEqual([]);
+      await log.close();
+    });
+    expect(reopened(simulation, machine, { after: 1 })).toEqual(["2:b"]);
+  });
+
+  test("takes entries on a full disk as long as it has spare segments", () => {
+    const { simulation, machine } = newMachine(6);
+    simulation.do(machine, async (world) => {
+      const { log } = await opened(world, { spareSegments: 2 });
+      await world.clock.after(1_000, () => undefined);
+      await new Promise<void>((resolve) => world.clock.after(1_000, resolve));
+      machine.drive().files.capacityBytes = 0;
+      const ready = log.readyBytes;
+      expect(ready).toBeGreaterThan(2 * 3_000);
+      let written = 0;
+      while (log.readyBytes > 200) {
+        await appendAll(log, ["x".repeat(60)]);
+        written++;
+      }
+      expect(written).toBeGreaterThan(80);
+      // One more than fits waits for space, and goes on once there is some.
+      for (let i = 0; i < 10; i++) log.append([utf8("y".repeat(60))]);
+      await new Promise<void>((resolve) => world.clock.after(300, resolve));
+      expect(log.durablePosition).toBeLessThan(log.lastPosition);
+      await log.trim(log.durablePosition);
+      await log.durable(log.lastPosition);
+      await log.close();
+    });
+  });
+});
+
+describe("a log whose disk fails", () => {
+  for (const operation of ["write", "sync"] as const) {
+    test(`never becomes durable again after a failed ${operation}`, () => {
+      const { simulation, machine } = newMachine(7);
+      simulation.do(machine, async (world) => {
+        const failures: string[] = [];
+        const { log } = await opened(world, { onFailed: ({ code }) => failures.push(code) });
+        await appendAll(log, ["a"]);
+        machine.drive().fail({ operation, times: 1 });
+        const outcome = await log.durable(log.append([utf8("b")])).catch((error: unknown) => error);
+        expect(outcome).toMatchObject({ code: "DiskFailed" });
+        const later = await log.durable(log.append([utf8("c")])).catch((error: unknown) => error);
+        expect(later).toBe(outcome as Error);
+        expect(failures).toEqual(["DiskFailed"]);
+        expect(log.durablePosition).toBe(1);
+        await log.close();
+      });
+    });
+  }
+
+  test("goes on with the directories that are left, and heals the other at the next start", () => {
+    const { simulation, machine } = newMachine(8);
+    const directories = ["/a", "/b"];
+    simulation.do(machine, async (world) => {
+      const dropped: string[] = [];
+      const { log } = await opened(world, { directories, onDirectoryFailed: (directory) => dropped.push(directory) });
+      await appendAll(log, ["1", "2"]);
+      machine.drive().fail({ operation: "sync", pathPrefix: "/a", times: 1 });
+      await appendAll(log, ["3", "4"]);
+      expect(dropped).toEqual(["/a"]);
+      expect(log.directories).toEqual(["/b"]);
+      await log.close();
+    });
+    expect(reopened(simulation, machine, { directories })).toEqual(numbered(["1", "2", "3", "4"]));
+    for (const directory of directories)
+      expect(reopened(simulation, machine, { directories: [directory] })).toHaveLength(4);
+  });
+
+  test("refuses copies that went different ways", () => {
+    const { simulation, machine } = newMachine(9);
+    const directories = ["/a", "/b"];
+    simulation.do(machine, async (world) => {
+      const both = await opened(world, { directories });
+      await appendAll(both.log, ["1"]);
+      await both.log.close();
+      for (const directory of directories) {
+        const alone = await opened(world, { directories: [directory] });
+        await appendAll(alone.log, [`only ${directory}`]);
+        await alone.log.close();
+      }
+    });
+    expect(() => reopened(simulation, machine, { directories })).toThrow("something else");
+  });
+
+  test("restores an empty directory from the other", () => {
+    const { simulation, machine } = newMachine(10);
+    const texts = words(200);
+    simulation.do(machine, async (world) => {
+      const { log } = await opened(world);
+      await appendAll(log, texts);
+      await log.close();
+    });
+    expect(reopened(simulation, machine, { directories: ["/b", "/a"] })).toEqual(numbered(texts));
+    expect(reopened(simulation, machine, { directories: ["/b"] })).toEqual(numbered(texts));
+  });
+});
+
+describe("a damaged log", () => {
+  test("names file and byte where whole entries follow a damaged one", () => {
+    const { simulation, machine } = newMachine(11);
+    simulation.do(machine, async (world) => {
+      const { log } = await opened(world);
+      await appendAll(log, words(10));
+      await log.close();
+    });
+    machine.drive().corrupt("/a/0000000000000001.segment", segmentHeaderBytes + 40);
+    expect(() => reopened(simulation, machine)).toThrow(
+      `Cannot read /a/0000000000000001.segment at byte ${segmentHeaderBytes}: its checksum is wrong`,
+    );
+    // With a whole copy beside it, the damage is healed.
+    expect(() => reopened(simulation, machine, { directories: ["/a", "/empty"] })).toThrow("checksum");
+  });
+
+  test("of another volume or a newer format is refused", () => {
+    const { simulation, machine } = newMachine(12);
+    simulation.do(machine, async (world) => {
+      const { log } = await opened(world);
+      await log.close();
+    });
+    expect(() => reopened(simulation, machine, { id: "f".repeat(32) })).toThrow("belongs to");
+    expect(() => reopened(simulation, machine, { name: "other" })).toThrow("belongs to");
+  });
+
+  test("that ends before its checkpoint is refused", () => {
+    const { simulation, machine } = newMachine(13);
+    simulation.do(machine, async (world) => {
+      const { log } = await opened(world);
+      await appendAll(log, ["a", "b"]);
+      await log.close();
+    });
+    expect(() => reopened(simulation, machine, { after: 3 })).toThrow("ends at entry 2");
+  });
+});
+
+test("an entry above the largest is a bug of the caller", () => {
+  const { simulation, machine } = newMachine(14);
+  simulation.do(machine, async (world) => {
+    const { log } = await opened(world);
+    expect(() => log.append([new Uint8Array(log.entryBytesMax + 1)])).toThrow();
+    await log.durable(log.append([new Uint8Array(log.entryBytesMax)]));
+    await log.close();
+  });
+  expect(logOptions().segmentBytes).toBe(4_096);
+});
