@@ -61,7 +61,15 @@ export const LogRecord = z.discriminatedUnion("kind", [
     generation: Generation,
     modifiedMs: z.number(),
   }),
-  z.object({ kind: kind("inode-moved"), inode: InodeId, parent: InodeId, name: NameText, modifiedMs: z.number() }),
+  /** `generation`: where a file takes the place of another, whose generation its own must exceed. */
+  z.object({
+    kind: kind("inode-moved"),
+    inode: InodeId,
+    parent: InodeId,
+    name: NameText,
+    modifiedMs: z.number(),
+    generation: Generation.optional(),
+  }),
   /** Out of the tree, into the trash; `path` is where it was. */
   z.object({ kind: kind("inode-trashed"), inode: InodeId, path: Path, removedMs: z.number(), expiresMs: z.number() }),
   z.object({ kind: kind("inode-restored"), inode: InodeId, parent: InodeId, name: NameText }),
@@ -135,6 +143,8 @@ export const LogBatch = z.object({
       floor: Sequence,
       message: z.string().max(64),
       reply: z.instanceof(Uint8Array),
+      /** Fingerprint of the request: the same id with another one is refused as IdReused. */
+      print: Uint32.optional(),
     })
     .optional(),
   records: z.array(LogRecord).max(65_536),

@@ -1,0 +1,175 @@
+/** A draft's way to a file (DESIGN §4.2): created, given chunks, committed or aborted. Nothing is visible before the commit's batch. */
+import { GfsError } from "../../base/errors.ts";
+import type { chunkAllocate, draftAbort, draftCommit, draftCreate, WrittenChunk } from "../../wire/control/files.ts";
+import { draftId, type DraftId, type InodeId } from "../../wire/ids.ts";
+import type { LogRecord, PublishedChunk } from "../../wire/log-records.ts";
+import { findChunk } from "./chunk-table.ts";
+import { checkTarget, generationAt, makeFile } from "./decide-files.ts";
+import type { Decision, Now, PlacedChunk, ReplyOf, RequestOf } from "./decision.ts";
+import { type Draft, liveDraft } from "./drafts.ts";
+import { fileBytes } from "./extents.ts";
+import { resolve } from "./namespace.ts";
+import type { MasterState } from "./state.ts";
+import { appendableFile, requireSealedTails, reserveRecords } from "./tails.ts";
+import { findVolume, isGone } from "./volumes.ts";
+
+/** What a draft of this request would be; the shell places its first chunk by it. */
+export interface DraftPlan {
+  readonly draft: DraftId;
+  readonly replicas: number;
+  /** Copies that a chunk needs at the commit. */
+  readonly minReplicas: number;
+  readonly chunkBytes: number;
+}
+
+/**
+ * Checks a request before servers are looked for.
+ *
+ * @throws GfsError of `resolve`, `checkTarget` and `appendableFile`
+ */
+export function planDraft(state: MasterState, request: RequestOf<typeof draftCreate>): DraftPlan {
+  const { target } = request;
+  let replicas = request.replicas ?? state.limits.replicas;
+  if (target.kind === "append") {
+    // A file has one goal for all its chunks.
+    replicas = state.inodes.replicas.get(appendableFile(state, target.inode));
+  } else {
+    const found = resolve(state.inodes, target.path, "put");
+    checkTarget(state, found, { what: "put", overwrite: target.overwrite, ifGeneration: target.ifGeneration });
+  }
+  return {
+    draft: draftId(state.drafts.next),
+    replicas,
+    minReplicas: replicasNeeded(state, replicas),
+    chunkBytes: request.chunkBytes ?? state.limits.chunkBytes,
+  };
+}
+
+/** `placed`: the first chunk, where the request wants one. @throws as `planDraft` */
+export function decideDraftCreate(
+  state: MasterState,
+  request: RequestOf<typeof draftCreate>,
+  placed: PlacedChunk | undefined,
+): Decision<ReplyOf<typeof draftCreate>> {
+  const plan = planDraft(state, request);
+  const { draft, replicas, chunkBytes } = plan;
+  const { target, id } = request;
+  const created: LogRecord = { kind: "draft-created", draft, session: id.session, target, replicas, chunkBytes };
+  if (placed === undefined) return { records: [created], reply: plan };
+  return { records: [created, ...chunkRecords(draft, placed)], reply: { ...plan, placement: placed.placement } };
+}
+
+/** @throws GfsError("DraftEnded") */
+export function decideChunkAllocate(
+  state: MasterState,
+  request: Pick<RequestOf<typeof chunkAllocate>, "draft">,
+  placed: PlacedChunk,
+): Decision<ReplyOf<typeof chunkAllocate>> {
+  liveDraft(state.drafts, request.draft, "write to");
+  return { records: chunkRecords(request.draft, placed), reply: { placement: placed.placement } };
+}
+
+/** An ended draft stays ended, whatever ended it. */
+export function decideDraftAbort(
+  state: MasterState,
+  request: RequestOf<typeof draftAbort>,
+): Decision<ReplyOf<typeof draftAbort>> {
+  if (!state.drafts.byId.has(request.draft)) return { records: [], reply: {} };
+  return { records: [{ kind: "draft-ended", draft: request.draft, reason: "aborted" }], reply: {} };
+}
+
+/**
+ * Publishes a draft: rechecks its target, and that each chunk is its own and has copies enough left.
+ *
+ * @throws GfsError("DraftEnded"), ("ProtocolError") for chunks that are not the draft's or not as allocated, ("ChunkLost"), ("InodeChanged") where the
+ * file to append to is gone, ("Busy") where a tail is not sealed, and those of `resolve` and `checkTarget`
+ */
+export function decideDraftCommit(
+  state: MasterState,
+  request: RequestOf<typeof draftCommit>,
+  now: Now,
+): Decision<ReplyOf<typeof draftCommit>> {
+  const draft = liveDraft(state.drafts, request.draft, "commit");
+  const chunks = checkChunks(state, draft, request.chunks);
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const shortChunks = chunks.filter((chunk) => chunk.members.length < draft.replicas).length;
+  const summary = { bytes, shortChunks, replicas: draft.replicas };
+  const ended: LogRecord = { kind: "draft-ended", draft: draft.draft, reason: "committed" };
+  const { target } = draft;
+  if (target.kind === "append") {
+    const slot = spliceTarget(state, target.inode);
+    const { inode } = target;
+    const splice: LogRecord = { kind: "file-spliced", draft: draft.draft, inode, chunks, modifiedMs: now.wallMs };
+    const reply = {
+      inode,
+      generation: generationAt(state, slot),
+      fileOffset: fileBytes(state.inodes, slot),
+      ...summary,
+    };
+    return { records: [splice, ended], reply };
+  }
+  const found = resolve(state.inodes, target.path, "put");
+  checkTarget(state, found, { what: "put", overwrite: target.overwrite, ifGeneration: target.ifGeneration });
+  const made = makeFile(state, found, { what: "put", replicas: draft.replicas, now });
+  const { inode, generation } = made;
+  const publish: LogRecord = { kind: "file-published", draft: draft.draft, inode, chunks, modifiedMs: now.wallMs };
+  return { records: [...made.records, publish, ended], reply: { inode, generation, fileOffset: 0, ...summary } };
+}
+
+/** Copies that a chunk must have for its file to be committed: `minReplicas`, or the goal where that is lower. */
+export function replicasNeeded(state: MasterState, replicas: number): number {
+  return Math.min(state.limits.minReplicas, replicas);
+}
+
+function spliceTarget(state: MasterState, inode: InodeId): number {
+  try {
+    const slot = appendableFile(state, inode);
+    requireSealedTails(state, inode, `append to inode ${inode}`);
+    return slot;
+  } catch (error) {
+    if (!(error instanceof GfsError) || error.code !== "NotFound") throw error;
+    throw new GfsError("InodeChanged", `Cannot append to inode ${inode}: it was removed or replaced meanwhile`, {
+      cause: error,
+    });
+  }
+}
+
+function checkChunks(state: MasterState, draft: Draft, written: readonly WrittenChunk[]): PublishedChunk[] {
+  const seen = new Set<number>();
+  return written.map((chunk) => {
+    const refuse = (why: string): never => {
+      throw new GfsError("ProtocolError", `Cannot commit draft ${draft.draft}: chunk ${chunk.handle} ${why}`);
+    };
+    const known = draft.chunks.has(chunk.handle) ? findChunk(state.chunks, chunk.handle) : undefined;
+    if (known === undefined) return refuse("does not belong to it");
+    if (seen.has(chunk.handle)) return refuse("is named twice");
+    seen.add(chunk.handle);
+    if (chunk.version !== known.version) return refuse(`has version ${known.version}, not ${chunk.version}`);
+    if (chunk.length > draft.chunkBytes)
+      return refuse(`has ${chunk.length} bytes, more than the ${draft.chunkBytes} of a chunk`);
+    const members = new Set<number>();
+    for (const id of chunk.volumes) {
+      const volume = findVolume(state.volumes, id);
+      if (volume === undefined || !known.members.includes(volume.index))
+        return refuse(`was not allocated on volume ${id}`);
+      members.add(volume.index);
+    }
+    const left = [...members].filter((index) => !isGone(state.volumes.byIndex[index])).length;
+    const needed = replicasNeeded(state, draft.replicas);
+    if (left < needed)
+      throw new GfsError(
+        "ChunkLost",
+        `Cannot commit draft ${draft.draft}: chunk ${chunk.handle} has ${left} copies left, ${needed} are needed`,
+      );
+    const { handle, version, length, crc } = chunk;
+    return { handle, version, length, crc, members: [...members] };
+  });
+}
+
+function chunkRecords(draft: DraftId, placed: PlacedChunk): LogRecord[] {
+  const { handle, version } = placed.placement;
+  return [
+    ...reserveRecords(placed),
+    { kind: "draft-chunk-added", draft, handle, version, members: [...placed.members] },
+  ];
+}

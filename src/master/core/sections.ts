@@ -1,0 +1,170 @@
+/**
+ * How a checkpoint holds state: pieces of at most 1 MiB, each one CBOR map {section, version, entries, data} whose `data` is a run of binary
+ * entries. The order and the bytes of entries follow from the state alone, never from its layout in memory (docs/DISK-FORMAT.md).
+ */
+import { z } from "zod";
+import { assert } from "../../base/assert.ts";
+import { fromUtf8, readUint53, utf8, viewOf, writeUint53 } from "../../base/bytes.ts";
+import { GfsError } from "../../base/errors.ts";
+import { decodeCbor, encodeCbor } from "../../wire/cbor.ts";
+
+const sectionVersion = 1;
+/** A piece is closed by the first entry that ends beyond; an entry has at most `entryBytesMax`. */
+const pieceBytes = 524_288;
+const entryBytesMax = 458_752;
+
+const Piece = z.object({
+  section: z.string().max(64),
+  version: z.int(),
+  entries: z.int().min(0),
+  data: z.instanceof(Uint8Array),
+});
+
+/** Entries of one section on their way into pieces: fields of an entry, `endEntry`, and a piece where that returns one; `end` at last. */
+export class SectionWriter {
+  readonly #section: string;
+  readonly #bytes = new Uint8Array(pieceBytes + entryBytesMax);
+  readonly #view = viewOf(this.#bytes);
+  #at = 0;
+  #entryAt = 0;
+  #entries = 0;
+
+  constructor(section: string) {
+    this.#section = section;
+  }
+
+  u8(value: number): void {
+    this.#bytes[this.#at++] = value;
+  }
+  u16(value: number): void {
+    this.#view.setUint16(this.#at, value, true);
+    this.#at += 2;
+  }
+  u32(value: number): void {
+    this.#view.setUint32(this.#at, value, true);
+    this.#at += 4;
+  }
+  /** An integer below 2^53. */
+  u53(value: number): void {
+    writeUint53(this.#view, this.#at, value);
+    this.#at += 8;
+  }
+  f64(value: number): void {
+    this.#view.setFloat64(this.#at, value, true);
+    this.#at += 8;
+  }
+  /** At most 64 Ki - 1 bytes, with their count before them. */
+  bytes(value: Uint8Array): void {
+    assert(value.length <= 0xffff, `too many bytes for one field: ${value.length}`);
+    this.u16(value.length);
+    this.#bytes.set(value, this.#at);
+    this.#at += value.length;
+  }
+  text(value: string): void {
+    this.bytes(utf8(value));
+  }
+
+  /** Ends an entry; a piece where enough has gathered. */
+  endEntry(): Uint8Array | undefined {
+    this.#entries++;
+    assert(this.#at - this.#entryAt <= entryBytesMax, `an entry of section ${this.#section} is too large`);
+    this.#entryAt = this.#at;
+    return this.#at >= pieceBytes ? this.#piece() : undefined;
+  }
+
+  /** What is left; nothing for a section without entries since the last piece. */
+  end(): Uint8Array | undefined {
+    return this.#entries > 0 ? this.#piece() : undefined;
+  }
+
+  #piece(): Uint8Array {
+    const piece = encodeCbor({
+      section: this.#section,
+      version: sectionVersion,
+      entries: this.#entries,
+      data: this.#bytes.subarray(0, this.#at),
+    });
+    this.#at = 0;
+    this.#entryAt = 0;
+    this.#entries = 0;
+    return piece;
+  }
+}
+
+/**
+ * Reads the entries of one piece, field by field in the order they were written.
+ *
+ * @throws GfsError("Corrupt") for bytes that are no piece, and for a field beyond its end; GfsError("FormatUnsupported") for a newer version.
+ */
+export class SectionReader {
+  readonly section: string;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+  #entriesLeft: number;
+
+  constructor(piece: Uint8Array) {
+    const parsed = Piece.safeParse(decodeCbor(piece));
+    if (!parsed.success)
+      throw new GfsError("Corrupt", "Cannot read a piece of a checkpoint: it has not the form of one");
+    const { section, version, entries, data } = parsed.data;
+    if (version !== sectionVersion)
+      throw new GfsError(
+        "FormatUnsupported",
+        `Cannot read section ${section} of a checkpoint: it has version ${version}`,
+      );
+    this.section = section;
+    this.#bytes = data;
+    this.#view = viewOf(data);
+    this.#entriesLeft = entries;
+  }
+
+  /** True before each entry, false (and all bytes must have been read) after the last. */
+  nextEntry(): boolean {
+    if (this.#entriesLeft > 0) {
+      this.#entriesLeft--;
+      return true;
+    }
+    if (this.#at !== this.#bytes.length) this.#corrupt();
+    return false;
+  }
+
+  u8(): number {
+    return this.#bytes[this.#take(1)] ?? 0;
+  }
+  u16(): number {
+    return this.#view.getUint16(this.#take(2), true);
+  }
+  u32(): number {
+    return this.#view.getUint32(this.#take(4), true);
+  }
+  u53(): number {
+    return readUint53(this.#view, this.#take(8)) ?? this.#corrupt();
+  }
+  f64(): number {
+    return this.#view.getFloat64(this.#take(8), true);
+  }
+  /** A view that is valid as long as the piece. */
+  bytes(): Uint8Array {
+    const length = this.u16();
+    const at = this.#take(length);
+    return this.#bytes.subarray(at, at + length);
+  }
+  text(): string {
+    return fromUtf8(this.bytes()) ?? this.#corrupt();
+  }
+
+  #take(bytes: number): number {
+    const at = this.#at;
+    if (at + bytes > this.#bytes.length) this.#corrupt();
+    this.#at = at + bytes;
+    return at;
+  }
+
+  #corrupt(): never {
+    throw new GfsError(
+      "Corrupt",
+      `Cannot read section ${this.section} of a checkpoint: an entry is cut short or too long`,
+    );
+  }
+}
