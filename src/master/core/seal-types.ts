@@ -100,8 +100,14 @@ export type SealEffect =
     }
   /** This volume's finish is confirmed: its replica is healthy. */
   | { readonly kind: "finished"; readonly handle: ChunkHandle; readonly volume: VolumeIndex }
-  /** Its bytes differ from those of the others: not a holder, and garbage once it is replaced. */
-  | { readonly kind: "corrupt"; readonly handle: ChunkHandle; readonly volume: VolumeIndex; readonly why: string }
+  /** corrupt: its bytes differ from those of the others: garbage once it is replaced. missing: it lost them. Not a holder either way. */
+  | {
+      readonly kind: "bad";
+      readonly handle: ChunkHandle;
+      readonly volume: VolumeIndex;
+      readonly reason: "corrupt" | "missing";
+      readonly why: string;
+    }
   /** A volume knows more than our log: mutations and deletes stop until `gfs master confirm`. */
   | { readonly kind: "behind"; readonly handle: ChunkHandle; readonly volume: VolumeIndex; readonly why: string }
   /** The machine is done and may be dropped. */
@@ -110,48 +116,61 @@ export type SealEffect =
 /** beginning: the first record isn't durable. fencing, copying: as named. logging: the second isn't durable. */
 export type SealPhase = "beginning" | "fencing" | "copying" | "logging" | "finishing" | "done";
 
-export type SealLimits = Pick<
-  Limits,
-  "sealResponders" | "loneSealMs" | "fenceAfterQuorumMs" | "fenceMs" | "heartbeatMs"
->;
+export type SealLimits = Pick<Limits, "sealResponders" | "loneSealMs" | "fenceAfterQuorumMs" | "fenceMs">;
+
+/** What a volume holds durably of the chunk: `length` bytes with this CRC. */
+export interface Held {
+  readonly length: number;
+  readonly crc: number;
+}
 
 /** One volume of the seal, member or spare. */
 export interface SealParty {
   readonly volume: VolumeIndex;
   readonly role: "member" | "spare";
+  /** Dead or retired: its earlier answer is forgotten, as if it never came. */
   gone: boolean;
-  /** The last answer to a fence or fetch that told what it holds durably; 0 bytes with CRC 0 for a spare before its copy. */
-  holds: { readonly length: number; readonly crc: number } | undefined;
+  /** From its answer to the fence, or to a fetch since. */
+  holds: Held | undefined;
+  /** It answered that it was sealed already, with what it holds. Counts only after `confirmed`. */
+  sealed: boolean;
   appendTable: AppendTable | undefined;
   /** Its last attempt found nobody listening. */
   refusing: boolean;
-  /** It answered something that rules it out: corrupt, retired, its sealed or promised version. */
-  excluded: string | undefined;
+  /** Why it can't be a holder: its bytes are bad, or it can't copy. */
+  excluded: "corrupt" | "copy failed" | undefined;
   inFlight: "fence" | "fetch" | "finish" | undefined;
-  inFlightSinceMs: number;
+  /** Failed ones in a row. */
   attempts: number;
   retryAtMs: number;
   finished: boolean;
 }
 
+/** Data only: effects name what to do, events tell what came of it. */
 export interface SealMachine {
   readonly handle: ChunkHandle;
-  readonly version: ChunkVersion;
+  version: ChunkVersion;
   /** Members of the chunk, the head first, then spares. */
-  readonly parties: readonly SealParty[];
-  readonly phase: SealPhase;
+  parties: SealParty[];
+  phase: SealPhase;
   readonly beganMs: number;
   /** When enough had answered. */
-  readonly quorumMs: number | undefined;
+  quorumMs: number | undefined;
   /** Since when a single one is left alive. */
-  readonly loneMs: number | undefined;
-  readonly copyingMs: number | undefined;
-  /** Set with `copying`: what will be sealed. */
-  readonly target: { readonly length: number; readonly crc: number } | undefined;
-  readonly sealedMembers: readonly VolumeIndex[];
-  readonly sparesAskedMs: number | undefined;
-  /** A volume knows more than we do; nothing goes on until `confirmed`. */
-  readonly behind: { readonly volume: VolumeIndex; readonly promised: ChunkVersion; readonly why: string } | undefined;
+  loneMs: number | undefined;
+  copyingMs: number | undefined;
+  /** What will be sealed: set with `copying`. */
+  target: Held | undefined;
+  /** Named by the record. */
+  sealedMembers: readonly VolumeIndex[];
+  sparesAskedMs: number | undefined;
+  /** A volume knows more than we do: nothing goes on until `confirmed`. */
+  behind: { readonly volume: VolumeIndex; readonly version: ChunkVersion; readonly why: string } | undefined;
   /** One line for people: what it waits for. */
-  readonly waitsFor: string;
+  waitsFor: string;
+}
+
+export interface SealStep {
+  readonly machine: SealMachine;
+  readonly effects: readonly SealEffect[];
 }
