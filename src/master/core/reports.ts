@@ -1,0 +1,207 @@
+/**
+ * Full reports of volumes (DESIGN §4.1): pages in order, entries applied in slices, and after the last page a sliced scan for the replicas that
+ * the report lacks. A report knows nothing of what happened to a chunk after its fact mark.
+ */
+import { unreachable } from "../../base/assert.ts";
+import { reportEntryBytes } from "../../wire/control/chunkservers.ts";
+import type { ReplicaReport } from "../../wire/control/chunkservers.ts";
+import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
+import { unpackReport } from "../../wire/report.ts";
+import { dropReplica, isHolder, putReplica, replicaCountAt, replicaHealthAt } from "./chunk-replicas.ts";
+import { replicaSeenAt, replicaVolumeAt } from "./chunk-replicas.ts";
+import { handleAt, slotOf, stateAt } from "./chunk-table.ts";
+import type { ChunkTable, VolumeIndex } from "./chunk-table.ts";
+import type { ReportProgress, Volume } from "./volumes.ts";
+
+export interface ReportPage {
+  readonly incarnation: string;
+  readonly report: number;
+  readonly page: number;
+  readonly last: boolean;
+  readonly factMark: number | undefined;
+  readonly entries: Uint8Array;
+}
+
+/** accepted: apply its entries. repeated: it was applied before. old: of an earlier report or incarnation, or out of order: it says nothing. */
+export type PageVerdict = "accepted" | "repeated" | "old";
+
+/** Takes a page into the volume's report; pages of one report come in order, from 0. */
+export function takePage(volume: Volume, page: ReportPage): PageVerdict {
+  if (volume.registration?.incarnation !== page.incarnation) return "old";
+  const current = volume.report;
+  if (current !== undefined && page.report < current.number) return "old";
+  if (current === undefined || page.report > current.number) {
+    if (page.page !== 0) return "old";
+    volume.reportsBegun++;
+    volume.report = {
+      number: page.report,
+      nextPage: 1,
+      factMark: page.factMark ?? volume.registration.factMark,
+      seen: ((volume.reportsBegun - 1) % 255) + 1,
+    };
+    volume.reportWanted = false;
+    return "accepted";
+  }
+  if (page.page < current.nextPage) return "repeated";
+  if (page.page > current.nextPage) return "old";
+  volume.report = { ...current, nextPage: current.nextPage + 1 };
+  return "accepted";
+}
+
+/**
+ * unknown: no such chunk: garbage. released: our log let go of it: garbage too, not on the report's word alone. behind: only a newer master can have
+ * caused it: our log is an old copy. unfinished: all of a sealed chunk, fenced: finish it. busy: the chunk isn't sealed, its seal or draft decides. late: the
+ * report began before the latest fact about the chunk.
+ */
+export type EntryVerdict =
+  "healthy" | "unfinished" | "stale" | "corrupt" | "unknown" | "released" | "behind" | "busy" | "late";
+
+/** What one entry means; changes nothing. */
+export function judgeEntry(table: ChunkTable, entry: ReplicaReport, factMark: number): EntryVerdict {
+  if (entry.handle > table.handleMark) return "behind";
+  const slot = slotOf(table, entry.handle);
+  if (slot < 0) return table.releasedHandles.has(entry.handle) ? "released" : "unknown";
+  const version = table.versions.get(slot);
+  // What a volume promised or took on at the word of a master stays true, however old the report is.
+  if (entry.promisedVersion > version || entry.dataVersion > version) {
+    return "behind";
+  }
+  if (table.stamps.get(slot) > factMark) return "late";
+  if (stateAt(table, slot) !== "sealed") return "busy";
+  if (entry.state === "corrupt") return "corrupt";
+  const length = table.lengths.get(slot);
+  if (entry.state === "sealed" && entry.dataVersion === version)
+    return entry.length === length && entry.crc === table.crcs.get(slot) ? "healthy" : "corrupt";
+  return entry.state === "fenced" && entry.promisedVersion === version && entry.length >= length
+    ? "unfinished"
+    : "stale";
+}
+
+/** What the shell must act on; `healthy`, `late` and `busy` entries need nothing. */
+export interface ReportFinding {
+  readonly kind: "unfinished" | "stale" | "corrupt" | "unknown" | "released" | "behind";
+  readonly handle: ChunkHandle;
+  readonly promisedVersion: ChunkVersion;
+  readonly dataVersion: ChunkVersion;
+}
+
+/** A page being applied. */
+export interface PageJob {
+  readonly volume: VolumeIndex;
+  readonly progress: ReportProgress;
+  readonly entries: Uint8Array;
+  readonly last: boolean;
+  at: number;
+}
+
+export function pageJob(volume: Volume, page: ReportPage): PageJob | undefined {
+  if (volume.report === undefined) return undefined;
+  return { volume: volume.index, progress: volume.report, entries: page.entries, last: page.last, at: 0 };
+}
+
+/**
+ * Applies at most `entriesMax` entries of the page; `done` after its last. A newer report of the volume stops an older one's page by itself.
+ *
+ * @throws GfsError("ProtocolError") for entries that no volume can have written.
+ */
+export function stepPage(
+  table: ChunkTable,
+  job: PageJob,
+  entriesMax: number,
+): { readonly findings: ReportFinding[]; readonly late: number; readonly done: boolean } {
+  const findings: ReportFinding[] = [];
+  let late = 0;
+  const end = Math.min(job.entries.length, job.at + entriesMax * reportEntryBytes);
+  const { volume, progress } = job;
+  for (const entry of unpackReport(job.entries.subarray(job.at, end))) {
+    const verdict = judgeEntry(table, entry, progress.factMark);
+    switch (verdict) {
+      case "late":
+        late++;
+        break;
+      case "busy":
+        break;
+      case "healthy":
+        putReplica(table, slotOf(table, entry.handle), { volume, health: "healthy", seen: progress.seen });
+        break;
+      case "unfinished":
+      case "stale":
+      case "corrupt":
+        putReplica(table, slotOf(table, entry.handle), { volume, health: verdict, seen: progress.seen });
+        findings.push({ ...entry, kind: verdict });
+        break;
+      case "unknown":
+      case "released":
+      case "behind":
+        findings.push({ ...entry, kind: verdict });
+        break;
+      default:
+        unreachable(verdict);
+    }
+  }
+  job.at = end;
+  return { findings, late, done: end === job.entries.length };
+}
+
+/** Complete reports whose absences are resolved together by one pass over the table. */
+export interface AbsenceScan {
+  readonly waiting: Map<VolumeIndex, ReportProgress>;
+  readonly resolving: Map<VolumeIndex, ReportProgress>;
+  slot: number;
+}
+
+export function createAbsenceScan(): AbsenceScan {
+  return { waiting: new Map(), resolving: new Map(), slot: 0 };
+}
+
+/** The last page of a report is applied whole. */
+export function reportComplete(scan: AbsenceScan, volume: Volume): void {
+  if (volume.report !== undefined) scan.waiting.set(volume.index, volume.report);
+}
+
+/** The volume began another report or incarnation: what the earlier one lacked is not resolved any more. */
+export function reportSuperseded(scan: AbsenceScan, volume: VolumeIndex): void {
+  scan.waiting.delete(volume);
+  scan.resolving.delete(volume);
+}
+
+export interface AbsenceStep {
+  /** Replicas that counted and are gone. */
+  readonly absent: { readonly handle: ChunkHandle; readonly volume: VolumeIndex }[];
+  /** Volumes whose report is resolved: set `reported`. */
+  readonly resolved: VolumeIndex[];
+  readonly idle: boolean;
+}
+
+/** Visits at most `slotsMax` slots. */
+export function stepAbsences(table: ChunkTable, scan: AbsenceScan, slotsMax: number): AbsenceStep {
+  const absent: { handle: ChunkHandle; volume: VolumeIndex }[] = [];
+  const resolved: VolumeIndex[] = [];
+  if (scan.resolving.size === 0) {
+    for (const [volume, progress] of scan.waiting) scan.resolving.set(volume, progress);
+    scan.waiting.clear();
+    scan.slot = 0;
+  }
+  if (scan.resolving.size === 0) return { absent, resolved, idle: true };
+  const end = Math.min(table.slotEnd, scan.slot + slotsMax);
+  for (let slot = scan.slot; slot < end; slot++) {
+    // Backwards: the last replica takes the place of a dropped one.
+    for (let i = replicaCountAt(table, slot) - 1; i >= 0; i--) {
+      const volume = replicaVolumeAt(table, slot, i);
+      const progress = scan.resolving.get(volume);
+      if (progress === undefined || replicaSeenAt(table, slot, i) === progress.seen) continue;
+      const health = replicaHealthAt(table, slot, i);
+      // The next report may carry the number that this replica was seen by long ago.
+      if (table.stamps.get(slot) > progress.factMark) putReplica(table, slot, { volume, health, seen: 0 });
+      else {
+        dropReplica(table, slot, volume);
+        if (isHolder(health)) absent.push({ handle: handleAt(table, slot), volume });
+      }
+    }
+  }
+  scan.slot = end;
+  if (end < table.slotEnd) return { absent, resolved, idle: false };
+  resolved.push(...scan.resolving.keys());
+  scan.resolving.clear();
+  return { absent, resolved, idle: scan.waiting.size === 0 };
+}
