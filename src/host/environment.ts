@@ -7,7 +7,8 @@ export class OutputClosedError extends Error {
   override readonly name = "OutputClosedError";
 }
 
-const stdinPieceBytes = 1 << 20;
+const stdinPieceBytesMax = 1 << 20;
+const stdinPieceBytesMin = 64 * 1024;
 const retryMs = 2;
 const descriptors = { stdin: 0, stdout: 1, stderr: 2 } as const;
 
@@ -28,14 +29,18 @@ export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
   return isatty(descriptors[stream]);
 }
 
-/** Standard input to its end, in pieces of up to 1 MiB, each in a buffer of its own. Reads no further than asked. */
+/**
+ * Standard input to its end, in pieces of up to 1 MiB that are the caller's. Reads no further than asked. Pieces of a pipe come in
+ * 64 KiB: several lie in one buffer, which lives as long as the last of them.
+ */
 export async function* readStdin(): AsyncGenerator<Uint8Array, void, void> {
+  let buffer = new Uint8Array(0);
   for (;;) {
-    const piece = new Uint8Array(stdinPieceBytes);
-    const count = await readSome(0, piece);
+    if (buffer.length < stdinPieceBytesMin) buffer = new Uint8Array(stdinPieceBytesMax);
+    const count = await readSome(0, buffer);
     if (count === 0) return;
-    // A small piece must not hold a large buffer.
-    yield count < stdinPieceBytes / 2 ? piece.slice(0, count) : piece.subarray(0, count);
+    yield buffer.subarray(0, count);
+    buffer = buffer.subarray(count);
   }
 }
 

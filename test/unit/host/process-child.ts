@@ -40,6 +40,10 @@ const verbs: Readonly<Record<string, () => Promise<void> | void>> = {
     });
     console.log("ready");
   },
+  listen: async () => {
+    const listener = await world.stream.listen("127.0.0.1:0", () => {});
+    console.log(listener.address);
+  },
   "open-files": () => console.log(openFileLimit()),
   events: async () => {
     for (let i = 0; i < 3; i++) world.events.emit("info", "x.y", { i });
