@@ -90,8 +90,9 @@ export class ByteArena {
     const first = this.#pages[0];
     assert(first !== undefined, "an arena has a first page");
     if (first.length < pageBytes && (pageIndex > 0 || bytes > first.length)) {
+      const wanted = pageIndex > 0 ? pageBytes : bytes;
       let size = first.length * 2;
-      while (size < pageBytes && (pageIndex > 0 || size < bytes)) size *= 2;
+      while (size < wanted) size *= 2;
       const larger = new Uint8Array(size);
       larger.set(first);
       this.#pages[0] = larger;

@@ -1,4 +1,5 @@
 /** Whose tails must be sealed before a mutation is decided (DESIGN §4.3): the shell asks, seals, and decides again. */
+import { unreachable } from "../../base/assert.ts";
 import type { DraftId, InodeId } from "../../wire/ids.ts";
 import { moveTarget } from "./decide-namespace.ts";
 import { idOfSlot, isFile, rootSlot, slotOfId } from "./inodes.ts";
@@ -39,6 +40,8 @@ export function displacedInode(state: MasterState, mutation: DisplacingMutation)
       const { slot } = resolve(state.inodes, mutation.path, "remove");
       return slot === 0 || slot === rootSlot ? undefined : idOfSlot(state.inodes, slot);
     }
+    default:
+      return unreachable(mutation);
   }
 }
 
