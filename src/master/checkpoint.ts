@@ -1,0 +1,301 @@
+/**
+ * Checkpoints of the master (DESIGN §4.1): written by a child process of the same executable from the last checkpoint and the closed segments of the log,
+ * so that requests never stall; verified before their name counts; then the log is trimmed. One older checkpoint is kept, with the log from there.
+ */
+import { crc32 } from "../base/checksum.ts";
+import { asGfsError, GfsError } from "../base/errors.ts";
+import { type Disk, DiskError, type World } from "../io.ts";
+import type { Limits } from "../limits.ts";
+import { makeDurableDirectory } from "../log/durable-directory.ts";
+import type { Log, LogPosition } from "../log/log-types.ts";
+import { readLog } from "../log/read-log.ts";
+import { ClusterId } from "../wire/ids.ts";
+import { checkpointName, positionOfCheckpoint, readCheckpoint, writeCheckpoint } from "./checkpoint-file.ts";
+import { addPiece, beginLoad, dumpState, endLoad } from "./core/dump.ts";
+import { newMasterState } from "./core/state.ts";
+import type { DataDirectory } from "./data-directory.ts";
+import { type Replayed, replayEntry } from "./log-batches.ts";
+
+export interface LoadedCheckpoint extends Replayed {
+  /** 0: there is no checkpoint, the state is the one before the first record. */
+  readonly position: LogPosition;
+}
+
+/** What the arguments of the hidden subcommand say. */
+export const checkpointCommand = "checkpoint-master";
+
+/** @throws DiskError */
+export async function listCheckpoints(disk: Disk, directory: string): Promise<LogPosition[]> {
+  if ((await disk.info(directory)) === undefined) return [];
+  const positions = (await disk.list(directory)).flatMap((name) => positionOfCheckpoint(name) ?? []);
+  return positions.sort((a, b) => b - a);
+}
+
+export function emptyState(limits: Limits): LoadedCheckpoint {
+  return {
+    state: newMasterState(limits),
+    time: { clusterMs: 0, epochClusterMs: 0, epochWallMs: undefined },
+    position: 0,
+  };
+}
+
+/** @throws GfsError("Corrupt" | "FormatUnsupported" | "WrongCluster" | "DiskFailed") */
+export async function loadCheckpoint(
+  disk: Disk,
+  path: string,
+  expected: { readonly clusterId: ClusterId; readonly limits: Limits },
+): Promise<LoadedCheckpoint> {
+  const load = beginLoad(expected.limits);
+  try {
+    const facts = await readCheckpoint(disk, path, (piece) => addPiece(load, piece));
+    if (facts.clusterId !== expected.clusterId)
+      throw new GfsError("WrongCluster", `Cannot open ${path}: it belongs to cluster ${facts.clusterId}`);
+    return { state: endLoad(load), time: { ...facts.time }, position: facts.position };
+  } catch (error) {
+    if (error instanceof GfsError) throw error;
+    if (error instanceof DiskError)
+      throw new GfsError("DiskFailed", `Cannot read ${path}: ${error.message}`, { cause: error });
+    throw new GfsError("Corrupt", `Cannot read ${path}: ${String(error)}`, { cause: error });
+  }
+}
+
+/** The newest checkpoint of all directories that is whole; a damaged one is warned of and passed over. @throws GfsError("FormatUnsupported" …) */
+export async function newestCheckpoint(
+  world: Pick<World, "disk" | "events">,
+  directories: readonly DataDirectory[],
+  limits: Limits,
+): Promise<LoadedCheckpoint> {
+  const found: { readonly path: string; readonly position: LogPosition; readonly clusterId: ClusterId }[] = [];
+  for (const { checkpointPath, clusterId } of directories) {
+    for (const position of await listCheckpoints(world.disk, checkpointPath))
+      found.push({ path: `${checkpointPath}/${checkpointName(position)}`, position, clusterId });
+  }
+  found.sort((a, b) => b.position - a.position);
+  for (const { path, clusterId } of found) {
+    try {
+      return await loadCheckpoint(world.disk, path, { clusterId, limits });
+    } catch (error) {
+      const { code, message } = asGfsError(error);
+      if (code !== "Corrupt") throw error;
+      world.events.emit("warn", "checkpoint.corrupt", { path, reason: message });
+    }
+  }
+  return emptyState(limits);
+}
+
+/**
+ * The child's work. Arguments: `--data-dir` of the master to read from, `--until` the last log position to take in. Prints nothing; the new checkpoint is the result.
+ *
+ * @throws GfsError for bad arguments, a damaged checkpoint or log, a failing disk, and where the new checkpoint does not give the state back
+ */
+export async function runCheckpoint(
+  world: Pick<World, "disk" | "events" | "random">,
+  args: readonly string[],
+  limits: Limits,
+): Promise<void> {
+  const { directory, until, clusterId } = parseArguments(args);
+  const { disk } = world;
+  const checkpointPath = `${directory}/checkpoints`;
+  const logPath = `${directory}/operation-log`;
+  const replayed = await lastWhole(world, { checkpointPath, clusterId, limits, until });
+  await readLog(world, { directory: logPath, after: replayed.position, until }, (position, entry) =>
+    replayEntry(replayed, position, entry),
+  );
+
+  await makeDurableDirectory(disk, checkpointPath);
+  for (const name of await disk.list(checkpointPath))
+    if (name.endsWith(".partial")) await disk.remove(`${checkpointPath}/${name}`);
+  const path = `${checkpointPath}/${checkpointName(until)}`;
+  const partial = `${path}.partial`;
+  const facts = { position: until, clusterId, time: replayed.time };
+  const written = new Fingerprint();
+  await writeCheckpoint(disk, partial, facts, written.of(dumpState(replayed.state)));
+  // What was written must give the same state back, before older checkpoints and the log may go.
+  const loaded = await loadCheckpoint(disk, partial, { clusterId, limits });
+  const again = new Fingerprint();
+  for (const _ of again.of(dumpState(loaded.state)));
+  if (again.crc !== written.crc || again.bytes !== written.bytes)
+    throw new GfsError("Bug", `Cannot checkpoint ${directory}: what was written gives another state back`);
+  await disk.rename(partial, path);
+  await disk.syncDirectory(checkpointPath);
+}
+
+class Fingerprint {
+  crc = 0;
+  bytes = 0;
+
+  *of(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+    for (const piece of pieces) {
+      this.crc = crc32(piece, this.crc);
+      this.bytes += piece.length;
+      yield piece;
+    }
+  }
+}
+
+async function lastWhole(
+  world: Pick<World, "disk" | "events">,
+  from: {
+    readonly checkpointPath: string;
+    readonly clusterId: ClusterId;
+    readonly limits: Limits;
+    readonly until: LogPosition;
+  },
+): Promise<LoadedCheckpoint> {
+  for (const position of await listCheckpoints(world.disk, from.checkpointPath)) {
+    if (position > from.until) continue;
+    try {
+      return await loadCheckpoint(world.disk, `${from.checkpointPath}/${checkpointName(position)}`, from);
+    } catch (error) {
+      if (asGfsError(error).code !== "Corrupt") throw error;
+    }
+  }
+  return emptyState(from.limits);
+}
+
+function parseArguments(args: readonly string[]): {
+  directory: string;
+  until: LogPosition;
+  clusterId: ClusterId;
+} {
+  const value = (name: string): string => {
+    const found = args[args.indexOf(name) + 1];
+    if (!args.includes(name) || found === undefined)
+      throw new GfsError("Usage", `Cannot checkpoint: ${name} is missing`);
+    return found;
+  };
+  const until = Number(value("--until"));
+  if (!Number.isSafeInteger(until) || until < 1)
+    throw new GfsError("Usage", "Cannot checkpoint: --until is no position");
+  return { directory: value("--data-dir"), until, clusterId: ClusterId.parse(value("--cluster")) };
+}
+
+export interface CheckpointerOptions {
+  readonly world: World;
+  readonly log: Log;
+  readonly directories: () => readonly DataDirectory[];
+  readonly limits: Limits;
+  /** Position of the newest checkpoint at the start. */
+  readonly position: LogPosition;
+}
+
+/** Starts checkpoint children as the log grows, one at a time, and trims what they made superfluous. */
+export class Checkpointer {
+  readonly #options: CheckpointerOptions;
+  #position: LogPosition;
+  #running: Promise<void> | undefined;
+  #nextTryMs = 0;
+  readonly #stop = new AbortController();
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options;
+    this.#position = options.position;
+  }
+
+  /** Of the newest checkpoint; 0 before the first. */
+  get position(): LogPosition {
+    return this.#position;
+  }
+
+  /** Starts one where enough was logged since the last, or where the log holds many segments. */
+  tick(): void {
+    const { log, limits, world } = this.#options;
+    if (this.#running !== undefined || this.#stop.signal.aborted) return;
+    if (world.clock.monotonicMs() < this.#nextTryMs) return;
+    const records = log.durablePosition - this.#position;
+    const segments = log.heldBytes / limits.logSegmentBytes;
+    if (records < limits.checkpointRecords && (segments < segmentsMax || records === 0)) return;
+    void this.run().catch(() => undefined);
+  }
+
+  /** A checkpoint of everything logged so far; joins one that is running. @throws GfsError of what failed; the next one tries again */
+  run(): Promise<void> {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  /** Ends the child, if one runs. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running?.catch(() => undefined);
+  }
+
+  async #run(): Promise<void> {
+    const { world, log } = this.#options;
+    const beganMs = world.clock.monotonicMs();
+    try {
+      await log.roll();
+      const until = log.closed().last;
+      if (until <= this.#position) return;
+      const [source, ...others] = this.#options.directories();
+      if (source === undefined) throw new GfsError("DiskFailed", "Cannot checkpoint: no data directory is left");
+      await this.#runChild(source, until);
+      const path = `${source.checkpointPath}/${checkpointName(until)}`;
+      for (const other of others) await copyCheckpoint(world.disk, path, other, until);
+      this.#position = until;
+      await this.#discard();
+      world.events.emit("info", "checkpoint.done", { position: until, ms: world.clock.monotonicMs() - beganMs });
+    } catch (error) {
+      this.#nextTryMs = world.clock.monotonicMs() + retryMs;
+      if (!this.#stop.signal.aborted)
+        world.events.emit("error", "checkpoint.failed", { reason: asGfsError(error).message });
+      throw error;
+    }
+  }
+
+  async #runChild(source: DataDirectory, until: LogPosition): Promise<void> {
+    const { world } = this.#options;
+    const args = [checkpointCommand, "--data-dir", source.path, "--until", `${until}`, "--cluster", source.clusterId];
+    const { exitCode, stderr } = await world.spawn.self(args, this.#stop.signal);
+    if (exitCode === 0) return;
+    const why = stderr.trim().split("\n").at(-1) ?? "";
+    throw new GfsError("Unavailable", `Cannot checkpoint ${source.path}: the child ended with ${exitCode}: ${why}`);
+  }
+
+  /** All but the two newest checkpoints go, then the log up to the older of them. */
+  async #discard(): Promise<void> {
+    const { world, log } = this.#options;
+    let oldest = this.#position;
+    for (const { checkpointPath } of this.#options.directories()) {
+      const positions = await listCheckpoints(world.disk, checkpointPath);
+      for (const position of positions.slice(2))
+        await world.disk.remove(`${checkpointPath}/${checkpointName(position)}`);
+      await world.disk.syncDirectory(checkpointPath);
+      // With a single one, the log from its beginning is the older way back.
+      oldest = Math.min(oldest, positions[1] ?? 0);
+    }
+    await log.trim(oldest + 1);
+  }
+}
+
+/** Segments of the operation log that are kept before a checkpoint is made although few records were logged. */
+const segmentsMax = 8;
+const retryMs = 30_000;
+
+async function copyCheckpoint(disk: Disk, from: string, target: DataDirectory, position: LogPosition): Promise<void> {
+  await makeDurableDirectory(disk, target.checkpointPath);
+  const path = `${target.checkpointPath}/${checkpointName(position)}`;
+  const source = await disk.open(from, "read");
+  try {
+    const copy = await disk.open(`${path}.partial`, "write");
+    try {
+      await copy.truncate(0);
+      const buffer = new Uint8Array(1_048_576);
+      for (let at = 0; ;) {
+        const read = await source.read(buffer, at);
+        if (read === 0) break;
+        await copy.write([buffer.subarray(0, read)], at);
+        at += read;
+      }
+      await copy.sync();
+    } finally {
+      await copy.close();
+    }
+  } finally {
+    await source.close();
+  }
+  await disk.rename(`${path}.partial`, path);
+  await disk.syncDirectory(target.checkpointPath);
+}

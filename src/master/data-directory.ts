@@ -1,0 +1,158 @@
+/** A data directory of the master: its identity and its lock (DESIGN §4.7; docs/DISK-FORMAT.md). */
+import { z } from "zod";
+import { fromUtf8, utf8 } from "../base/bytes.ts";
+import { GfsError } from "../base/errors.ts";
+import { DiskError, type Disk, type Random } from "../io.ts";
+import { makeDurableDirectory } from "../log/durable-directory.ts";
+import { bytesToHex } from "../log/segment.ts";
+import { ClusterId, clusterId } from "../wire/ids.ts";
+
+const identityFile = "identity.json";
+const identityFormat = 1;
+const identityBytesMax = 65_536;
+
+/** `directory`: random, tells the copies of one log apart wherever they are moved to. */
+const Identity = z.object({
+  gfs: z.literal("master"),
+  format: z.int().min(1),
+  cluster: ClusterId,
+  directory: z.string().regex(/^[0-9a-f]{16}$/),
+});
+type Identity = z.infer<typeof Identity>;
+
+export interface DataDirectory extends AsyncDisposable {
+  readonly path: string;
+  readonly clusterId: ClusterId;
+  /** 16 hex digits. */
+  readonly directoryId: string;
+  /** No identity was there: it is empty. */
+  readonly isNew: boolean;
+  readonly logPath: string;
+  readonly checkpointPath: string;
+}
+
+/**
+ * Locks all the directories, made where missing, and gives those without identity that of the others, or of a new cluster.
+ *
+ * @throws GfsError("Locked") while another process has one, GfsError("WrongCluster") where they belong to different clusters,
+ * GfsError("FormatUnsupported"), GfsError("Usage") for a directory that holds something else, GfsError("Corrupt"), GfsError("DiskFailed")
+ */
+export async function openDataDirectories(
+  world: { readonly disk: Disk; readonly random: Random },
+  paths: readonly string[],
+): Promise<readonly DataDirectory[]> {
+  const locks: AsyncDisposable[] = [];
+  try {
+    const found: { readonly path: string; readonly identity: Identity | undefined }[] = [];
+    for (const path of paths) {
+      await makeDurableDirectory(world.disk, path);
+      locks.push(await lock(world.disk, path));
+      found.push({ path, identity: await readIdentity(world.disk, path) });
+    }
+    const known = found.find(({ identity }) => identity !== undefined);
+    const cluster = known?.identity?.cluster ?? clusterId(bytesToHex(world.random.bytes(16)));
+    const taken = new Set<string>();
+    const opened: DataDirectory[] = [];
+    for (const [index, { path, identity }] of found.entries()) {
+      if (identity !== undefined && identity.cluster !== cluster) {
+        throw new GfsError(
+          "WrongCluster",
+          `Cannot use ${path}: it belongs to cluster ${identity.cluster}, and ${known?.path ?? ""} to ${cluster}`,
+        );
+      }
+      // A copy of another directory has its id too, and becomes one of its own.
+      const copied = identity !== undefined && taken.has(identity.directory);
+      const own = identity === undefined || copied ? bytesToHex(world.random.bytes(8)) : identity.directory;
+      taken.add(own);
+      if (own !== identity?.directory) await writeIdentity(world.disk, path, { cluster, directory: own });
+      const held = locks[index];
+      opened.push({
+        path,
+        clusterId: cluster,
+        directoryId: own,
+        isNew: identity === undefined,
+        logPath: `${path}/operation-log`,
+        checkpointPath: `${path}/checkpoints`,
+        [Symbol.asyncDispose]: async () => held?.[Symbol.asyncDispose](),
+      });
+    }
+    return opened;
+  } catch (error) {
+    for (const held of locks) await held[Symbol.asyncDispose]();
+    if (!(error instanceof DiskError)) throw error;
+    throw new GfsError("DiskFailed", `Cannot open ${paths.join(", ")}: ${error.message}`, { cause: error });
+  }
+}
+
+async function lock(disk: Disk, path: string): Promise<AsyncDisposable> {
+  try {
+    return await disk.lock(path);
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.kind !== "busy") throw error;
+    throw new GfsError("Locked", `Cannot use ${path}: another gfs master has it open`, { cause: error });
+  }
+}
+
+/** Undefined for a directory without anything of a master. */
+async function readIdentity(disk: Disk, path: string): Promise<Identity | undefined> {
+  const names = await disk.list(path);
+  const file = `${path}/${identityFile}`;
+  if (!names.includes(identityFile)) {
+    const other = names.find((name) => !["lock", "lost+found", `${identityFile}.partial`].includes(name));
+    if (other === undefined) return undefined;
+    throw new GfsError(
+      "Usage",
+      `Cannot use ${path} for a master: it is not empty (${other}) and has no ${identityFile}`,
+    );
+  }
+  const text = await readText(disk, file);
+  const corrupt = (why: string): GfsError => new GfsError("Corrupt", `Cannot read ${file}: ${why}`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw corrupt("it is not JSON");
+  }
+  const role = z.object({ gfs: z.string(), format: z.int() }).safeParse(value);
+  if (!role.success) throw corrupt("it is not an identity");
+  if (role.data.gfs !== "master")
+    throw new GfsError("Usage", `Cannot use ${path} for a master: it is a ${role.data.gfs}'s directory`);
+  if (role.data.format > identityFormat) {
+    throw new GfsError(
+      "FormatUnsupported",
+      `Cannot use ${path}: it has format ${role.data.format}, and this version of gfs knows ${identityFormat}`,
+    );
+  }
+  const identity = Identity.safeParse(value);
+  if (!identity.success) throw corrupt(`its ${identity.error.issues[0]?.path.join(".") ?? "content"} is wrong`);
+  return identity.data;
+}
+
+async function readText(disk: Disk, path: string): Promise<string> {
+  const file = await disk.open(path, "read");
+  try {
+    const bytes = new Uint8Array(Math.min(await file.size(), identityBytesMax));
+    const read = await file.read(bytes, 0);
+    return fromUtf8(bytes.subarray(0, read)) ?? "";
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeIdentity(
+  disk: Disk,
+  path: string,
+  ids: { readonly cluster: ClusterId; readonly directory: string },
+): Promise<void> {
+  const identity: Identity = { gfs: "master", format: identityFormat, ...ids };
+  const file = await disk.open(`${path}/${identityFile}.partial`, "write");
+  try {
+    await file.truncate(0);
+    await file.write([utf8(`${JSON.stringify(identity, undefined, 2)}\n`)], 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await disk.rename(`${path}/${identityFile}.partial`, `${path}/${identityFile}`);
+  await disk.syncDirectory(path);
+}
