@@ -1,0 +1,178 @@
+/** One chunkserver: a volume, its data and control ports, and its bond with the master (DESIGN §2). */
+import { asGfsError, GfsError } from "../base/errors.ts";
+import type { World } from "../io.ts";
+import type { Limits } from "../limits.ts";
+import { advertise, isLoopback, isWildcard, parseAddress } from "../net/addresses.ts";
+import { serveControl } from "../net/control-server.ts";
+import { FramePool } from "../net/frame-pool.ts";
+import type { Location } from "../wire/control/common.ts";
+import type { VolumeId } from "../wire/ids.ts";
+import { commandRoutes } from "./commands.ts";
+import type { Context } from "./context.ts";
+import { DataServer } from "./data-server.ts";
+import { Heartbeats } from "./heartbeat.ts";
+import { Roles } from "./roles.ts";
+import { openStore } from "./store/open-store.ts";
+import type { Store } from "./store/store.ts";
+
+export interface ChunkserverOptions {
+  /** The master's control address. */
+  readonly master: string;
+  /** The volume's directory; made when missing. */
+  readonly dataDir: string;
+  /** Control and data addresses to bind; port 0: any. */
+  readonly listen: string;
+  readonly dataListen: string;
+  /** The host that others dial; needed where a wildcard is bound. */
+  readonly advertise?: string | undefined;
+  /** For people; never an identity. */
+  readonly label: string;
+  readonly location?: Location | undefined;
+  readonly rack?: string | undefined;
+  readonly spaceLimitBytes?: number | undefined;
+  readonly limits: Limits;
+  readonly secret?: Uint8Array | undefined;
+  /** Binds beyond this machine without a secret all the same. */
+  readonly insecure: boolean;
+  /** Of this build. */
+  readonly version: string;
+}
+
+export interface Chunkserver {
+  readonly volume: VolumeId;
+  /** As others dial them. */
+  readonly controlAddress: string;
+  readonly dataAddress: string;
+  /** Resolves at the first registration with the master; rejects with WrongCluster, Denied or VersionUnsupported when it refuses this volume before. */
+  readonly registered: Promise<void>;
+  /** Rejects when the server can't go on: a bug, or the refusal that `registered` rejects with. Never resolves. */
+  readonly failed: Promise<never>;
+  /** Ends all streams, syncs, releases the directory. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Serves as soon as the volume is recovered, and registers in the background for as long as it takes.
+ *
+ * @throws GfsError Usage (an address that can't be bound, or only with a secret), or what opening the volume throws: Locked, WrongCluster, FormatUnsupported, Corrupt, DiskFailed
+ */
+export async function startChunkserver(world: World, options: ChunkserverOptions): Promise<Chunkserver> {
+  for (const address of [options.listen, options.dataListen]) checkBind(address, options);
+  const { limits } = options;
+  const store = await openStore(world, {
+    directory: options.dataDir,
+    limits,
+    spaceLimitBytes: options.spaceLimitBytes,
+    reserveBytes: limits.reserveBytes,
+  });
+  const held: (() => void | Promise<void>)[] = [() => store.close()];
+  const release = async (): Promise<void> => {
+    for (const free of held.splice(0).reverse()) {
+      try {
+        await free();
+      } catch (thrown) {
+        world.events.emit("warn", "chunkserver.stop", { reason: asGfsError(thrown).message });
+      }
+    }
+  };
+  try {
+    return await serve(world, options, { store, held, release });
+  } catch (thrown) {
+    await release();
+    throw thrown;
+  }
+}
+
+interface Held {
+  readonly store: Store;
+  /** What to let go of, in reverse order. */
+  readonly held: (() => void | Promise<void>)[];
+  readonly release: () => Promise<void>;
+}
+
+async function serve(world: World, options: ChunkserverOptions, { store, held, release }: Held): Promise<Chunkserver> {
+  const { limits, secret } = options;
+  const stopping = new AbortController();
+  const identity = { role: "chunkserver" as const, secret, clusterId: () => store.clusterId };
+  const pool = new FramePool(world, identity);
+  held.push(() => pool.close());
+  const context: Context = { world, limits, store, pool, stopping: stopping.signal };
+  const roles = new Roles();
+  held.push(() => roles.stopAll());
+
+  const data = await DataServer.listen(context, { address: options.dataListen, secret, roles });
+  held.push(() => data[Symbol.asyncDispose]());
+
+  let heartbeats: Heartbeats | undefined;
+  const control = await serveControl(world, {
+    address: options.listen,
+    role: "chunkserver",
+    secret,
+    identity: () => ({ clusterId: store.clusterId, epoch: store.epoch }),
+    routes: commandRoutes(context, { roles, onStopped: () => heartbeats?.nudge() }),
+    healthz: () =>
+      Promise.resolve({
+        ok: store.retired === undefined,
+        role: "chunkserver",
+        volume: store.volume,
+        replicas: store.replicaCount,
+        ...(store.retired === undefined ? {} : { retired: store.retired }),
+        ...(heartbeats?.silentMs() === undefined ? {} : { masterSilentMs: heartbeats.silentMs() }),
+      }),
+  });
+  held.push(() => control[Symbol.asyncDispose]());
+
+  const controlAddress = advertise(control.address, options.advertise);
+  const dataAddress = advertise(data.address, options.advertise);
+  const beats = new Heartbeats(context, {
+    master: options.master,
+    secret,
+    label: options.label,
+    location: options.location,
+    rack: options.rack,
+    version: options.version,
+    controlAddress,
+    dataAddress,
+    roles,
+    transfers: () => data.transfers,
+  });
+  heartbeats = beats;
+  held.push(() => beats.close());
+  const forgetRetire = store.onRetire((reason) => {
+    world.events.emit("error", "volume.retired", { volume: store.volume, reason });
+    beats.nudge();
+  });
+  held.push(forgetRetire);
+
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  // Whoever does not look at it must not be ended by its rejection.
+  failed.catch(() => undefined);
+  beats.registered.catch(reject);
+  const running = beats.run().catch(reject);
+  held.push(async () => {
+    stopping.abort(new GfsError("Interrupted", "Cannot go on: the chunkserver stops"));
+    beats.close();
+    await running;
+  });
+  world.events.emit("info", "chunkserver.serving", {
+    volume: store.volume,
+    control: controlAddress,
+    data: dataAddress,
+  });
+  return { volume: store.volume, controlAddress, dataAddress, registered: beats.registered, failed, stop: release };
+}
+
+/** Without a secret anybody who can reach a port may do anything: so only this machine may, unless the operator insists (DESIGN §4.6). */
+function checkBind(address: string, { secret, insecure, advertise: advertised }: ChunkserverOptions): void {
+  const { host } = parseAddress(address);
+  if (isWildcard(host) && advertised === undefined)
+    throw new GfsError(
+      "Usage",
+      `Cannot bind ${address}: others can't dial a wildcard; name the host to dial with --advertise`,
+    );
+  if (secret === undefined && !insecure && !isLoopback(host))
+    throw new GfsError(
+      "Usage",
+      `Cannot bind ${address} without a cluster secret: name one with --secret-file, or insist with --insecure`,
+    );
+}

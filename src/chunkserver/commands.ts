@@ -1,0 +1,169 @@
+/** What the master tells a chunkserver to do (DESIGN §4.1, §4.3, §4.5). Each command is checked for cluster, volume and epoch first; all may be repeated. */
+import { asGfsError, GfsError } from "../base/errors.ts";
+import { route, type Caller, type Route } from "../net/control-server.ts";
+import {
+  clone,
+  committedLength,
+  deleteReplicas,
+  fence,
+  fetchTail,
+  finish,
+  open,
+  verify,
+  type FenceAnswer,
+} from "../wire/control/commands.ts";
+import type { ItemError } from "../wire/control/common.ts";
+import type { ChunkHandle, ChunkVersion, ClusterId, Epoch, VolumeId } from "../wire/ids.ts";
+import { cloneChunk, fetchMissingTail } from "./chunk-transfers.ts";
+import { traceMutation, type Context } from "./context.ts";
+import { OpenChunks } from "./open-chunks.ts";
+import type { Roles } from "./roles.ts";
+
+export interface CommandOptions {
+  readonly roles: Roles;
+  /** A chunk stopped taking records: the master should hear of it soon. */
+  readonly onStopped: () => void;
+}
+
+interface Command {
+  readonly clusterId: ClusterId;
+  readonly epoch: Epoch;
+  readonly volume: VolumeId;
+}
+
+/** All routes of a chunkserver's control port. */
+export function commandRoutes(context: Context, { roles, onStopped }: CommandOptions): Route[] {
+  const { store } = context;
+  const chunks = new OpenChunks(context, roles, onStopped);
+  const transfers = new Map<string, Promise<void>>();
+
+  /** Runs the transfer once, however often it is asked for while it runs. */
+  const once = (key: string, run: () => Promise<void>): Promise<void> => {
+    const running = transfers.get(key);
+    if (running !== undefined) return running;
+    const started = run().finally(() => transfers.delete(key));
+    transfers.set(key, started);
+    return started;
+  };
+
+  return [
+    route(open, async (request, caller) => {
+      await obey(context, request, caller);
+      return { results: await Promise.all(request.chunks.map((chunk) => settle(() => chunks.open(chunk)))) };
+    }),
+
+    route(fence, async (request, caller) => {
+      await obey(context, request, caller);
+      return { answers: await Promise.all(request.items.map((item) => fenceOne(context, roles, item))) };
+    }),
+
+    route(fetchTail, async (request, caller) => {
+      await obey(context, request, caller);
+      const { handle, version } = request;
+      await once(`tail ${handle} ${version} ${request.length}`, () => fetchMissingTail(context, request));
+      return { prepared: store.replica(handle)?.length ?? request.length };
+    }),
+
+    route(finish, async (request, caller) => {
+      await obey(context, request, caller);
+      const finishOne = async (item: (typeof request.items)[number]): Promise<void> => {
+        await store.finish(item);
+        roles.remove(item.handle);
+        traceMutation(context, "seal", item, { length: item.length });
+      };
+      return { results: await Promise.all(request.items.map((item) => settle(() => finishOne(item)))) };
+    }),
+
+    route(clone, async (request, caller) => {
+      await obey(context, request, caller);
+      await once(`clone ${request.handle} ${request.version}`, () => cloneChunk(context, request));
+      return {};
+    }),
+
+    route(deleteReplicas, async (request, caller) => {
+      await obey(context, request, caller);
+      const deleteOne = async ({ handle, below }: (typeof request.items)[number]): Promise<void> => {
+        await store.moveAside(handle, below);
+        if (store.replica(handle) === undefined) roles.remove(handle);
+      };
+      return { results: await Promise.all(request.items.map((item) => settle(() => deleteOne(item)))) };
+    }),
+
+    route(committedLength, async (request, caller) => {
+      await obey(context, request, caller);
+      const { handle, version } = request;
+      const role = roles.get(handle);
+      const what = `Cannot tell the committed length of chunk ${handle} at version ${version}`;
+      if (role?.kind !== "primary") throw new GfsError("NotPrimary", `${what}: this volume is not its primary`);
+      if (role.version !== version) throw new GfsError("VersionStale", `${what}: this primary has ${role.version}`);
+      if (!role.holdsRole) throw new GfsError("VersionStale", `${what}: it is fenced`);
+      return { committed: role.committed };
+    }),
+
+    route(verify, async (request, caller) => {
+      await obey(context, request, caller);
+      const { handle, version } = request;
+      if (store.replica(handle)?.dataVersion !== version) return { result: "missing" };
+      return { result: await store.verifyReplica(handle) };
+    }),
+  ];
+}
+
+/** @throws GfsError Denied | WrongCluster | ReplicaMissing (another volume) | EpochStale */
+async function obey({ store }: Context, command: Command, caller: Caller): Promise<void> {
+  if (caller.role !== "master") throw new GfsError("Denied", `Cannot obey a ${caller.role}: only the master commands`);
+  if (store.clusterId === undefined)
+    throw new GfsError("Unavailable", `Cannot obey the master: volume ${store.volume} has not registered yet`);
+  if (command.clusterId !== store.clusterId)
+    throw new GfsError(
+      "WrongCluster",
+      `Cannot obey a master of cluster ${command.clusterId}: this is ${store.clusterId}`,
+    );
+  if (command.volume !== store.volume)
+    throw new GfsError("ReplicaMissing", `Cannot obey a command for volume ${command.volume}: this is ${store.volume}`);
+  await store.seeEpoch(command.epoch);
+}
+
+type ItemResult = { kind: "ok" } | { kind: "error"; error: ItemError };
+
+async function settle(run: () => Promise<void>): Promise<ItemResult> {
+  try {
+    await run();
+    return { kind: "ok" };
+  } catch (thrown) {
+    return { kind: "error", error: itemError(thrown) };
+  }
+}
+
+function itemError(thrown: unknown): ItemError {
+  const { code, message } = asGfsError(thrown);
+  return { code, message: message.slice(0, 4_096) };
+}
+
+/** The role ends first, in memory, so that no vote and no answer can follow what the fence answers. */
+async function fenceOne(
+  context: Context,
+  roles: Roles,
+  { handle, version }: { readonly handle: ChunkHandle; readonly version: ChunkVersion },
+): Promise<FenceAnswer> {
+  const { store } = context;
+  try {
+    const role = roles.get(handle);
+    if (role !== undefined && version > role.version && version >= store.promised(handle)) role.fenced(version);
+    const answer = await store.promise(handle, version);
+    traceMutation(context, "fence", { handle, version }, { answer: answer.kind });
+    switch (answer.kind) {
+      case "fenced": {
+        const { prepared, crc, dataVersion, appendTable } = answer;
+        const committed = Math.min(prepared, roles.committed(handle));
+        return { kind: "fenced", handle, prepared, committed, crc, dataVersion, appendTable };
+      }
+      case "refused":
+        return { kind: "refused", handle, promised: answer.promised };
+      default:
+        return { handle, ...answer };
+    }
+  } catch (thrown) {
+    return { kind: "error", handle, error: itemError(thrown) };
+  }
+}

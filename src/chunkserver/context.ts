@@ -1,0 +1,31 @@
+/** What the parts of one chunkserver share. */
+import type { EventFields, World } from "../io.ts";
+import type { Limits } from "../limits.ts";
+import type { FramePool } from "../net/frame-pool.ts";
+import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
+import type { Store } from "./store/store.ts";
+
+export interface Context {
+  readonly world: World;
+  readonly limits: Limits;
+  readonly store: Store;
+  /** Connections to other chunkservers. */
+  readonly pool: FramePool;
+  /** Aborted when the chunkserver stops: ends everything that waits. */
+  readonly stopping: AbortSignal;
+}
+
+/** The steps of a data mutation that debug events name. */
+export type MutationStep = "start" | "prepare" | "commit" | "rollback" | "fence" | "seal";
+
+/** One debug event for a step of a mutation of a chunk. Callers on hot paths ask `events.enabled("debug")` first. */
+export function traceMutation(
+  context: Context,
+  step: MutationStep,
+  chunk: { readonly handle: ChunkHandle; readonly version: ChunkVersion },
+  fields: EventFields = {},
+): void {
+  const { events } = context.world;
+  if (!events.enabled("debug")) return;
+  events.emit("debug", `mutation.${step}`, { chunk: chunk.handle, version: chunk.version, ...fields });
+}

@@ -1,0 +1,93 @@
+/** The list of all replicas of a volume, in pages, on a control connection of its own so that no heartbeat waits behind it (DESIGN §4.6). */
+import { asGfsError } from "../base/errors.ts";
+import type { Timer } from "../io.ts";
+import { protocol } from "../limits.ts";
+import type { ControlClient } from "../net/control-client.ts";
+import { report, reportEntryBytes, type ReplicaReport } from "../wire/control/chunkservers.ts";
+import { packReport } from "../wire/report.ts";
+import type { Context } from "./context.ts";
+
+const entriesPerPage = Math.floor(protocol.reportPageBytesMax / reportEntryBytes);
+
+export interface FullReportOptions {
+  readonly master: string;
+  readonly incarnation: string;
+  /** Nobody else's. */
+  readonly client: ControlClient;
+}
+
+export class FullReports {
+  readonly #context: Context;
+  readonly #options: FullReportOptions;
+  #number = 0;
+  #sending = false;
+  /** Asked for while one was being sent: that one was begun too early. */
+  #again = false;
+  #timer: Timer | undefined;
+
+  constructor(context: Context, options: FullReportOptions) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /** Besides those that are asked for, one each `intervalMs`. */
+  every(intervalMs: number): void {
+    this.#timer?.cancel();
+    if (this.#context.stopping.aborted) return;
+    this.#timer = this.#context.world.clock.after(intervalMs, () => {
+      this.send();
+      this.every(intervalMs);
+    });
+  }
+
+  /** Sends one in the background. A failed one is dropped: the master asks again, and so does time. */
+  send(): void {
+    if (this.#sending) {
+      this.#again = true;
+      return;
+    }
+    this.#sending = true;
+    this.#pages()
+      .catch((thrown: unknown) => {
+        this.#context.world.events.emit("info", "report.failed", { reason: asGfsError(thrown).message });
+      })
+      .finally(() => {
+        this.#sending = false;
+        if (!this.#again) return;
+        this.#again = false;
+        this.send();
+      })
+      .catch(() => undefined);
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#options.client.close();
+  }
+
+  async #pages(): Promise<void> {
+    const { store, stopping } = this.#context;
+    const number = ++this.#number;
+    const replicas = store.reports();
+    let page = 0;
+    let last = false;
+    while (!last && !stopping.aborted) {
+      const entries: ReplicaReport[] = [];
+      while (entries.length < entriesPerPage) {
+        const next = replicas.next();
+        last = next.done === true;
+        if (next.done === true) break;
+        entries.push(next.value);
+      }
+      await this.#send({ report: number, page, last, entries: packReport(entries) });
+      page++;
+    }
+  }
+
+  async #send(page: { report: number; page: number; last: boolean; entries: Uint8Array }): Promise<void> {
+    const { store, limits, stopping } = this.#context;
+    const { master, incarnation, client } = this.#options;
+    const request = { volume: store.volume, incarnation, ...page };
+    await client.call(master, report, request, { timeoutMs: limits.controlMs, signal: stopping });
+  }
+}

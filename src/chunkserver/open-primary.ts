@@ -1,0 +1,274 @@
+/** An open chunk of which this volume is primary: carries out what the core decides, over the volume log and the chain (DESIGN §4.3). */
+import { asGfsError, type GfsError } from "../base/errors.ts";
+import { unreachable } from "../base/assert.ts";
+import type { Timer } from "../io.ts";
+import type { OpenReplica } from "../wire/control/chunkservers.ts";
+import type { AppendAnswer, Chain } from "../wire/control/common.ts";
+import type { AppendRecord } from "../wire/data/records.ts";
+import { encodeChainAppend } from "../wire/data/records.ts";
+import type { ChunkVersion, InodeId, Sequence, SessionId } from "../wire/ids.ts";
+import { ChainLink } from "./chain-link.ts";
+import { traceMutation, type Context } from "./context.ts";
+import {
+  appendArrived,
+  committedAnswers,
+  leaseExtended,
+  prepareDeadlineMs,
+  primaryFailed,
+  primaryFenced,
+  primarySynced,
+  primaryTick,
+  primaryVoted,
+  stoppedReason,
+  type AskerId,
+  type PrimaryEffect,
+  type PrimaryState,
+} from "./core/primary.ts";
+import { GroupSync } from "./group-sync.ts";
+
+/** Unanswered bytes of one chunk beyond which its clients' streams are not read. */
+const unansweredBytesMax = 16 * 1_048_576;
+
+/** A client's append stream. */
+export interface Asker {
+  answered(answer: AppendAnswer): void;
+  refused(sequence: Sequence, error: GfsError): void;
+}
+
+export interface OpenPrimaryOptions {
+  readonly state: PrimaryState;
+  readonly inode: InodeId;
+  /** The members after this one. */
+  readonly rest: Chain;
+  /** The chunk takes no more records, and the master should hear of it soon. */
+  readonly onStopped: () => void;
+}
+
+export class OpenPrimary {
+  readonly kind = "primary";
+  readonly inode: InodeId;
+  readonly #context: Context;
+  readonly #state: PrimaryState;
+  readonly #rest: Chain;
+  readonly #onStopped: () => void;
+  readonly #group: GroupSync;
+  readonly #askers = new Map<AskerId, Asker>();
+  #nextAsker: AskerId = 1;
+  #link: ChainLink | undefined;
+  #timer: Timer | undefined;
+  #roomWaiters: (() => void)[] = [];
+
+  constructor(context: Context, { state, inode, rest, onStopped }: OpenPrimaryOptions) {
+    this.#context = context;
+    this.#state = state;
+    this.inode = inode;
+    this.#rest = rest;
+    this.#onStopped = onStopped;
+    this.#group = new GroupSync(
+      context.store,
+      (length) => this.#synced(length),
+      (error) => this.#failed(error.message),
+    );
+  }
+
+  get version(): ChunkVersion {
+    return this.#state.member.version;
+  }
+
+  get committed(): number {
+    return this.#state.member.committed;
+  }
+
+  /** True while it may answer for the chunk's committed length. */
+  get holdsRole(): boolean {
+    return this.#state.member.promised === this.version;
+  }
+
+  join(asker: Asker): AskerId {
+    const id = this.#nextAsker++;
+    this.#askers.set(id, asker);
+    return id;
+  }
+
+  leave(id: AskerId): void {
+    this.#askers.delete(id);
+  }
+
+  answersOf(session: SessionId): AppendAnswer[] {
+    return committedAnswers(this.#state, session);
+  }
+
+  /** The asker hears of it by `answered` or `refused`, at once or later. */
+  append(asker: AskerId, session: SessionId, record: AppendRecord): void {
+    const { member } = this.#state;
+    const request = {
+      asker,
+      version: member.version,
+      session,
+      sequence: record.sequence,
+      bytes: record.bytes,
+      crc: record.crc,
+    };
+    for (const effect of appendArrived(this.#state, request, this.#context.world.clock.monotonicMs())) {
+      if (effect.kind === "prepare") this.#prepare(effect.offset, session, record);
+      else this.#perform(effect);
+    }
+  }
+
+  /** Undefined while records are welcome; otherwise resolves when some were answered. */
+  room(): Promise<void> | undefined {
+    const { member } = this.#state;
+    if (member.stopped !== undefined || member.prepared - member.committed < unansweredBytesMax) return undefined;
+    return new Promise((resolve) => {
+      this.#roomWaiters.push(resolve);
+    });
+  }
+
+  extendLease(untilMs: number): void {
+    leaseExtended(this.#state, untilMs);
+  }
+
+  /** To the members that heard of no record since. */
+  repeatCommitted(): void {
+    if (this.#link?.over === false) this.#link.committed(this.committed);
+  }
+
+  fenced(version: ChunkVersion): void {
+    for (const effect of primaryFenced(this.#state, version)) this.#perform(effect);
+    this.#settle();
+  }
+
+  /** The process stops: nobody is answered any more. */
+  stop(): void {
+    this.#failed("its server stops");
+    this.#link?.close();
+  }
+
+  report(): OpenReplica {
+    const { member } = this.#state;
+    const stopped = stoppedReason(this.#state)?.slice(0, 256);
+    return {
+      handle: member.handle,
+      version: member.version,
+      role: "primary",
+      committed: member.committed,
+      prepared: member.prepared,
+      ...(stopped === undefined ? {} : { stopped }),
+    };
+  }
+
+  #prepare(offset: number, session: SessionId, record: AppendRecord): void {
+    const { member } = this.#state;
+    const { handle, version } = member;
+    const { sequence, crc, payload, bytes } = record;
+    traceMutation(this.#context, "start", member, { session, sequence, offset, bytes });
+    try {
+      const position = this.#context.store.append({ handle, version, session, sequence, offset, crc, payload, bytes });
+      this.#group.queued(position, offset + bytes);
+    } catch (thrown) {
+      return this.#failed(asGfsError(thrown).message);
+    }
+    if (this.#rest.length > 0) {
+      const header = encodeChainAppend({ session, sequence, offset, committed: member.committed, crc });
+      this.#down().append(header, payload);
+    }
+    this.#timer ??= this.#arm();
+  }
+
+  /** The link to the next member; made anew where an idle one broke. */
+  #down(): ChainLink {
+    if (this.#link !== undefined && !this.#link.over) return this.#link;
+    const { handle, version } = this.#state.member;
+    this.#link = new ChainLink(this.#context, {
+      handle,
+      version,
+      chain: this.#rest,
+      onVote: (length) => this.#progress(primaryVoted(this.#state, length)),
+      onFailure: (error, refused) => {
+        const { member } = this.#state;
+        if (refused || member.prepared > member.committed) this.#failed(error.message);
+      },
+    });
+    return this.#link;
+  }
+
+  #synced(length: number): void {
+    const { member } = this.#state;
+    // The second look: a fence may have come in while the disk was syncing.
+    const promised = this.#context.store.promised(member.handle);
+    if (promised > member.version) return this.fenced(promised);
+    traceMutation(this.#context, "prepare", member, { length });
+    this.#progress(primarySynced(this.#state, length));
+  }
+
+  #progress(effects: readonly PrimaryEffect[]): void {
+    const { member } = this.#state;
+    if (effects.length === 0) return;
+    for (const effect of effects) this.#perform(effect);
+    if (member.stopped !== undefined) return this.#settle();
+    traceMutation(this.#context, "commit", member, { length: member.committed });
+    this.repeatCommitted();
+    this.#wake();
+  }
+
+  #failed(reason: string): void {
+    const effects = primaryFailed(this.#state, reason);
+    if (effects.length === 0) return;
+    traceMutation(this.#context, "rollback", this.#state.member, { reason });
+    for (const effect of effects) this.#perform(effect);
+    this.#settle();
+  }
+
+  /** After the role ended. */
+  #settle(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#link?.close();
+    this.#wake();
+  }
+
+  #wake(): void {
+    const waiters = this.#roomWaiters;
+    if (waiters.length === 0) return;
+    this.#roomWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  /** One timer a chunk: when it fires, the oldest record then pending says when to look again. */
+  #arm(): Timer | undefined {
+    const deadline = prepareDeadlineMs(this.#state);
+    if (deadline === undefined) return undefined;
+    const { clock } = this.#context.world;
+    return clock.after(Math.max(0, deadline - clock.monotonicMs()), () => {
+      this.#timer = undefined;
+      const effects = primaryTick(this.#state, clock.monotonicMs());
+      if (effects.length > 0) {
+        traceMutation(this.#context, "rollback", this.#state.member, { reason: this.#state.member.stopped });
+        for (const effect of effects) this.#perform(effect);
+        return this.#settle();
+      }
+      this.#timer = this.#arm();
+    });
+  }
+
+  #perform(effect: PrimaryEffect): void {
+    switch (effect.kind) {
+      case "answer":
+        this.#askers.get(effect.asker)?.answered(effect.answer);
+        break;
+      case "refuse":
+        this.#askers.get(effect.asker)?.refused(effect.sequence, effect.error);
+        break;
+      case "stopped": {
+        const { handle, version } = this.#state.member;
+        this.#context.world.events.emit("info", "chunk.stopped", { chunk: handle, version, reason: effect.reason });
+        this.#onStopped();
+        break;
+      }
+      case "prepare":
+        break;
+      default:
+        unreachable(effect);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/** A read at one server (DESIGN §4.4): who may see which bytes, and their way out at the pace of the reader. */
+import { asGfsError, GfsError } from "../base/errors.ts";
+import { encodeBlockHeader } from "../wire/data/blocks.ts";
+import type { Frame } from "../wire/data/frame.ts";
+import { decodeHeader, encodeHeader, Read, ReadEnd } from "../wire/data/headers.ts";
+import type { Context } from "./context.ts";
+import { servableLength } from "./core/member.ts";
+import type { DataStream, StreamReply } from "./data-stream.ts";
+import type { Replica } from "./store/store.ts";
+
+type ReadHeader = ReturnType<typeof decodeHeader<typeof Read>>;
+
+/** A reader that takes nothing for this long loses its stream: it can go on from the same byte at any replica. */
+const readerStallMs = 60_000;
+
+export interface Readable {
+  /** Exclusive: bytes from here on are not served. */
+  readonly end: number;
+  /** The replica may still grow. */
+  readonly open: boolean;
+}
+
+/**
+ * What of a replica this read may have.
+ * @throws GfsError ReplicaMissing | VersionStale | Corrupt
+ */
+export function readableEnd(replica: Replica | undefined, read: ReadHeader, committed: number): Readable {
+  const what = `Cannot read chunk ${read.handle} at version ${read.version}`;
+  if (replica === undefined || replica.state === "writing")
+    throw new GfsError("ReplicaMissing", `${what}: it is not on this volume`);
+  if (replica.state === "corrupt") throw new GfsError("Corrupt", `${what}: this replica is corrupt`);
+  const sealed = replica.state === "sealed";
+  // A fenced replica carries the fence's version in its promise, and keeps the old one in its bytes.
+  const fencedFor = read.purpose === "tail" && replica.state === "fenced" && replica.promisedVersion === read.version;
+  if (!fencedFor && replica.dataVersion !== read.version)
+    throw new GfsError("VersionStale", `${what}: this replica has ${replica.dataVersion}`);
+  switch (read.purpose) {
+    case "tail":
+      if (!fencedFor && !sealed) throw new GfsError("VersionStale", `${what}: it is not fenced here`);
+      return { end: replica.length, open: false };
+    case "clone":
+      if (!sealed) throw new GfsError("ReplicaMissing", `${what}: it is not sealed here`);
+      return { end: replica.length, open: false };
+    default:
+      if (sealed) return { end: replica.length, open: false };
+      return { end: servableLength({ committed, durable: replica.length }, read.committed), open: true };
+  }
+}
+
+export class ReadStream implements DataStream {
+  readonly #context: Context;
+  readonly #reply: StreamReply;
+  readonly #window: () => number;
+  readonly #abort = new AbortController();
+  #queued = 0;
+  #movedMs: number;
+
+  /** `committed`: the length that this volume knows to be committed of a chunk. */
+  constructor(context: Context, reply: StreamReply, window: () => number) {
+    this.#context = context;
+    this.#reply = reply;
+    this.#window = window;
+    this.#movedMs = context.world.clock.monotonicMs();
+  }
+
+  start(frame: Frame, committed: (handle: ReadHeader["handle"]) => number): void {
+    const { store } = this.#context;
+    const read = decodeHeader(Read, frame.header);
+    if (read.volume !== store.volume)
+      throw new GfsError("ReplicaMissing", `Cannot read chunk ${read.handle}: this is volume ${store.volume}`);
+    const readable = readableEnd(store.replica(read.handle), read, committed(read.handle));
+    this.#serve(read, readable).catch((thrown: unknown) => this.#fail(thrown));
+  }
+
+  accept(frame: Frame): undefined {
+    if (frame.type !== "readCancel") throw new GfsError("ProtocolError", `Cannot take a ${frame.type} frame in a read`);
+    this.#abort.abort();
+    return undefined;
+  }
+
+  check(nowMs: number): void {
+    const queued = this.#reply.queuedBytes;
+    if (queued < this.#queued || queued === 0) this.#movedMs = nowMs;
+    this.#queued = queued;
+    if (nowMs - this.#movedMs < readerStallMs) return;
+    this.#fail(new GfsError("Timeout", `Cannot send a chunk: its reader took nothing for ${readerStallMs} ms`));
+  }
+
+  abandon(): void {
+    this.#abort.abort();
+  }
+
+  async #serve(read: ReadHeader, { end, open }: Readable): Promise<void> {
+    const length = Math.max(0, Math.min(read.length, end - read.offset));
+    let bytes = 0;
+    if (length > 0) {
+      const { signal } = this.#abort;
+      try {
+        for await (const run of this.#context.store.read(read.handle, { offset: read.offset, length, signal })) {
+          this.#reply.send("readData", encodeBlockHeader(run.offset, run.crcs), run.payload);
+          bytes += run.bytes;
+          if (this.#reply.queuedBytes > this.#window()) await this.#reply.sent(this.#window());
+          if (signal.aborted) break;
+        }
+      } catch (thrown) {
+        if (!signal.aborted) throw thrown;
+      }
+    }
+    // After a cancel too, so that the reader knows where the stream ended and can use the connection again.
+    this.#reply.done("readEnd", encodeHeader(ReadEnd, { bytes, end, open }));
+  }
+
+  #fail(thrown: unknown): void {
+    this.#abort.abort();
+    this.#reply.fail(asGfsError(thrown), this.#context.store.volume);
+  }
+}
