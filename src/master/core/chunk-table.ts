@@ -216,6 +216,7 @@ export function giveSlotBack(table: ChunkTable, slot: number): void {
   table.memberOverflow.delete(slot);
   table.replicaOverflow.delete(slot);
   table.states.set(slot, 0);
+  table.replicaCounts.set(slot, 0);
   table.handles.set(slot, 0);
   table.lengths.set(slot, table.freeSlot);
   table.freeSlot = slot + 1;

@@ -1,0 +1,239 @@
+/**
+ * The round over the chunk table, in slices, that finds what is short, lost, surplus or misplaced: for repair, garbage and status. Deaths,
+ * reports and returns ask for another round.
+ */
+import type { ChunkHandle, ChunkVersion, InodeId } from "../../wire/ids.ts";
+import { isHolder, replicaCountAt, replicaHealthAt, replicasAt, replicaVolumeAt } from "./chunk-replicas.ts";
+import type { Replica } from "./chunk-replicas.ts";
+import { chunkAt, handleAt, membersAt, stateAt } from "./chunk-table.ts";
+import type { ChunkTable, VolumeIndex } from "./chunk-table.ts";
+import { candidateOf, freeShare, rackShareMax } from "./placement.ts";
+import { allVolumes, isGone, volumeAt } from "./volumes.ts";
+import type { VolumeTable } from "./volumes.ts";
+
+export interface ChunkView {
+  readonly chunks: ChunkTable;
+  readonly volumes: VolumeTable;
+  /** What isn't reported yet is pending, not lost. */
+  readonly safeMode: boolean;
+}
+
+/** Chunks in writing are not counted. `misplaced` ones are healthy or short too. */
+export interface ScanCounts {
+  total: number;
+  healthy: number;
+  short: number;
+  lost: number;
+  pending: number;
+  open: number;
+  sealing: number;
+  misplaced: number;
+}
+
+export interface ShortOne {
+  readonly handle: ChunkHandle;
+  readonly version: ChunkVersion;
+  readonly inode: InodeId | undefined;
+  readonly healthy: number;
+  readonly wanted: number;
+  readonly state: "sealed" | "open" | "sealing";
+  /** One line for people. For a sealing chunk its machine knows better: `waitsFor`. */
+  readonly why: string;
+  readonly lost: boolean;
+}
+
+export interface ChunkScan {
+  slot: number;
+  running: boolean;
+  wanted: boolean;
+  counts: ScanCounts;
+  shortOnes: ShortOne[];
+  /** Of the last whole round; undefined before the first. */
+  finished: { readonly counts: ScanCounts; readonly shortOnes: readonly ShortOne[]; readonly atMs: number } | undefined;
+}
+
+const shortOnesMax = 100;
+
+function noCounts(): ScanCounts {
+  return { total: 0, healthy: 0, short: 0, lost: 0, pending: 0, open: 0, sealing: 0, misplaced: 0 };
+}
+
+export function createChunkScan(): ChunkScan {
+  return { slot: 0, running: false, wanted: true, counts: noCounts(), shortOnes: [], finished: undefined };
+}
+
+/** Something changed: a round under way is followed by another. */
+export function wantScan(scan: ChunkScan): void {
+  scan.wanted = true;
+}
+
+/** Holders on volumes that aren't dead or retired. One that the master has not heard of since its start still counts. */
+export function holderCountAt(view: ChunkView, slot: number): number {
+  let count = 0;
+  for (let i = 0; i < replicaCountAt(view.chunks, slot); i++) {
+    if (!isHolder(replicaHealthAt(view.chunks, slot, i))) continue;
+    if (!isGone(view.volumes.byIndex[replicaVolumeAt(view.chunks, slot, i)])) count++;
+  }
+  return count;
+}
+
+export interface ScanStep {
+  /** Sealed chunks with fewer holders than wanted, and at least one. */
+  readonly short: { readonly handle: ChunkHandle; readonly holders: number }[];
+  /** Replicas too many: the goal is reached without them, by what volumes reported. */
+  readonly surplus: { readonly handle: ChunkHandle; readonly volume: VolumeIndex }[];
+  /** Nothing left to do: the round is complete, and none is wanted. */
+  readonly idle: boolean;
+}
+
+/** Visits at most `slotsMax` slots. */
+export function stepScan(
+  view: ChunkView,
+  scan: ChunkScan,
+  { slotsMax, nowMs }: { slotsMax: number; nowMs: number },
+): ScanStep {
+  const step = { short: [] as { handle: ChunkHandle; holders: number }[], surplus: [] as ScanStep["surplus"] };
+  if (!scan.running) {
+    if (!scan.wanted) return { ...step, idle: true };
+    Object.assign(scan, { slot: 0, running: true, wanted: false, counts: noCounts(), shortOnes: [] });
+  }
+  const racks = rackCount(view.volumes);
+  const end = Math.min(view.chunks.slotEnd, scan.slot + slotsMax);
+  for (let slot = scan.slot; slot < end; slot++) visit(view, scan, { slot, racks, step });
+  scan.slot = end;
+  if (end < view.chunks.slotEnd) return { ...step, idle: false };
+  scan.running = false;
+  scan.finished = { counts: scan.counts, shortOnes: scan.shortOnes, atMs: nowMs };
+  return { ...step, idle: !scan.wanted };
+}
+
+function visit(
+  view: ChunkView,
+  scan: ChunkScan,
+  at: { slot: number; racks: number; step: Pick<ScanStep, "short" | "surplus"> },
+): void {
+  const { slot, racks, step } = at;
+  const state = stateAt(view.chunks, slot);
+  if (state === undefined || state === "writing") return;
+  const { counts } = scan;
+  counts.total++;
+  if (state !== "sealed") {
+    counts[state]++;
+    if (state === "sealing") noteShort(view, scan, { slot, healthy: 0, lost: false, why: "it is being sealed" });
+    return;
+  }
+  const holders = holderCountAt(view, slot);
+  const goal = view.chunks.goals.get(slot);
+  if (racks > 1 && isMisplaced(view, slot, racks)) counts.misplaced++;
+  if (holders >= goal) {
+    counts.healthy++;
+    if (holders > goal) findSurplus(view, slot, { racks, surplus: step.surplus });
+    return;
+  }
+  if (holders > 0) {
+    counts.short++;
+    step.short.push({ handle: handleAt(view.chunks, slot), holders });
+    noteShort(view, scan, { slot, healthy: holders, lost: false, why: whyShort(view, slot) });
+    return;
+  }
+  const pending = view.safeMode || replicasAt(view.chunks, slot).some((replica) => mayCome(view, replica));
+  if (pending) counts.pending++;
+  else {
+    counts.lost++;
+    noteShort(view, scan, { slot, healthy: 0, lost: true, why: whyShort(view, slot) });
+  }
+}
+
+/** A replica that holds all of it, to be finished as soon as its volume is told. */
+function mayCome(view: ChunkView, replica: Replica): boolean {
+  return replica.health === "unfinished" && !isGone(view.volumes.byIndex[replica.volume]);
+}
+
+/** Lost before short. */
+function noteShort(
+  view: ChunkView,
+  scan: ChunkScan,
+  found: { slot: number; healthy: number; lost: boolean; why: string },
+): void {
+  const ones = scan.shortOnes;
+  if (ones.length >= shortOnesMax && !found.lost) return;
+  const chunk = chunkAt(view.chunks, found.slot);
+  if (chunk === undefined || chunk.state === "writing") return;
+  const { handle, version, state, goal: wanted, owner } = chunk;
+  const inode = owner.kind === "inode" ? owner.inode : undefined;
+  const { healthy, why, lost } = found;
+  const one: ShortOne = { handle, version, inode, healthy, wanted, state, why, lost };
+  const firstNotLost = ones.findIndex((other) => !other.lost);
+  if (lost && firstNotLost >= 0) ones.splice(firstNotLost, 0, one);
+  else ones.push(one);
+  ones.length = Math.min(ones.length, shortOnesMax);
+}
+
+/** What became of each volume that should hold it. */
+function whyShort(view: ChunkView, slot: number): string {
+  const replicas = new Map(replicasAt(view.chunks, slot).map((replica) => [replica.volume, replica.health]));
+  const volumes = new Set([...membersAt(view.chunks, slot), ...replicas.keys()]);
+  const parts: string[] = [];
+  for (const index of volumes) {
+    const volume = volumeAt(view.volumes, index);
+    const health = replicas.get(index);
+    const { name } = candidateOf(volume);
+    if (isGone(volume)) parts.push(`${name} is ${volume.liveness}`);
+    else if (health === undefined) parts.push(`${name} no longer has it`);
+    else if (!isHolder(health)) parts.push(`its replica on ${name} is ${health}`);
+  }
+  if (parts.length === 0) parts.push("it was written with fewer replicas than wanted");
+  return parts.join("; ");
+}
+
+function rackCount(volumes: VolumeTable): number {
+  return new Set(allVolumes(volumes).flatMap((volume) => (isGone(volume) ? [] : [rackOf(volumes, volume.index)]))).size;
+}
+
+function rackOf(volumes: VolumeTable, index: VolumeIndex): string {
+  const rack = volumes.byIndex[index]?.registration?.rack;
+  return rack === undefined || rack === "" ? `\0${index}` : rack;
+}
+
+function liveHolders(view: ChunkView, slot: number): VolumeIndex[] {
+  return replicasAt(view.chunks, slot)
+    .filter((replica) => isHolder(replica.health) && !isGone(view.volumes.byIndex[replica.volume]))
+    .map((replica) => replica.volume);
+}
+
+function perRack(view: ChunkView, holders: readonly VolumeIndex[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const index of holders) {
+    const rack = rackOf(view.volumes, index);
+    counts.set(rack, (counts.get(rack) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** More than ⌈replicas / racks⌉ of its replicas share a rack. */
+function isMisplaced(view: ChunkView, slot: number, racks: number): boolean {
+  const holders = liveHolders(view, slot);
+  const shareMax = rackShareMax(view.chunks.goals.get(slot), racks);
+  return Math.max(0, ...perRack(view, holders).values()) > shareMax;
+}
+
+/**
+ * Only replicas that live volumes themselves reported count, and only above the goal. Removed are first those that crowd a rack, then those on the
+ * fullest volumes.
+ */
+function findSurplus(view: ChunkView, slot: number, into: { racks: number; surplus: ScanStep["surplus"] }): void {
+  const goal = view.chunks.goals.get(slot);
+  const sure = replicasAt(view.chunks, slot)
+    .filter(({ volume, health }) => health === "healthy" && view.volumes.byIndex[volume]?.liveness === "live")
+    .map(({ volume }) => volume);
+  const shareMax = rackShareMax(goal, into.racks);
+  while (sure.length > goal) {
+    const counts = perRack(view, sure);
+    const crowded = (index: VolumeIndex): number => Number((counts.get(rackOf(view.volumes, index)) ?? 0) > shareMax);
+    const free = (index: VolumeIndex): number => freeShare(candidateOf(volumeAt(view.volumes, index)));
+    const [worst] = sure.toSorted((a, b) => crowded(b) - crowded(a) || free(a) - free(b) || b - a);
+    if (worst === undefined) return;
+    sure.splice(sure.indexOf(worst), 1);
+    into.surplus.push({ handle: handleAt(view.chunks, slot), volume: worst });
+  }
+}

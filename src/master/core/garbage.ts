@@ -1,0 +1,247 @@
+/**
+ * Replicas to delete, and the brakes (DESIGN §4.5). What readers may still be using, and what the log does not know, waits `deleteGraceMs`; a stale
+ * or corrupt replica goes at once, for it keeps repair from using its volume. Entries are judged again when they are due: a queue is only a memory of what
+ * to look at, the tables decide.
+ */
+import { unreachable } from "../../base/assert.ts";
+import type { Limits } from "../../limits.ts";
+import { chunkHandle, chunkVersion } from "../../wire/ids.ts";
+import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
+import { noteReplicaFact, replicaOn, replicasAt } from "./chunk-replicas.ts";
+import type { ChunkView } from "./chunk-scan.ts";
+import { chunkCount, slotOf, stateAt } from "./chunk-table.ts";
+import type { VolumeIndex } from "./chunk-table.ts";
+import { isUsable } from "./volumes.ts";
+
+/** released: our own log let go of the chunk. The others rest on reports. surplus: the goal is kept without it. */
+export type GarbageCause = "released" | "unknown" | "stale" | "corrupt" | "surplus";
+const causes: readonly GarbageCause[] = ["released", "unknown", "stale", "corrupt", "surplus"];
+
+/** First in, first out, as plain numbers: a million removed files wait here. One for what waits and one for what does not, so each is in order of `dueMs`. */
+interface Queue {
+  readonly volume: VolumeIndex;
+  handles: number[];
+  causes: number[];
+  dueMs: number[];
+  head: number;
+  readonly queued: Set<number>;
+}
+
+export interface Garbage {
+  readonly queues: Map<number, Queue>;
+  /** Chunks whose deletion rests on reports: waiting, and deleted since `windowMs`. */
+  readonly evidence: Set<number>;
+  windowMs: number;
+  waiting: number;
+  deleted: number;
+  /** Why nothing is deleted until `confirmDeletions`. */
+  stopped: string | undefined;
+  /** Up to here an operator accepted it. */
+  accepted: number;
+}
+
+export interface DeleteItem {
+  readonly handle: ChunkHandle;
+  /** Only a replica whose dataVersion is lower. */
+  readonly below: ChunkVersion | undefined;
+  readonly cause: GarbageCause;
+}
+
+/** What was deleted on reports' evidence counts against the share for this long. */
+const evidenceWindowMs = 86_400_000;
+
+export function createGarbage(): Garbage {
+  return {
+    queues: new Map(),
+    evidence: new Set(),
+    windowMs: 0,
+    waiting: 0,
+    deleted: 0,
+    stopped: undefined,
+    accepted: 0,
+  };
+}
+
+/** To be looked at after the grace. What is queued already keeps its place. */
+export function queueGarbage(
+  garbage: Garbage,
+  found: { readonly handle: ChunkHandle; readonly volume: VolumeIndex; readonly cause: GarbageCause },
+  time: { readonly nowMs: number; readonly limits: Pick<Limits, "deleteGraceMs"> },
+): void {
+  const waits = found.cause !== "stale" && found.cause !== "corrupt";
+  const key = found.volume * 2 + (waits ? 1 : 0);
+  let queue = garbage.queues.get(key);
+  if (queue === undefined) {
+    queue = { volume: found.volume, handles: [], causes: [], dueMs: [], head: 0, queued: new Set() };
+    garbage.queues.set(key, queue);
+  }
+  if (queue.queued.has(found.handle)) return;
+  queue.queued.add(found.handle);
+  queue.handles.push(found.handle);
+  queue.causes.push(causes.indexOf(found.cause));
+  queue.dueMs.push(time.nowMs + (waits ? time.limits.deleteGraceMs : 0));
+  garbage.waiting++;
+  if (restsOnReports(found.cause)) garbage.evidence.add(found.handle);
+}
+
+/** Deleting a surplus replica leaves the goal whole by what others reported, and what the log let go of is the users' own doing. */
+function restsOnReports(cause: GarbageCause): boolean {
+  return cause === "unknown" || cause === "stale" || cause === "corrupt";
+}
+
+/** A volume told something that only a newer log explains: nothing is deleted until confirmed. */
+export function stopDeletions(garbage: Garbage, why: string): void {
+  garbage.stopped ??= why;
+}
+
+/** `gfs master confirm`: what stopped is accepted, and so is all the evidence gathered so far. The reason that was accepted. */
+export function confirmDeletions(garbage: Garbage): string | undefined {
+  const accepted = garbage.stopped;
+  garbage.stopped = undefined;
+  garbage.accepted = garbage.evidence.size;
+  return accepted;
+}
+
+/** Looks at the share brake; true when it stops deletions now. */
+export function brakeDeletions(
+  garbage: Garbage,
+  view: ChunkView,
+  time: { readonly nowMs: number; readonly limits: Pick<Limits, "deleteShareMax" | "deleteCountFree"> },
+): boolean {
+  if (time.nowMs - garbage.windowMs >= evidenceWindowMs) {
+    garbage.windowMs = time.nowMs;
+    garbage.accepted = 0;
+    garbage.evidence.clear();
+    for (const queue of garbage.queues.values())
+      for (let i = queue.head; i < queue.handles.length; i++)
+        if (restsOnReports(causes[queue.causes[i] ?? 0] ?? "unknown")) garbage.evidence.add(queue.handles[i] ?? 0);
+  }
+  if (garbage.stopped !== undefined) return false;
+  const count = garbage.evidence.size - garbage.accepted;
+  const chunks = chunkCount(view.chunks);
+  const { deleteShareMax, deleteCountFree } = time.limits;
+  if (count <= deleteCountFree || count <= deleteShareMax * chunks) return false;
+  garbage.stopped =
+    `servers report ${count} chunks that would be deleted, of ${chunks} in the log: ` +
+    `more than ${deleteShareMax * 100} % and more than ${deleteCountFree}`;
+  return true;
+}
+
+export interface DeleteTime {
+  readonly nowMs: number;
+  readonly limits: Pick<Limits, "deleteShareMax" | "deleteCountFree" | "minReplicas">;
+}
+
+/**
+ * What one volume may be told to delete now, at most `max` items; they leave the queue: tell with `deleteDone` or `deleteFailed`. None in safe mode, while
+ * a brake holds, or where the volume can't be reached.
+ */
+export function planDeletes(
+  garbage: Garbage,
+  view: ChunkView,
+  of: DeleteTime & { readonly volume: VolumeIndex; readonly max: number },
+): DeleteItem[] {
+  const items: DeleteItem[] = [];
+  if (view.safeMode || !isUsable(view.volumes.byIndex[of.volume])) return items;
+  brakeDeletions(garbage, view, of);
+  if (garbage.stopped !== undefined) return items;
+  for (const queue of [garbage.queues.get(of.volume * 2), garbage.queues.get(of.volume * 2 + 1)]) {
+    if (queue === undefined) continue;
+    while (queue.head < queue.handles.length && items.length < of.max && (queue.dueMs[queue.head] ?? 0) <= of.nowMs) {
+      const number = queue.handles[queue.head] ?? 0;
+      const cause = causes[queue.causes[queue.head] ?? 0] ?? "unknown";
+      queue.head++;
+      queue.queued.delete(number);
+      garbage.waiting--;
+      const item = judge(view, { handle: chunkHandle(number), volume: of.volume, cause }, of.limits.minReplicas);
+      if (item !== undefined) items.push(item);
+      // What may not go now is found again by the next report of its volume.
+      else if (restsOnReports(cause)) garbage.evidence.delete(number);
+    }
+    compact(queue);
+  }
+  return items;
+}
+
+function compact(queue: Queue): void {
+  if (queue.head < 1_024 || queue.head * 2 < queue.handles.length) return;
+  queue.handles = queue.handles.slice(queue.head);
+  queue.causes = queue.causes.slice(queue.head);
+  queue.dueMs = queue.dueMs.slice(queue.head);
+  queue.head = 0;
+}
+
+/** Volumes that have anything waiting. */
+export function volumesWithGarbage(garbage: Garbage): VolumeIndex[] {
+  return [...new Set([...garbage.queues.values()].flatMap((queue) => (queue.queued.size > 0 ? [queue.volume] : [])))];
+}
+
+/** Whether the tables, as they are now, let the replica go. */
+function judge(
+  view: ChunkView,
+  found: { readonly handle: ChunkHandle; readonly volume: VolumeIndex; readonly cause: GarbageCause },
+  minReplicas: number,
+): DeleteItem | undefined {
+  const { handle, volume, cause } = found;
+  const { chunks } = view;
+  if (handle > chunks.handleMark) return undefined;
+  const slot = slotOf(chunks, handle);
+  // A handle is never given twice: what the log let go of stays garbage, by whatever it was found.
+  if (slot < 0) return { handle, below: undefined, cause };
+  if (stateAt(chunks, slot) !== "sealed") return undefined;
+  const others = sureHolders(view, slot, volume);
+  const goal = chunks.goals.get(slot);
+  const health = replicaOn(chunks, slot, volume);
+  switch (cause) {
+    case "stale":
+      if (health !== "stale" || others < enoughToReplace(goal, minReplicas)) return undefined;
+      return { handle, below: chunkVersion(chunks.versions.get(slot)), cause };
+    case "corrupt":
+      if (health !== "corrupt" || others < enoughToReplace(goal, minReplicas)) return undefined;
+      return { handle, below: undefined, cause };
+    case "surplus":
+      return health === "healthy" && others >= goal ? { handle, below: undefined, cause } : undefined;
+    case "released":
+    case "unknown":
+      return undefined;
+    default:
+      return unreachable(cause);
+  }
+}
+
+/**
+ * Healthy replicas elsewhere without which a stale or corrupt one is kept, as the last that something could be saved from. Not the whole goal:
+ * with as many servers as replicas the bad one must go before a good one can take its place.
+ */
+export function enoughToReplace(goal: number, minReplicas: number): number {
+  return Math.max(1, Math.min(goal - 1, minReplicas));
+}
+
+/** Other replicas that live volumes themselves said are healthy. */
+function sureHolders(view: ChunkView, slot: number, except: VolumeIndex): number {
+  return replicasAt(view.chunks, slot).filter(
+    (each) =>
+      each.volume !== except && each.health === "healthy" && view.volumes.byIndex[each.volume]?.liveness === "live",
+  ).length;
+}
+
+/** The volume confirmed that these are gone. */
+export function deleteDone(
+  garbage: Garbage,
+  view: ChunkView,
+  of: { readonly volume: VolumeIndex; readonly items: readonly DeleteItem[] },
+): void {
+  for (const item of of.items) {
+    garbage.deleted++;
+    noteReplicaFact(view.chunks, item.handle, { volume: of.volume, health: "gone" });
+  }
+}
+
+/** No answer, or a refusal: they wait once more. */
+export function deleteFailed(
+  garbage: Garbage,
+  of: { readonly volume: VolumeIndex; readonly items: readonly DeleteItem[] },
+  time: { readonly nowMs: number; readonly limits: Pick<Limits, "deleteGraceMs"> },
+): void {
+  for (const { handle, cause } of of.items) queueGarbage(garbage, { handle, volume: of.volume, cause }, time);
+}
