@@ -1,5 +1,6 @@
 /** What a seal machine does next (DESIGN §4.3 seal 2–5), after its event was taken: messages to send, the length to decide, the record to log. */
 import { defined } from "../../base/assert.ts";
+import type { AppendTable } from "../../wire/control/common.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import {
   answered,
@@ -178,11 +179,6 @@ function logSealed(
   machine.phase = "logging";
   machine.waitsFor = "the log";
   machine.sealedMembers = seal.full.map((party) => party.volume);
-  // Members of one length voted for the same records. Without a table (accepted as sealed already) the longest prefix knows most.
-  const knowing = answered(machine).filter((party) => party.appendTable !== undefined);
-  const holder =
-    knowing.find((party) => seal.full.includes(party)) ??
-    knowing.sort((a, b) => (b.holds?.length ?? 0) - (a.holds?.length ?? 0))[0];
   effects.push({
     kind: "log-chunk-sealed",
     handle: machine.handle,
@@ -190,8 +186,18 @@ function logSealed(
     length: seal.target.length,
     crc: seal.target.crc,
     members: machine.sealedMembers,
-    appendTable: holder?.appendTable ?? [],
+    appendTable: tableFor(machine, seal.target),
   });
+}
+
+/**
+ * The append table of exactly the sealed bytes: members of one length voted for the same records. One that was told with more bytes would promise
+ * records that are not there; where a sealed replica (accepted by an operator) has none, the longest that does not is next best.
+ */
+function tableFor(machine: SealMachine, target: Held): AppendTable {
+  const told = answered(machine).flatMap((party) => (party.appendTable === undefined ? [] : [party.appendTable]));
+  const fitting = told.filter((each) => each.length <= target.length).toSorted((a, b) => b.length - a.length);
+  return fitting[0]?.table ?? [];
 }
 
 /** Until every named member confirmed it. One that is gone is finished when it comes back, by its report. */

@@ -134,7 +134,8 @@ export interface SealParty {
   holds: Held | undefined;
   /** It answered that it was sealed already, with what it holds. Counts only after `confirmed`. */
   sealed: boolean;
-  appendTable: AppendTable | undefined;
+  /** Of its answer to the fence, and the length that it was told with: a fetch adds bytes, not the records' answers. */
+  appendTable: { readonly length: number; readonly table: AppendTable } | undefined;
   /** Its last attempt found nobody listening. */
   refusing: boolean;
   /** Why it can't be a holder: its bytes are bad, or it can't copy. */

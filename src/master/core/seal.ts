@@ -198,7 +198,7 @@ function takeFenceAnswer(machine: SealMachine, party: SealParty, step: Step & { 
       if (party.holds !== undefined) return;
       party.attempts = 0;
       party.holds = { length: answer.prepared, crc: answer.crc };
-      party.appendTable = answer.appendTable;
+      party.appendTable = { length: answer.prepared, table: answer.appendTable };
       return;
     case "sealed":
       party.holds = { length: answer.length, crc: answer.crc };
