@@ -90,16 +90,12 @@ export function prepareRecord(state: MemberState, record: PreparedRecord): GfsEr
 }
 
 function misplaced(state: MemberState, record: PreparedRecord): GfsError | undefined {
+  const what = `Cannot append ${record.bytes} bytes to chunk ${state.handle} at ${record.offset}`;
+  if (record.bytes < 1) return new GfsError("ProtocolError", `${what}: a record has at least one byte`);
   if (record.offset !== state.prepared)
-    return new GfsError(
-      "ProtocolError",
-      `Cannot append to chunk ${state.handle} at ${record.offset}: the next record begins at ${state.prepared}`,
-    );
-  if (record.bytes < 1 || record.offset + record.bytes > state.chunkBytes)
-    return new GfsError(
-      "ChunkFull",
-      `Cannot append ${record.bytes} bytes to chunk ${state.handle}: ${state.chunkBytes - state.prepared} are left`,
-    );
+    return new GfsError("ProtocolError", `${what}: the next record begins at ${state.prepared}`);
+  if (record.offset + record.bytes > state.chunkBytes)
+    return new GfsError("ChunkFull", `${what}: ${state.chunkBytes - state.prepared} are left`);
   return undefined;
 }
 
