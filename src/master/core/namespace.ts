@@ -142,16 +142,9 @@ export function usageOf(
 }
 
 function parseCursor(cursor: string): { link: number; hint: number } {
-  const [link, hint] = cursor
-    .split(".")
-    .map((part) => (/^[0-9a-z]{1,11}$/.test(part) ? Number.parseInt(part, 36) : Number.NaN));
-  if (
-    link === undefined ||
-    hint === undefined ||
-    !Number.isSafeInteger(link) ||
-    !Number.isSafeInteger(hint) ||
-    hint >= 0x1_0000_0000
-  )
+  const [, link, hint] = /^([0-9a-z]{1,11})\.([0-9a-z]{1,7})$/.exec(cursor) ?? [];
+  const at = { link: Number.parseInt(link ?? "", 36), hint: Number.parseInt(hint ?? "", 36) };
+  if (!Number.isSafeInteger(at.link) || !Number.isSafeInteger(at.hint))
     throw new GfsError("ProtocolError", "Cannot list: the cursor is not one that a page gave");
-  return { link, hint };
+  return at;
 }
