@@ -101,7 +101,7 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
   held.push(() => roles.stopAll());
 
   const data = await DataServer.listen(context, { address: options.dataListen, secret, roles });
-  held.push(() => data[Symbol.asyncDispose]());
+  held.push(async () => data[Symbol.asyncDispose]());
 
   let heartbeats: Heartbeats | undefined;
   const control = await serveControl(world, {
@@ -120,7 +120,7 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
         ...(heartbeats?.silentMs() === undefined ? {} : { masterSilentMs: heartbeats.silentMs() }),
       }),
   });
-  held.push(() => control[Symbol.asyncDispose]());
+  held.push(async () => control[Symbol.asyncDispose]());
 
   const controlAddress = advertise(control.address, options.advertise);
   const dataAddress = advertise(data.address, options.advertise);

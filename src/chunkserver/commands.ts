@@ -103,7 +103,7 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
     route(verify, async (request, caller) => {
       await obey(context, request, caller);
       const { handle, version } = request;
-      if (store.replica(handle)?.dataVersion !== version) return { result: "missing" };
+      if (store.replica(handle)?.dataVersion !== version) return { result: "missing" as const };
       return { result: await store.verifyReplica(handle) };
     }),
   ];

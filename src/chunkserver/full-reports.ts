@@ -16,10 +16,19 @@ export interface FullReportOptions {
   readonly client: ControlClient;
 }
 
+interface ReportPage {
+  readonly report: number;
+  readonly page: number;
+  readonly last: boolean;
+  readonly factMark?: number;
+  readonly entries: Uint8Array<ArrayBuffer>;
+}
+
 export class FullReports {
   readonly #context: Context;
   readonly #options: FullReportOptions;
   #number = 0;
+  #factMark: number | undefined;
   #sending = false;
   /** Asked for while one was being sent: that one was begun too early. */
   #again = false;
@@ -38,6 +47,11 @@ export class FullReports {
       this.send();
       this.every(intervalMs);
     });
+  }
+
+  /** The master's mark of what it knew; goes into the reports that begin from now on, unchanged. */
+  noteFactMark(mark: number | undefined): void {
+    if (mark !== undefined) this.#factMark = mark;
   }
 
   /** Sends one in the background. A failed one is dropped: the master asks again, and so does time. */
@@ -68,6 +82,7 @@ export class FullReports {
   async #pages(): Promise<void> {
     const { store, stopping } = this.#context;
     const number = ++this.#number;
+    const factMark = this.#factMark;
     const replicas = store.reports();
     let page = 0;
     let last = false;
@@ -79,12 +94,13 @@ export class FullReports {
         if (next.done === true) break;
         entries.push(next.value);
       }
-      await this.#send({ report: number, page, last, entries: packReport(entries) });
+      const mark = factMark === undefined ? {} : { factMark };
+      await this.#send({ report: number, page, last, entries: new Uint8Array(packReport(entries)), ...mark });
       page++;
     }
   }
 
-  async #send(page: { report: number; page: number; last: boolean; entries: Uint8Array }): Promise<void> {
+  async #send(page: ReportPage): Promise<void> {
     const { store, limits, stopping } = this.#context;
     const { master, incarnation, client } = this.#options;
     const request = { volume: store.volume, incarnation, ...page };

@@ -137,6 +137,7 @@ export class Heartbeats {
     world.events.emit("info", "master.registered", { master, epoch: reply.epoch.number, volume: store.volume });
     this.#answeredMs = world.clock.monotonicMs();
     this.#resolveRegistered();
+    this.#reports.noteFactMark(reply.factMark);
     this.#reports.every(reply.reportIntervalMs);
     this.#reports.send();
     return reply;
@@ -184,6 +185,7 @@ export class Heartbeats {
     const sameEpoch = reply.epoch.number === terms.epoch.number && reply.epoch.startId === terms.epoch.startId;
     if (!reply.known || !sameEpoch) return false;
     this.#answeredMs = sentMs;
+    this.#reports.noteFactMark(reply.factMark);
     store.forgetBad(bad);
     roles.extendLeases(reply.leases, sentMs + terms.leaseMs);
     if (reply.report) this.#reports.send();
