@@ -247,6 +247,11 @@ export interface Store extends AsyncDisposable {
    */
   moveAside(handle: ChunkHandle, below?: ChunkVersion): Promise<void>;
 
+  /**
+   * Everything durable now goes to data files and a checkpoint, and the volume log is trimmed. It happens by itself when the log fills; this is for a
+   * clean stop and for tests. @throws GfsError NoSpace | VolumeRetired
+   */
+  flush(): Promise<void>;
   /** Syncs what is queued, releases the lock. Idempotent. Writers and readers in progress end with Unavailable. */
   close(): Promise<void>;
 }

@@ -1,0 +1,149 @@
+/** Verified reads: every block that goes out, or lies under what goes out, was compared with its stored CRC first (P5). */
+import { GfsError, hasCode } from "../../base/errors.ts";
+import { crc32 } from "../../base/checksum.ts";
+import { DiskError } from "../../io.ts";
+import { blockBytes, protocol } from "../../limits.ts";
+import type { BlockRun } from "../../wire/data/blocks.ts";
+import type { ChunkHandle } from "../../wire/ids.ts";
+import type { Ground } from "./ground.ts";
+import { activeBytes, markBad, type ReplicaBytes, sealedBytes } from "./replica-bytes.ts";
+import type { ReadOptions } from "./store.ts";
+
+const runBytesMax = protocol.dataFrameBytesMax;
+/** Reads in flight: one is sent while the next comes from the disk. */
+const aheadMax = 2;
+
+/** Runs of [offset, offset + length), cut where a run's bytes end on a block border. */
+function runsOf(offset: number, length: number): { readonly from: number; readonly to: number }[] {
+  const runs: { from: number; to: number }[] = [];
+  const end = offset + length;
+  for (let from = offset; from < end;) {
+    const firstBlock = Math.floor(from / blockBytes) * blockBytes;
+    const to = Math.min(end, firstBlock + runBytesMax);
+    runs.push({ from, to });
+    from = to;
+  }
+  return runs;
+}
+
+async function readRun(
+  bytes: ReplicaBytes,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<BlockRun> {
+  const start = Math.floor(from / blockBytes) * blockBytes;
+  const end = Math.min(bytes.length, Math.ceil(to / blockBytes) * blockBytes);
+  const blocks = await bytes.readBlocks(start, end);
+  const crcs: number[] = [];
+  for (let at = start; at < to; at += blockBytes) {
+    const first = Math.max(at, from);
+    const last = Math.min(at + blockBytes, to);
+    const whole = first === at && last === Math.min(at + blockBytes, bytes.length);
+    crcs.push(whole ? bytes.blockCrc(at / blockBytes) : crc32(blocks.subarray(first - start, last - start)));
+  }
+  return { offset: from, bytes: to - from, payload: [blocks.subarray(from - start, to - start)], crcs };
+}
+
+async function* pipelined(bytes: ReplicaBytes, options: ReadOptions): AsyncIterableIterator<BlockRun> {
+  const runs = runsOf(options.offset, options.length);
+  const ahead: Promise<BlockRun>[] = [];
+  let next = 0;
+  try {
+    while (next < runs.length || ahead.length > 0) {
+      if (options.signal?.aborted === true) throw new GfsError("Interrupted", "Cannot read on: the reader went away");
+      for (let run = runs[next]; run !== undefined && ahead.length < aheadMax; run = runs[next]) {
+        next++;
+        const reading = readRun(bytes, run);
+        // Awaited below; until then its failure must not count as unhandled.
+        reading.catch(() => undefined);
+        ahead.push(reading);
+      }
+      const first = ahead.shift();
+      if (first !== undefined) yield await first;
+    }
+  } finally {
+    await Promise.allSettled(ahead);
+  }
+}
+
+function checkRange(handle: ChunkHandle, length: number, { offset, length: wanted }: ReadOptions): void {
+  if (offset + wanted <= length) return;
+  throw new GfsError(
+    "RangeInvalid",
+    `Cannot read bytes ${offset} to ${offset + wanted} of chunk ${handle}: this replica has ${length}`,
+  );
+}
+
+/** Contract: Store.read. A retired volume still serves what is durable and verified: it may be the last source for repair. */
+export async function* readReplica(
+  ground: Ground,
+  handle: ChunkHandle,
+  options: ReadOptions,
+): AsyncIterableIterator<BlockRun> {
+  try {
+    const active = ground.state.active.get(handle);
+    if (active !== undefined) {
+      const bytes = activeBytes(ground, active);
+      checkRange(handle, bytes.length, options);
+      yield* pipelined(bytes, options);
+      return;
+    }
+    const row = ground.state.table.get(handle);
+    if (row === undefined || row.state === "removed") {
+      throw new GfsError("ReplicaMissing", `Cannot read chunk ${handle}: this volume has no replica of it`);
+    }
+    if (row.state === "corrupt") throw new GfsError("Corrupt", `Cannot read chunk ${handle}: this replica is corrupt`);
+    checkRange(handle, row.length, options);
+    if (options.length === 0) return;
+    yield* lent(ground, handle, options);
+  } catch (error) {
+    throw readFailure(ground, handle, error);
+  }
+}
+
+/** The data file is lent for as long as the runs are taken. */
+async function* lent(ground: Ground, handle: ChunkHandle, options: ReadOptions): AsyncIterableIterator<BlockRun> {
+  const row = ground.state.table.get(handle);
+  if (row === undefined) return;
+  const loan = await ground.files.borrow(row);
+  try {
+    yield* pipelined(sealedBytes(row, loan.sealed), options);
+  } finally {
+    loan.giveBack();
+  }
+}
+
+/** Contract: Store.verifyReplica. */
+export async function verifyReplica(ground: Ground, handle: ChunkHandle): Promise<"healthy" | "corrupt" | "missing"> {
+  const row = ground.state.table.get(handle);
+  if (row === undefined || row.state === "removed") return "missing";
+  if (row.state === "corrupt") return ground.bad.get(handle)?.reason ?? "corrupt";
+  try {
+    const { length } = ground.state.active.get(handle)?.sums ?? row;
+    if (length === 0 && !ground.state.active.has(handle)) {
+      const loan = await ground.files.borrow(row);
+      loan.giveBack();
+    }
+    let seen = 0;
+    for await (const run of readReplica(ground, handle, { offset: 0, length })) seen += run.bytes;
+    return seen === length ? "healthy" : "corrupt";
+  } catch (caught) {
+    const error = readFailure(ground, handle, caught);
+    if (hasCode(error, "Corrupt")) return "corrupt";
+    if (hasCode(error, "ReplicaMissing")) return "missing";
+    throw error;
+  }
+}
+
+/** What a failed read says about the replica, or about the disk. */
+export function readFailure(ground: Ground, handle: ChunkHandle, error: unknown): unknown {
+  if (error instanceof DiskError && (error.kind === "missing" || error.kind === "kind")) {
+    // A replica that was moved aside under the reader is not damaged.
+    markBad(ground, handle, "missing");
+    return new GfsError("ReplicaMissing", `Cannot read chunk ${handle}: ${error.message}`, { cause: error });
+  }
+  if (hasCode(error, "Corrupt")) {
+    markBad(ground, handle, "corrupt");
+    return error;
+  }
+  return ground.retirement.translate(`read chunk ${handle}`, error);
+}

@@ -1,0 +1,99 @@
+/** What a volume may still take: the disk's free bytes less the reserve, and its own limit. */
+import { GfsError } from "../../base/errors.ts";
+import type { World } from "../../io.ts";
+import type { VolumeSpace } from "../../wire/control/chunkservers.ts";
+
+/** How old the disk's own figure may be; what we wrote since then is taken off it. */
+const freshMs = 200;
+
+export interface SpaceOptions {
+  readonly directory: string;
+  readonly limitBytes: number | undefined;
+  readonly reserveBytes: number;
+  /** Bytes of all replicas, also those moved aside. */
+  readonly usedBytes: () => number;
+}
+
+export class SpaceAccount {
+  readonly #world: World;
+  readonly #options: SpaceOptions;
+  #disk: { readonly totalBytes: number; readonly freeBytes: number } = { totalBytes: 0, freeBytes: 0 };
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #takenSince = 0;
+  /** Promised to streams that are under way, whose length is known, and not yet taken. */
+  #reserved = 0;
+  /** Taken by streams that are not replicas yet. */
+  #streaming = 0;
+
+  constructor(world: World, options: SpaceOptions) {
+    this.#world = world;
+    this.#options = options;
+  }
+
+  /** Brings the disk's figure up to date where it is old. @throws DiskError */
+  async refresh(): Promise<void> {
+    const now = this.#world.clock.monotonicMs();
+    if (now - this.#askedMs < freshMs) return;
+    this.#askedMs = now;
+    this.#takenSince = 0;
+    this.#disk = await this.#world.disk.space(this.#options.directory);
+  }
+
+  /** The figure now, as `refresh` and what was taken since know it. */
+  now(): VolumeSpace {
+    const { limitBytes, reserveBytes, usedBytes } = this.#options;
+    const used = usedBytes();
+    const diskFree = this.#disk.freeBytes - reserveBytes - this.#takenSince;
+    const limit = limitBytes ?? Number.POSITIVE_INFINITY;
+    const free = Math.max(0, Math.min(diskFree, limit - used - this.#streaming) - this.#reserved);
+    const diskTotal = Math.max(0, this.#disk.totalBytes - reserveBytes);
+    return { totalBytes: Math.min(diskTotal, limit), freeBytes: free, usedBytes: used };
+  }
+
+  /** @throws GfsError NoSpace where `bytes` more do not fit */
+  check(bytes: number, what: string): void {
+    const { freeBytes, totalBytes } = this.now();
+    if (bytes <= freeBytes && freeBytes > 0) return;
+    throw new GfsError(
+      "NoSpace",
+      `Cannot ${what}: ${bytes} bytes are wanted, ${freeBytes} of ${totalBytes} are free on this volume`,
+      { details: { wantedBytes: bytes, freeBytes, totalBytes } },
+    );
+  }
+
+  /** Bytes of an open replica went to the log. */
+  take(bytes: number): void {
+    this.#takenSince += bytes;
+  }
+
+  /** What a stream holds until it is a replica, or given back. `bytes`: its length, where that is known. */
+  hold(bytes: number): SpaceHold {
+    let reserved = bytes;
+    let taken = 0;
+    this.#reserved += reserved;
+    return {
+      take: (more, what) => {
+        const within = Math.min(reserved, more);
+        if (more > within) this.check(more - within, what);
+        reserved -= within;
+        this.#reserved -= within;
+        taken += more;
+        this.#streaming += more;
+        this.#takenSince += more;
+      },
+      release: () => {
+        this.#reserved -= reserved;
+        this.#streaming -= taken;
+        reserved = 0;
+        taken = 0;
+      },
+    };
+  }
+}
+
+export interface SpaceHold {
+  /** @throws GfsError NoSpace where more is taken than was held, and does not fit */
+  take(bytes: number, what: string): void;
+  /** Idempotent. */
+  release(): void;
+}
