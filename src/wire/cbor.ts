@@ -15,7 +15,7 @@ const codec = new Encoder({
 
 /** A new array that the caller owns. */
 export function encodeCbor(value: unknown): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(codec.encode(value));
+  return new Uint8Array(codec.encode(value));
 }
 
 /**
