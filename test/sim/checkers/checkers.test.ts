@@ -1,0 +1,310 @@
+import { describe, expect, test } from "bun:test";
+import { concatBytes } from "../../../src/base/bytes.ts";
+import { GfsError } from "../../../src/base/errors.ts";
+import { parseContent, recordOf } from "../content.ts";
+import {
+  type AppendCall,
+  History,
+  type MoveCall,
+  type PutCall,
+  type ReadCall,
+  type RemoveCall,
+  type Violation,
+} from "../history.ts";
+import { checkAppendOnly } from "./append-only.ts";
+import { checkLinearizable } from "./linearizability.ts";
+import { checkWholeFiles } from "./whole-files.ts";
+
+/** Histories by hand: each operation is called and ended in the order of the statements. */
+class Script {
+  readonly history = new History(() => 0);
+
+  append(path: string, bytes = 20, lane = "c1"): AppendCall {
+    const call = this.history.call("c1", path);
+    return this.history.add<AppendCall>({ ...call, kind: "append", bytes, create: true, lane, offsets: [] });
+  }
+
+  appended(path: string, offset: number, lane = "c1"): AppendCall {
+    const call = this.append(path, 20, lane);
+    this.ends(call, offset);
+    return call;
+  }
+
+  ends(call: AppendCall, offset: number): void {
+    call.offsets.push(offset);
+    this.history.done(call);
+  }
+
+  put(path: string, overwrite = true): PutCall {
+    const call = this.history.call("c1", path);
+    return this.history.add<PutCall>({ ...call, kind: "put", bytes: 20, overwrite });
+  }
+
+  putDone(path: string): PutCall {
+    const call = this.put(path);
+    this.history.done(call);
+    return call;
+  }
+
+  removed(path: string): void {
+    this.history.done(this.history.add<RemoveCall>({ ...this.history.call("c1", path), kind: "remove" }));
+  }
+
+  moved(path: string, to: string): void {
+    const base = this.history.call("c1", path);
+    this.history.done(this.history.add<MoveCall>({ ...base, kind: "move", to, overwrite: true }));
+  }
+
+  /** A read that saw exactly these operations' records; undefined: no file. */
+  read(path: string, seen: readonly { readonly id: number; readonly bytes: number }[] | undefined): ReadCall {
+    return this.readBytes(path, seen && concatBytes(seen.map(({ id, bytes }) => recordOf(id, bytes))));
+  }
+
+  readBytes(path: string, content: Uint8Array | undefined): ReadCall {
+    const base = this.history.call("c2", path);
+    const call: ReadCall = { ...base, kind: "read", content: content && parseContent(content) };
+    this.history.add(call);
+    this.history.done(call);
+    return call;
+  }
+
+  judge(): Violation[] {
+    const order = checkLinearizable(this.history, ["/g"]);
+    expect(order.undecided).toEqual([]);
+    return [...checkWholeFiles(this.history), ...checkAppendOnly(this.history), ...order.violations];
+  }
+}
+
+function judged(write: (script: Script) => void): string[] {
+  const script = new Script();
+  write(script);
+  return script.judge().map(({ promise, what }) => `${promise} ${what}`);
+}
+
+const path = "/hot/f0";
+
+describe("an honest history", () => {
+  test("is no violation", () => {
+    expect(
+      judged((s) => {
+        const a = s.appended(path, 0);
+        const b = s.appended(path, 20);
+        s.read(path, [a, b]);
+        const put = s.putDone("/g/f");
+        const more = s.appended("/g/f", 20);
+        s.moved("/g/f", "/g/h");
+        s.read("/g/h", [put, more]);
+        s.read("/g/f", undefined);
+        s.removed("/g/h");
+      }),
+    ).toEqual([]);
+  });
+
+  test("may leave the outcome of what was never answered open", () => {
+    for (const happened of [true, false]) {
+      expect(
+        judged((s) => {
+          const lost = s.append(path);
+          const put = s.put("/g/f");
+          s.history.failed(put, new GfsError("OutcomeUnknown", "who knows"));
+          s.read(path, happened ? [lost] : undefined);
+          s.read("/g/f", happened ? [put] : undefined);
+        }),
+      ).toEqual([]);
+    }
+  });
+});
+
+const doctored: readonly (readonly [name: string, says: string, write: (script: Script) => void])[] = [
+  [
+    "an acknowledged append is missing",
+    "P1 acknowledged and not there",
+    (s) => {
+      s.appended(path, 0);
+      s.read(path, []);
+    },
+  ],
+  [
+    "a file with acknowledged appends is gone",
+    "P1 acknowledged and not there",
+    (s) => {
+      s.appended(path, 0);
+      s.read(path, undefined);
+    },
+  ],
+  [
+    "a record is in the file twice",
+    "is in the file twice",
+    (s) => {
+      const a = s.appended(path, 0);
+      s.read(path, [a, a]);
+    },
+  ],
+  [
+    "a record is in two files",
+    "took effect twice",
+    (s) => {
+      const a = s.appended(path, 0);
+      const b = s.appended("/hot/f1", 0);
+      s.read(path, [a]);
+      s.read("/hot/f1", [b, a]);
+    },
+  ],
+  [
+    "a record is elsewhere than it was acknowledged",
+    "was acknowledged at 20 and is at 0",
+    (s) => {
+      const a = s.appended(path, 20);
+      s.read(path, [a]);
+    },
+  ],
+  [
+    "a retry was told another offset",
+    "was acknowledged at 20 and is at 0",
+    (s) => {
+      const a = s.append(path);
+      a.offsets.push(0);
+      s.ends(a, 20);
+      s.read(path, [a]);
+    },
+  ],
+  [
+    "a record is torn",
+    "is cut",
+    (s) => {
+      const a = s.appended(path, 0);
+      s.readBytes(path, recordOf(a.id, 20).subarray(0, 18));
+    },
+  ],
+  [
+    "a file ends with padding",
+    "no record begins at 20",
+    (s) => {
+      const a = s.appended(path, 0);
+      s.readBytes(path, concatBytes([recordOf(a.id, 20), new Uint8Array(64)]));
+    },
+  ],
+  [
+    "a byte is flipped",
+    "differs from what was written at its byte 19",
+    (s) => {
+      const bytes = recordOf(s.appended(path, 0).id, 20);
+      bytes[19]! ^= 1;
+      s.readBytes(path, bytes);
+    },
+  ],
+  [
+    "two reads saw different orders",
+    "two reads of one file differ",
+    (s) => {
+      const a = s.append(path);
+      const b = s.append(path);
+      const c = s.append(path);
+      s.read(path, [a, b]);
+      s.read(path, [a, c]);
+    },
+  ],
+  [
+    "bytes once read vanish",
+    "have vanished",
+    (s) => {
+      const a = s.append(path);
+      const b = s.append(path);
+      s.read(path, [a, b]);
+      s.read(path, [a]);
+    },
+  ],
+  [
+    "the order of one lane is turned round",
+    "was sent before",
+    (s) => {
+      const a = s.append(path);
+      const b = s.append(path);
+      s.ends(b, 0);
+      s.ends(a, 20);
+      s.read(path, [b, a]);
+    },
+  ],
+  [
+    "a later append lies before an acknowledged one",
+    "which was acknowledged before it was called",
+    (s) => {
+      const a = s.appended(path, 20, "c1");
+      const b = s.appended(path, 0, "c2");
+      s.read(path, [b, a]);
+    },
+  ],
+  [
+    "what was refused took effect",
+    "took effect although it was refused",
+    (s) => {
+      const a = s.append(path);
+      s.history.failed(a, new GfsError("NoSpace", "full"));
+      s.read(path, [a]);
+    },
+  ],
+  [
+    "an acknowledged put is not there",
+    "no order of the operations under /g",
+    (s) => {
+      s.putDone("/g/f");
+      s.read("/g/f", undefined);
+    },
+  ],
+  [
+    "a stale put is read",
+    "no order of the operations under /g",
+    (s) => {
+      const first = s.putDone("/g/f");
+      s.putDone("/g/f");
+      s.read("/g/f", [first]);
+    },
+  ],
+  [
+    "an append succeeded in a file that had been replaced",
+    "no order of the operations under /g",
+    (s) => {
+      s.appended("/g/f", 0);
+      const put = s.putDone("/g/f");
+      s.appended("/g/f", 20);
+      s.read("/g/f", [put]);
+    },
+  ],
+  [
+    "a removed file is back",
+    "no order of the operations under /g",
+    (s) => {
+      const put = s.putDone("/g/f");
+      s.removed("/g/f");
+      s.read("/g/f", [put]);
+    },
+  ],
+  [
+    "a file is at both ends of a move",
+    "no order of the operations under /g",
+    (s) => {
+      const put = s.putDone("/g/f");
+      s.moved("/g/f", "/g/h");
+      s.read("/g/h", [put]);
+      s.read("/g/f", [put]);
+    },
+  ],
+  [
+    "a put is seen, then not, then again",
+    "no order of the operations under /g",
+    (s) => {
+      const first = s.putDone("/g/f");
+      const second = s.put("/g/f");
+      s.read("/g/f", [second]);
+      s.read("/g/f", [first]);
+    },
+  ],
+];
+
+describe("a doctored history", () => {
+  for (const [name, says, write] of doctored) {
+    test(`is caught where ${name}`, () => {
+      expect(judged(write).join("\n")).toContain(says);
+    });
+  }
+});

@@ -1,0 +1,155 @@
+/** What clients asked for and saw, in the order of one clock; what the checkers judge. */
+import { errorCodes, type GfsError } from "../../src/base/errors.ts";
+import type { ParsedContent, PlacedRecord } from "./content.ts";
+
+/** A moment: counts calls and answers over all clients, so that "before" is never a matter of rounding. */
+export type Tick = number;
+
+/**
+ * How an operation ended. `done`: acknowledged. `refused`: with an error that says it had no effect. `unknown`: it may have taken effect, once, at any
+ * moment after the call: an error said so, the client gave it up, or the client died.
+ */
+export type Ending =
+  | { readonly kind: "done"; readonly at: Tick }
+  | { readonly kind: "refused"; readonly at: Tick; readonly code: string; readonly message: string }
+  | { readonly kind: "unknown"; readonly code: string };
+
+export interface Call {
+  /** Unique; the number in its record where it writes one. */
+  readonly id: number;
+  readonly client: string;
+  readonly path: string;
+  readonly called: Tick;
+  readonly calledMs: number;
+  ending: Ending | undefined;
+}
+
+export interface PutCall extends Call {
+  readonly kind: "put";
+  readonly bytes: number;
+  readonly overwrite: boolean;
+}
+
+export interface AppendCall extends Call {
+  readonly kind: "append";
+  readonly bytes: number;
+  readonly create: boolean;
+  /** Calls of one lane are ordered: each was sent after the one before. */
+  readonly lane: string;
+  /** Where it said that it is; of every acknowledgement, as a retry under the same id gets one too. */
+  readonly offsets: number[];
+}
+
+export interface ReadCall extends Call {
+  readonly kind: "read";
+  /** Undefined: there was no such file. */
+  content: ParsedContent | undefined;
+}
+
+export interface RemoveCall extends Call {
+  readonly kind: "remove";
+}
+
+export interface MoveCall extends Call {
+  readonly kind: "move";
+  readonly to: string;
+  readonly overwrite: boolean;
+}
+
+export interface StatCall extends Call {
+  readonly kind: "stat";
+  /** Undefined: there was no such file. */
+  bytes: number | undefined;
+}
+
+export interface ListCall extends Call {
+  readonly kind: "list";
+  names: readonly string[];
+}
+
+export type Operation = PutCall | AppendCall | ReadCall | RemoveCall | MoveCall | StatCall | ListCall;
+export interface Violation {
+  /** P1 … P7 (README), or "harness". */
+  readonly promise: string;
+  readonly what: string;
+}
+
+export class History {
+  readonly operations: Operation[] = [];
+  /** Found while things happened; checkers return theirs. */
+  readonly violations: Violation[] = [];
+  readonly #nowMs: () => number;
+  #ticks: Tick = 0;
+  #calls = 0;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** One more moment. */
+  tick(): Tick {
+    return ++this.#ticks;
+  }
+
+  /** The beginning of an operation that is called now; `add` what it becomes. */
+  call(client: string, path: string): Call {
+    const id = ++this.#calls;
+    return { id, client, path, called: this.tick(), calledMs: this.#nowMs(), ending: undefined };
+  }
+
+  add<T extends Operation>(operation: T): T {
+    this.operations.push(operation);
+    return operation;
+  }
+
+  done(operation: Operation): void {
+    operation.ending = { kind: "done", at: this.tick() };
+  }
+
+  failed(operation: Operation, error: GfsError): void {
+    const { code, message } = error;
+    const unknown = errorCodes[code].next === "unknown" || code === "Interrupted";
+    operation.ending = unknown ? { kind: "unknown", code } : { kind: "refused", at: this.tick(), code, message };
+    if (code === "Bug")
+      this.violations.push({
+        promise: "P7",
+        what: `${describe(operation)} ended with a bug: ${message} ${error.stack ?? ""}`,
+      });
+  }
+}
+
+export function endOf(operation: Operation): Tick {
+  const { ending } = operation;
+  return ending === undefined || ending.kind === "unknown" ? Number.POSITIVE_INFINITY : ending.at;
+}
+
+export function isDone(operation: Operation): boolean {
+  return operation.ending?.kind === "done";
+}
+
+export function wasRefused(operation: Operation): boolean {
+  return operation.ending?.kind === "refused";
+}
+
+/** One line for a report. */
+export function describe(operation: Operation): string {
+  const { id, kind, path, client, calledMs, ending } = operation;
+  const details =
+    operation.kind === "put"
+      ? ` (${operation.bytes} bytes${operation.overwrite ? ", overwrite" : ""})`
+      : operation.kind === "append"
+        ? ` (${operation.bytes} bytes${operation.offsets.length > 0 ? ` at ${operation.offsets.join(", ")}` : ""})`
+        : operation.kind === "move"
+          ? ` to ${operation.to}`
+          : operation.kind === "read"
+            ? ` [${operation.content === undefined ? "no file" : describeRecords(operation.content.records)}]`
+            : "";
+  const end =
+    ending === undefined ? "never answered" : ending.kind === "done" ? "done" : `${ending.kind} ${ending.code}`;
+  return `#${id} ${client} ${kind} ${path}${details}, called at ${calledMs.toFixed(1)} ms: ${end}`;
+}
+
+export function describeRecords(records: readonly PlacedRecord[]): string {
+  const shown = records.slice(-12).map(({ operation, offset }) => `#${operation}@${offset}`);
+  return `${records.length > 12 ? `${records.length - 12} more, ` : ""}${shown.join(" ")}`;
+}
