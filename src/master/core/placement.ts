@@ -6,6 +6,7 @@ import { GfsError } from "../../base/errors.ts";
 import type { Limits } from "../../limits.ts";
 import type { Location, Whereabouts } from "../../wire/control/common.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
+import { hashNumber } from "./hash-index.ts";
 import type { Liveness } from "./liveness.ts";
 import { allVolumes, unreservedBytes } from "./volumes.ts";
 import type { Volume, VolumeTable } from "./volumes.ts";
@@ -227,7 +228,8 @@ export interface RankedReader {
  * again in the same order.
  */
 export function rankForReader(replicas: readonly Candidate[], from: Whereabouts, spread: number): RankedReader[] {
-  const turn = (candidate: Candidate): number => (Math.imul(candidate.volume + 1, 0x9e37_79b1) ^ spread) >>> 0;
+  const chunk = hashNumber(spread);
+  const turn = (candidate: Candidate): number => hashNumber((chunk ^ candidate.volume) >>> 0);
   return replicas
     .map((candidate) => ({ candidate, distance: distanceBetween(from.location, candidate.location) }))
     .sort((a, b) => {

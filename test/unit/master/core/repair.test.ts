@@ -1,0 +1,190 @@
+import { describe, expect, test } from "bun:test";
+import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
+import { unreferenceChunk } from "../../../../src/master/core/chunk-apply.ts";
+import { createChunkScan, holderCountAt, stepScan, wantScan } from "../../../../src/master/core/chunk-scan.ts";
+import { slotOf } from "../../../../src/master/core/chunk-table.ts";
+import {
+  createRepair,
+  planRepairs,
+  queuedRepairs,
+  queueRepair,
+  repairEnded,
+} from "../../../../src/master/core/repair.ts";
+import type { Repair, RepairCommand } from "../../../../src/master/core/repair.ts";
+import { volumeAt } from "../../../../src/master/core/volumes.ts";
+import { addSealed, chunkWorld, entry, freshMark, handleOf, limits, reportOf } from "./chunk-world.ts";
+import type { ChunkWorld } from "./chunk-world.ts";
+
+function scanned(world: ChunkWorld, slotsMax = 1_000) {
+  const scan = createChunkScan();
+  const short: { handle: number; holders: number }[] = [];
+  const surplus: { handle: number; volume: number }[] = [];
+  for (let step = 0, idle = false; !idle && step < 100; step++) {
+    const found = stepScan(world, scan, { slotsMax, nowMs: world.nowMs });
+    short.push(...found.short);
+    surplus.push(...found.surplus);
+    idle = found.idle;
+  }
+  return { scan, short, surplus };
+}
+
+function kill(world: ChunkWorld, ...volumes: number[]): void {
+  for (const volume of volumes) volumeAt(world.volumes, volume).liveness = "dead";
+}
+
+function plan(repair: Repair, world: ChunkWorld, max = 10): RepairCommand[] {
+  return planRepairs(repair, world, { nowMs: world.nowMs, limits, max });
+}
+
+describe("a round over the chunk table", () => {
+  test("counts healthy, short, lost and pending chunks, and says why one is short", () => {
+    const world = chunkWorld(4);
+    addSealed(world, 1, [0, 1, 2]);
+    addSealed(world, 2, [1, 2, 3]);
+    addSealed(world, 3, [0]);
+    addSealed(world, 4, [0, 3], 2);
+    kill(world, 0);
+    noteReplicaFact(world.chunks, handleOf(2), { volume: 3, health: "stale" });
+    const { scan, short } = scanned(world, 1);
+    expect(scan.finished?.counts).toMatchObject({ total: 4, healthy: 0, short: 3, lost: 1, pending: 0 });
+    expect(short).toEqual([
+      { handle: handleOf(1), holders: 2 },
+      { handle: handleOf(2), holders: 2 },
+      { handle: handleOf(4), holders: 1 },
+    ]);
+    expect(
+      scan.finished?.shortOnes.map(
+        (one) => [one.handle, one.healthy, one.wanted, one.why] as [number, number, number, string],
+      ),
+    ).toEqual([
+      [3, 0, 3, "s0 is dead"],
+      [1, 2, 3, "s0 is dead"],
+      [2, 2, 3, "its replica on s3 is stale"],
+      [4, 1, 2, "s0 is dead"],
+    ]);
+    world.safeMode = true;
+    expect(scanned(world).scan.finished?.counts).toMatchObject({ lost: 0, pending: 1 });
+  });
+
+  test("a change during a round is followed by another", () => {
+    const world = chunkWorld(1);
+    addSealed(world, 1, [0], 1);
+    addSealed(world, 2, [0], 1);
+    const scan = createChunkScan();
+    const step = () => stepScan(world, scan, { slotsMax: 1, nowMs: 0 }).idle;
+    expect(step()).toBe(false);
+    wantScan(scan);
+    expect(step()).toBe(false);
+    expect([step(), step(), step()]).toEqual([false, true, true]);
+  });
+
+  test("a suspect holder counts, and so does one not heard of yet; a dead or retired one does not", () => {
+    const world = chunkWorld(3);
+    addSealed(world, 1, [0, 1, 2]);
+    const slot = slotOf(world.chunks, handleOf(1));
+    volumeAt(world.volumes, 0).liveness = "suspect";
+    volumeAt(world.volumes, 1).registration = undefined;
+    volumeAt(world.volumes, 1).liveness = "suspect";
+    expect(holderCountAt(world, slot)).toBe(3);
+    volumeAt(world.volumes, 0).liveness = "retired";
+    expect(holderCountAt(world, slot)).toBe(2);
+  });
+
+  test("surplus are only replicas that live volumes reported, above the goal; the fullest goes first", () => {
+    const world = chunkWorld(4);
+    addSealed(world, 1, [0, 1, 2, 3], 3);
+    expect(scanned(world).surplus).toEqual([]);
+    const factMark = freshMark(world);
+    for (const volume of [0, 1, 2, 3]) reportOf(world, volume, { number: 1, entries: [entry(1)], factMark });
+    volumeAt(world.volumes, 1).space = { totalBytes: 1_000, freeBytes: 1, usedBytes: 999 };
+    expect(scanned(world).surplus).toEqual([{ handle: handleOf(1), volume: 1 }]);
+    volumeAt(world.volumes, 0).liveness = "suspect";
+    expect(scanned(world).surplus).toEqual([]);
+  });
+});
+
+describe("plans", () => {
+  test("a clone goes from a holder to a volume that does not have the chunk", () => {
+    const world = chunkWorld(4);
+    addSealed(world, 1, [0, 1, 2]);
+    kill(world, 0);
+    const repair = createRepair();
+    for (const short of scanned(world).short)
+      queueRepair(repair, { handle: handleOf(short.handle), holders: short.holders });
+    const [command] = plan(repair, world);
+    expect(command).toMatchObject({ handle: 1, version: 1, length: 10, crc: 1, target: 3 });
+    expect(command?.sources.toSorted()).toEqual([1, 2]);
+    expect(plan(repair, world)).toEqual([]);
+    if (command === undefined) throw new Error("no command");
+    expect(repairEnded(repair, world, { command, failure: undefined, nowMs: world.nowMs })).toBe("healed");
+    expect(scanned(world).short).toEqual([]);
+    expect(repair.done).toBe(1);
+  });
+
+  test("one copy left goes first", () => {
+    const world = chunkWorld(6);
+    addSealed(world, 1, [0, 1], 3);
+    addSealed(world, 2, [0], 3);
+    const repair = createRepair();
+    for (const short of scanned(world).short)
+      queueRepair(repair, { handle: handleOf(short.handle), holders: short.holders });
+    expect(plan(repair, world, 1)[0]?.handle).toBe(handleOf(2));
+  });
+
+  test("a server has at most repairStreamsPerServer clones, as source or target", () => {
+    const world = chunkWorld(6);
+    for (let number = 1; number <= 20; number++) addSealed(world, number, [0, 1], 3);
+    const repair = createRepair();
+    for (let number = 1; number <= 20; number++) queueRepair(repair, { handle: handleOf(number), holders: 2 });
+    const commands = plan(repair, world, 100);
+    const busy = commands.flatMap((command) => [command.sources[0] ?? -1, command.target]);
+    expect(new Set(busy).size).toBe(busy.length);
+    expect(commands).toHaveLength(2);
+  });
+
+  test("nothing is planned in safe mode", () => {
+    const world = chunkWorld(3);
+    addSealed(world, 1, [0], 2);
+    world.safeMode = true;
+    const repair = createRepair();
+    queueRepair(repair, { handle: handleOf(1), holders: 1 });
+    expect(plan(repair, world)).toEqual([]);
+    expect(queuedRepairs(repair)).toBe(1);
+  });
+
+  test("a volume with a stale replica of it is no target, and status says why nothing can be done", () => {
+    const world = chunkWorld(2);
+    addSealed(world, 1, [0], 2);
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 1, health: "stale" });
+    const repair = createRepair();
+    queueRepair(repair, { handle: handleOf(1), holders: 1 });
+    expect(plan(repair, world)).toEqual([]);
+    expect(repair.blocked).toContain("s1 holds a replica already");
+  });
+
+  test("after a failure it waits, and then rather takes another target", () => {
+    const world = chunkWorld(3);
+    addSealed(world, 1, [0], 2);
+    const repair = createRepair();
+    queueRepair(repair, { handle: handleOf(1), holders: 1 });
+    const [first] = plan(repair, world);
+    if (first === undefined) throw new Error("no command");
+    expect(repairEnded(repair, world, { command: first, failure: "no answer", nowMs: world.nowMs })).toBe("failed");
+    expect(plan(repair, world)).toEqual([]);
+    expect(repair.blocked).toContain("no answer");
+    world.nowMs += 1_000;
+    expect(plan(repair, world)[0]?.target).not.toBe(first.target);
+  });
+
+  test("what was made for a chunk that is gone meanwhile is an orphan", () => {
+    const world = chunkWorld(2);
+    addSealed(world, 1, [0], 2);
+    const repair = createRepair();
+    queueRepair(repair, { handle: handleOf(1), holders: 1 });
+    const [command] = plan(repair, world);
+    if (command === undefined) throw new Error("no command");
+    unreferenceChunk(world.chunks, handleOf(1));
+    expect(repairEnded(repair, world, { command, failure: undefined, nowMs: 0 })).toBe("orphan");
+    expect([...repair.streams]).toEqual([]);
+  });
+});
