@@ -1,0 +1,166 @@
+/** What all parts of the running master share, and its soft state: never logged, gone with the process (DESIGN §4.1). */
+import { asGfsError, GfsError } from "../base/errors.ts";
+import type { EventFields, World } from "../io.ts";
+import type { Limits } from "../limits.ts";
+import { abortError, sleep } from "../net/deadline.ts";
+import type { Location } from "../wire/control/common.ts";
+import type { ChunkHandle, InodeId } from "../wire/ids.ts";
+import type { Commands } from "./commands.ts";
+import { type ChunkScan, type ChunkView, createChunkScan } from "./core/chunk-scan.ts";
+import type { VolumeIndex } from "./core/chunk-table.ts";
+import { createGarbage, type Garbage } from "./core/garbage.ts";
+import { createLeaseTable, type LeaseTable } from "./core/leases.ts";
+import { createRepair, type Repair } from "./core/repair.ts";
+import { type AbsenceScan, createAbsenceScan } from "./core/reports.ts";
+import { createSafeMode, type SafeMode } from "./core/safe-mode.ts";
+import type { MasterState } from "./core/state.ts";
+import type { Engine } from "./engine.ts";
+import type { Sealing } from "./sealer.ts";
+
+export interface ClientSeen {
+  readonly client: string;
+  readonly label: string;
+  readonly location: Location | undefined;
+  readonly rack: string | undefined;
+  /** Monotonic. */
+  readonly heardMs: number;
+}
+
+export interface SoftState {
+  readonly startedMs: number;
+  readonly leases: LeaseTable;
+  readonly safeMode: SafeMode;
+  readonly scan: ChunkScan;
+  readonly repair: Repair;
+  readonly garbage: Garbage;
+  readonly absences: AbsenceScan;
+  readonly clients: Map<string, ClientSeen>;
+  readonly seals: Map<ChunkHandle, Sealing>;
+  /** Tails being opened: concurrent appenders share one. */
+  readonly openings: Map<InodeId, Promise<void>>;
+  /** Why no mutation is taken until `gfs master confirm`; undefined: they are. */
+  mutationsStopped: string | undefined;
+  /** What volumes proved that an old copy of our log does not know: raised above by a confirmation. */
+  highestHandle: number;
+  highestEpoch: number;
+  /** Replicas that each volume holds, as of the last round over the chunk table. */
+  replicaTally: ReadonlyMap<VolumeIndex, number>;
+  /** By what they are about. */
+  readonly warnings: Map<string, string>;
+}
+
+export interface MasterContext {
+  readonly world: World;
+  readonly limits: Limits;
+  readonly engine: Engine;
+  readonly state: MasterState;
+  readonly commands: Commands;
+  readonly soft: SoftState;
+  /** Aborted when the master stops. */
+  readonly stopping: AbortSignal;
+}
+
+export function newSoftState(nowMs: number): SoftState {
+  return {
+    startedMs: nowMs,
+    leases: createLeaseTable(),
+    safeMode: createSafeMode(nowMs),
+    scan: createChunkScan(),
+    repair: createRepair(),
+    garbage: createGarbage(),
+    absences: createAbsenceScan(),
+    clients: new Map(),
+    seals: new Map(),
+    openings: new Map(),
+    mutationsStopped: undefined,
+    highestHandle: 0,
+    highestEpoch: 0,
+    replicaTally: new Map(),
+    warnings: new Map(),
+  };
+}
+
+export function nowMs(ctx: MasterContext): number {
+  return ctx.world.clock.monotonicMs();
+}
+
+export function chunkView(ctx: MasterContext): ChunkView {
+  const { chunks, volumes } = ctx.state;
+  return { chunks, volumes, safeMode: ctx.soft.safeMode.active };
+}
+
+/** A data mutation, as the simulator's checkers and people at debug level see it. */
+export function traceMutation(
+  ctx: MasterContext,
+  name: "START" | "PREPARE" | "COMMIT" | "ROLLBACK" | "FENCE" | "SEAL",
+  fields: EventFields,
+): void {
+  if (ctx.world.events.enabled("debug")) ctx.world.events.emit("debug", `mutation.${name}`, fields);
+}
+
+/** A volume proved that our log is an old copy: no mutation and no deletion until an operator confirms (DESIGN §4.1). */
+export function stopMutations(ctx: MasterContext, why: string): void {
+  if (ctx.soft.mutationsStopped !== undefined) return;
+  ctx.soft.mutationsStopped = why;
+  ctx.soft.garbage.stopped ??= why;
+  ctx.world.events.emit("error", "master.behind", { reason: why });
+}
+
+/** @throws GfsError("MutationsStopped") */
+export function requireMutations(ctx: MasterContext): void {
+  const why = ctx.soft.mutationsStopped;
+  if (why === undefined) return;
+  throw new GfsError(
+    "MutationsStopped",
+    `Cannot change anything: ${why}; if this copy of the master's data is the right one, run: gfs master confirm`,
+  );
+}
+
+/** Runs something nobody waits for. A broken invariant stops the master; an operating error is told. */
+export function inBackground(ctx: MasterContext, what: string, task: Promise<unknown>): void {
+  task.catch((error: unknown) => {
+    if (ctx.stopping.aborted || ctx.engine.failure !== undefined) return;
+    if (error instanceof GfsError && error.code !== "Bug")
+      ctx.world.events.emit("warn", "master.task-failed", { what, code: error.code, reason: error.message });
+    else ctx.engine.fail(asGfsError(error));
+  });
+}
+
+/** Lets everything else have its turn. */
+export function nextTurn(ctx: MasterContext): Promise<void> {
+  return new Promise((resolve) => {
+    ctx.world.clock.after(0, resolve);
+  });
+}
+
+/**
+ * Runs `slice` again and again, each time for at most about `sliceMs`, letting others have their turn between, until it says that nothing is left.
+ *
+ * @throws GfsError when the master stops
+ */
+export async function inSlices(ctx: MasterContext, slice: () => "more" | "done"): Promise<void> {
+  for (;;) {
+    const endMs = nowMs(ctx) + ctx.limits.sliceMs;
+    for (;;) {
+      if (slice() === "done") return;
+      if (nowMs(ctx) >= endMs) break;
+    }
+    await nextTurn(ctx);
+    if (ctx.stopping.aborted) throw abortError("go on", ctx.stopping);
+  }
+}
+
+/** Repeats `work`, `everyMs` after it ended, until the master stops. */
+export function repeat(ctx: MasterContext, everyMs: number, what: string, work: () => Promise<void> | void): void {
+  const loop = async (): Promise<void> => {
+    for (;;) {
+      await sleep(ctx.world.clock, everyMs, ctx.stopping);
+      try {
+        await work();
+      } catch (error) {
+        inBackground(ctx, what, Promise.reject(asGfsError(error)));
+      }
+    }
+  };
+  inBackground(ctx, what, loop());
+}

@@ -1,0 +1,31 @@
+import type { Origin } from "../wire/control/commands.ts";
+import { type ChunkHandle, type InodeId, rootInode } from "../wire/ids.ts";
+import { findChunk } from "./core/chunk-table.ts";
+import { extentAt, extentCount, fileBytes } from "./core/extents.ts";
+import { slotOfId } from "./core/inodes.ts";
+import { pathOf } from "./core/namespace.ts";
+import type { MasterState } from "./core/state.ts";
+
+/** Extents looked at to find where a chunk lies in its file: the newest, which is what is told of. */
+const extentsSearched = 64;
+
+/** What a chunk belongs to, for its trailer and for salvage: as well as is known. */
+export function originOf(state: MasterState, handle: ChunkHandle): Origin {
+  const owner = findChunk(state.chunks, handle)?.owner;
+  if (owner?.kind !== "inode") return { inode: rootInode, path: "", fileOffset: 0 };
+  const slot = slotOfId(state.inodes, owner.inode);
+  if (slot === 0) return { inode: owner.inode, path: "", fileOffset: 0 };
+  const count = extentCount(state.inodes, slot);
+  for (let index = count - 1; index >= Math.max(0, count - extentsSearched); index--) {
+    const extent = extentAt(state.inodes, slot, index);
+    if (extent.handle === handle) return { ...originOfInode(state, owner.inode), fileOffset: extent.fileOffset };
+  }
+  return originOfInode(state, owner.inode);
+}
+
+/** Of a chunk that will lie at the end of the file. */
+export function originOfInode(state: MasterState, inode: InodeId): Origin {
+  const slot = slotOfId(state.inodes, inode);
+  if (slot === 0) return { inode, path: "", fileOffset: 0 };
+  return { inode, path: pathOf(state.inodes, slot).path, fileOffset: fileBytes(state.inodes, slot) };
+}

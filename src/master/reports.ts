@@ -1,0 +1,117 @@
+/** Full reports of volumes: taken page by page in slices, and what they prove is acted on (DESIGN §4.1, §4.5). */
+import { unreachable } from "../base/assert.ts";
+import { finish } from "../wire/control/commands.ts";
+import type { report } from "../wire/control/chunkservers.ts";
+import { inBackground, inSlices, type MasterContext, nowMs, stopMutations } from "./context.ts";
+import { noteReplicaFact } from "./core/chunk-replicas.ts";
+import { wantScan } from "./core/chunk-scan.ts";
+import { findChunk, type VolumeIndex } from "./core/chunk-table.ts";
+import type { RequestOf } from "./core/decision.ts";
+import { queueGarbage } from "./core/garbage.ts";
+import {
+  pageJob,
+  reportComplete,
+  type ReportFinding,
+  reportSuperseded,
+  stepAbsences,
+  stepPage,
+  takePage,
+} from "./core/reports.ts";
+import { findVolume, type Volume, volumeAt } from "./core/volumes.ts";
+import { originOf } from "./origin.ts";
+
+const entriesPerSlice = 128;
+const slotsPerSlice = 1_024;
+const finishesMax = 512;
+
+/** Returns when the page is applied. Pages of an older report or incarnation say nothing. @throws GfsError("ProtocolError") */
+export async function takeReportPage(ctx: MasterContext, page: RequestOf<typeof report>): Promise<void> {
+  const volume = findVolume(ctx.state.volumes, page.volume);
+  if (volume === undefined) return;
+  if (takePage(volume, { ...page, factMark: page.factMark }) !== "accepted") return;
+  if (page.page === 0) reportSuperseded(ctx.soft.absences, volume.index);
+  const job = pageJob(volume, page);
+  if (job === undefined) return;
+  const unfinished: ReportFinding[] = [];
+  let whole = false;
+  await inSlices(ctx, () => {
+    // Another report, or another process, has taken its place.
+    if (volume.report?.seen !== job.progress.seen) return "done";
+    const step = stepPage(ctx.state.chunks, job, entriesPerSlice);
+    for (const finding of step.findings) {
+      if (finding.kind === "unfinished") unfinished.push(finding);
+      else takeFinding(ctx, volume, finding);
+    }
+    whole = step.done;
+    return step.done ? "done" : "more";
+  });
+  if (unfinished.length > 0) inBackground(ctx, "finish replicas", finishReplicas(ctx, volume.index, unfinished));
+  if (!whole || !page.last) return;
+  reportComplete(ctx.soft.absences, volume);
+}
+
+function takeFinding(ctx: MasterContext, volume: Volume, finding: ReportFinding): void {
+  const { handle, kind } = finding;
+  switch (kind) {
+    case "unfinished":
+      return;
+    case "stale":
+    case "corrupt":
+    case "unknown":
+    case "released":
+      queueGarbage(
+        ctx.soft.garbage,
+        { handle, volume: volume.index, cause: kind },
+        { nowMs: nowMs(ctx), limits: ctx.limits },
+      );
+      if (kind === "stale" || kind === "corrupt") wantScan(ctx.soft.scan);
+      return;
+    case "behind":
+      ctx.soft.highestHandle = Math.max(ctx.soft.highestHandle, handle);
+      stopMutations(
+        ctx,
+        `${volume.label === "" ? volume.volume : volume.label} holds chunk ${handle} at version ${Math.max(finding.promisedVersion, finding.dataVersion)}, which this master's log does not know: its data directory is an old copy`,
+      );
+      return;
+    default:
+      unreachable(kind);
+  }
+}
+
+/** Replicas that hold all of a sealed chunk but were never told that it is sealed. */
+async function finishReplicas(
+  ctx: MasterContext,
+  volume: VolumeIndex,
+  findings: readonly ReportFinding[],
+): Promise<void> {
+  const items = findings.flatMap(({ handle }) => {
+    const chunk = findChunk(ctx.state.chunks, handle);
+    if (chunk?.state !== "sealed" || ctx.soft.seals.has(handle)) return [];
+    const { version, length, crc } = chunk;
+    return [{ handle, version, length, crc, origin: originOf(ctx.state, handle) }];
+  });
+  for (let at = 0; at < items.length; at += finishesMax) {
+    const some = items.slice(at, at + finishesMax);
+    const { results } = await ctx.commands.send(volume, finish, { items: some }, ctx.limits.putStallMs);
+    for (const [index, { handle, version }] of some.entries()) {
+      const same = findChunk(ctx.state.chunks, handle)?.version === version;
+      if (results[index]?.kind === "ok" && same)
+        noteReplicaFact(ctx.state.chunks, handle, { volume, health: "healthy" });
+    }
+  }
+  wantScan(ctx.soft.scan);
+}
+
+/** Resolves what complete reports lack. */
+export async function resolveAbsences(ctx: MasterContext): Promise<void> {
+  await inSlices(ctx, () => {
+    const { absent, resolved, idle } = stepAbsences(ctx.state.chunks, ctx.soft.absences, slotsPerSlice);
+    for (const index of resolved) {
+      const volume = volumeAt(ctx.state.volumes, index);
+      volume.reported = true;
+      ctx.world.events.emit("info", "volume.reported", { volume: volume.volume, label: volume.label });
+    }
+    if (absent.length > 0 || resolved.length > 0) wantScan(ctx.soft.scan);
+    return idle ? "done" : "more";
+  });
+}

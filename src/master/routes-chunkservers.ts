@@ -1,0 +1,153 @@
+/** What chunkservers tell: who they are, that they live, what they hold (wire/control/chunkservers.ts; DESIGN §4.5). */
+import { GfsError } from "../base/errors.ts";
+import { type Route, route } from "../net/control-server.ts";
+import { heartbeat, register, report } from "../wire/control/chunkservers.ts";
+import { markBad } from "./bad-replica.ts";
+import { type MasterContext, nowMs, requireMutations, stopMutations } from "./context.ts";
+import { handFactMark } from "./core/chunk-replicas.ts";
+import { wantScan } from "./core/chunk-scan.ts";
+import { findChunk } from "./core/chunk-table.ts";
+import type { ReplyOf, RequestOf } from "./core/decision.ts";
+import { hearOpenReplicas, sealForVolume } from "./core/leases.ts";
+import { findVolume, heartbeatVolume, nextVolumeIndex, registerVolume, type Volume, volumeAt } from "./core/volumes.ts";
+import { takeReportPage } from "./reports.ts";
+import { sealAll } from "./sealer.ts";
+import { clusterIdOf, epochOf } from "./status.ts";
+import { livenessChanged } from "./volume-changes.ts";
+
+type Registering = RequestOf<typeof register>;
+
+/** Incarnations that another one of the same volume has taken the place of; so many are remembered a volume. */
+const supersededMax = 64;
+
+export function chunkserverRoutes(ctx: MasterContext): Route[] {
+  const superseded = new Map<number, Set<string>>();
+  return [
+    route(register, async (request) => ctx.engine.release(registerServer(ctx, request, superseded))),
+    route(heartbeat, async (request) => ctx.engine.release(hearHeartbeat(ctx, request))),
+    route(report, async (request) => {
+      await takeReportPage(ctx, request);
+      return ctx.engine.release({});
+    }),
+  ];
+}
+
+function registerServer(
+  ctx: MasterContext,
+  request: Registering,
+  superseded: Map<number, Set<string>>,
+): ReplyOf<typeof register> {
+  const { state, engine, limits } = ctx;
+  const name = request.label === "" ? request.volume : request.label;
+  const clusterId = clusterIdOf(ctx);
+  if (request.clusterId !== undefined && request.clusterId !== clusterId) {
+    throw new GfsError(
+      "WrongCluster",
+      `Cannot register ${name} at ${request.control}: it belongs to cluster ${request.clusterId}, this is ${clusterId}`,
+    );
+  }
+  const known = findVolume(state.volumes, request.volume);
+  if (known !== undefined) refuseSecond(ctx, known, { request, superseded });
+  noteWhatItKnows(ctx, request, name);
+  if (known === undefined) {
+    requireMutations(ctx);
+    const index = nextVolumeIndex(state.volumes);
+    engine.apply([{ kind: "volume-added", index, volume: request.volume, label: request.label }]);
+  }
+  const volume = known ?? volumeAt(state.volumes, nextVolumeIndex(state.volumes) - 1);
+  const before = volume.registration?.incarnation;
+  const now = nowMs(ctx);
+  const factMark = handFactMark(state.chunks, now);
+  const { incarnation, label, control, data, location, rack, space } = request;
+  const registration = { incarnation, label, control, data, location, rack, space, factMark };
+  const { kind, change } = registerVolume(volume, registration, now);
+  if (before !== undefined && before !== incarnation) supersede(superseded, volume.index, before);
+  ctx.world.events.emit("info", "volume.registered", { volume: request.volume, label, control, data, kind });
+  if (change !== undefined) livenessChanged(ctx, change);
+  // Its roles ended with its process.
+  if (kind === "restarted") sealAll(ctx, sealForVolume(state.chunks, volume.index, `${name} restarted`));
+  wantScan(ctx.soft.scan);
+  const { heartbeatMs, leaseMs, reportIntervalMs } = limits;
+  return { clusterId, epoch: epochOf(ctx), heartbeatMs, leaseMs, reportIntervalMs, factMark };
+}
+
+/** @throws GfsError("Denied") where another process answers for the volume */
+function refuseSecond(
+  ctx: MasterContext,
+  known: Volume,
+  { request, superseded }: { readonly request: Registering; readonly superseded: Map<number, Set<string>> },
+): void {
+  const { registration } = known;
+  if (registration === undefined || registration.incarnation === request.incarnation) return;
+  const silentMs = nowMs(ctx) - known.heardMs;
+  const recent = silentMs < ctx.limits.heartbeatMs * ctx.limits.suspectHeartbeats;
+  const elsewhere = hostOf(registration.control) !== hostOf(request.control);
+  const older = superseded.get(known.index)?.has(request.incarnation) === true;
+  if (!older && !(recent && elsewhere)) return;
+  throw new GfsError(
+    "Denied",
+    `Cannot register volume ${request.volume} at ${request.control}: the server at ${registration.control} has it; is this a copy of its directory?`,
+  );
+}
+
+function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(":"));
+}
+
+function supersede(superseded: Map<number, Set<string>>, index: number, incarnation: string): void {
+  const known = superseded.get(index) ?? new Set();
+  superseded.set(index, known.add(incarnation));
+  const [oldest] = known;
+  if (known.size > supersededMax && oldest !== undefined) known.delete(oldest);
+}
+
+/** A volume that knows a later epoch or handle than our log proves that we are an old copy (DESIGN §4.1). */
+function noteWhatItKnows(ctx: MasterContext, request: Registering, name: string): void {
+  const { state, soft } = ctx;
+  const ours = epochOf(ctx);
+  if (request.highestHandle > state.chunks.handleMark) {
+    soft.highestHandle = Math.max(soft.highestHandle, request.highestHandle);
+    stopMutations(
+      ctx,
+      `${name} knows chunk ${request.highestHandle}, and this master has given out ${state.chunks.handleMark} at most: its data directory is an old copy`,
+    );
+  }
+  const theirs = request.epoch;
+  if (theirs === undefined) return;
+  if (theirs.number > ours.number || (theirs.number === ours.number && theirs.startId !== ours.startId)) {
+    soft.highestEpoch = Math.max(soft.highestEpoch, theirs.number);
+    stopMutations(
+      ctx,
+      `${name} has obeyed start ${theirs.number} of the master, and this is start ${ours.number}: its data directory is an old copy, or another master runs on one`,
+    );
+  }
+}
+
+function hearHeartbeat(ctx: MasterContext, request: RequestOf<typeof heartbeat>): ReplyOf<typeof heartbeat> {
+  const { state, limits, soft } = ctx;
+  const now = nowMs(ctx);
+  const volume = findVolume(state.volumes, request.volume);
+  const { incarnation, space, streams, retired } = request;
+  const heard =
+    volume === undefined
+      ? undefined
+      : heartbeatVolume(volume, { incarnation, space, streams, retired }, { nowMs: now, limits });
+  const epoch = epochOf(ctx);
+  if (volume === undefined || heard?.known !== true) return { known: false, epoch, leases: [], report: false };
+  if (heard.change !== undefined) livenessChanged(ctx, heard.change);
+  for (const { handle, version, reason } of request.bad) {
+    const chunk = findChunk(state.chunks, handle);
+    if (chunk?.state === "sealed" && chunk.version === version)
+      markBad(ctx, { handle, volume: volume.index, reason, why: "the server found it so" });
+  }
+  const label = volume.label === "" ? volume.volume : volume.label;
+  const { extended, mustSeal } = hearOpenReplicas(
+    { leases: soft.leases, chunks: state.chunks },
+    { volume: volume.index, label, open: request.open },
+    { nowMs: now, leaseMs: limits.leaseMs },
+  );
+  sealAll(ctx, mustSeal);
+  const leases = soft.mutationsStopped === undefined ? extended.slice(0, 16_384) : [];
+  const factMark = handFactMark(state.chunks, now);
+  return { known: true, epoch, leases, report: volume.reportWanted, factMark };
+}

@@ -1,0 +1,164 @@
+/** What is so (promise P7): the state of the cluster for `status`, `df` and `/healthz`. */
+import { defined } from "../base/assert.ts";
+import type { Log } from "../log/log-types.ts";
+import type { ChunkCounts, ServerStatus, ShortChunk, space, status } from "../wire/control/namespace.ts";
+import type { ClusterId, Epoch } from "../wire/ids.ts";
+import type { Checkpointer } from "./checkpoint.ts";
+import { type MasterContext, nowMs } from "./context.ts";
+import { chunkCount } from "./core/chunk-table.ts";
+import { treeSums } from "./core/children.ts";
+import type { ReplyOf } from "./core/decision.ts";
+import { rootSlot } from "./core/inodes.ts";
+import { queuedRepairs } from "./core/repair.ts";
+import { detachedCount } from "./core/reaping.ts";
+import { trashTotals } from "./core/trash.ts";
+import { allVolumes, usableBytes, type Volume } from "./core/volumes.ts";
+import type { DataDirectory } from "./data-directory.ts";
+import { pathOfChunk } from "./locating.ts";
+
+/** What only the start knows. */
+export interface StatusSources {
+  readonly version: string;
+  readonly secure: boolean;
+  readonly insecureBind: boolean;
+  readonly log: Log;
+  readonly checkpointer: Checkpointer;
+  readonly directories: readonly DataDirectory[];
+}
+
+const whyCharsMax = 512;
+const unknownVolume = "127.0.0.1:0";
+
+export function statusOf(ctx: MasterContext, sources: StatusSources): ReplyOf<typeof status> {
+  const { state, soft } = ctx;
+  const now = nowMs(ctx);
+  const sums = treeSums(state.inodes, rootSlot);
+  const shift = ctx.world.clock.wallMs() - now;
+  return {
+    clusterId: clusterIdOf(ctx),
+    epoch: epochOf(ctx),
+    version: sources.version,
+    uptimeMs: now - soft.startedMs,
+    safeMode: { active: soft.safeMode.active, reason: cut(soft.safeMode.reason, whyCharsMax) },
+    stopped: {
+      ...(soft.mutationsStopped === undefined ? {} : { mutations: cut(soft.mutationsStopped, 1_024) }),
+      ...(soft.garbage.stopped === undefined ? {} : { deletions: cut(soft.garbage.stopped, 1_024) }),
+    },
+    warnings: warningsOf(ctx, sources),
+    secure: sources.secure,
+    insecureBind: sources.insecureBind,
+    files: sums.files,
+    directories: sums.directories,
+    bytes: sums.bytes,
+    trash: trashTotals(state.inodes),
+    drafts: state.drafts.byId.size,
+    sessions: state.sessions.byId.size,
+    clients: [...soft.clients.values()].slice(-1_024).map(({ client, label, location, rack, heardMs }) => ({
+      client,
+      label,
+      lastHeartbeatMs: heardMs + shift,
+      ...(location === undefined ? {} : { location }),
+      ...(rack === undefined ? {} : { rack }),
+    })),
+    chunks: countsOf(ctx),
+    repair: { queued: queuedRepairs(soft.repair), running: soft.repair.running.size, done: soft.repair.done },
+    garbage: { waiting: soft.garbage.waiting, deleted: soft.garbage.deleted },
+    servers: serversOf(ctx),
+    shortChunks: shortChunksOf(ctx),
+    dataDirs: sources.directories.map((directory) => ({
+      path: directory.path,
+      state: sources.log.directories.includes(directory.logPath) ? "in use" : "failed: not written to any more",
+    })),
+    log: { position: sources.log.durablePosition, checkpoint: sources.checkpointer.position },
+  };
+}
+
+export function spaceOf(ctx: MasterContext): ReplyOf<typeof space> {
+  const servers = serversOf(ctx);
+  const usable = servers.filter(({ liveness }) => liveness === "live" || liveness === "suspect");
+  const sum = (of: (server: ServerStatus) => number): number => usable.reduce((total, server) => total + of(server), 0);
+  return {
+    servers,
+    totalBytes: sum(({ totalBytes }) => totalBytes),
+    freeBytes: sum(({ freeBytes }) => freeBytes),
+    usedBytes: sum(({ usedBytes }) => usedBytes),
+    usableBytes: usableBytes(ctx.state.volumes, ctx.limits.replicas),
+    replicas: ctx.limits.replicas,
+    trashBytes: trashTotals(ctx.state.inodes).bytes,
+  };
+}
+
+/** Of the last whole round over the chunk table; before the first, nothing is known to be healthy. */
+function countsOf(ctx: MasterContext): ChunkCounts {
+  const finished = ctx.soft.scan.finished?.counts;
+  if (finished !== undefined) return { ...finished };
+  const total = chunkCount(ctx.state.chunks);
+  return { total, healthy: 0, short: 0, lost: 0, pending: total, open: 0, sealing: 0, misplaced: 0 };
+}
+
+function shortChunksOf(ctx: MasterContext): ShortChunk[] {
+  const ones = ctx.soft.scan.finished?.shortOnes ?? [];
+  return ones.map(({ handle, version, inode, healthy, wanted, state, why }) => ({
+    handle,
+    version,
+    ...(inode === undefined ? {} : { inode }),
+    path: pathOfChunk(ctx, inode),
+    healthy,
+    wanted,
+    state,
+    why: cut(ctx.soft.seals.get(handle)?.machine.waitsFor ?? why, whyCharsMax),
+  }));
+}
+
+function serversOf(ctx: MasterContext): ServerStatus[] {
+  const shift = ctx.world.clock.wallMs() - nowMs(ctx);
+  const held = ctx.soft.replicaTally;
+  return allVolumes(ctx.state.volumes).map((volume) =>
+    serverOf(volume, { shift, replicas: held.get(volume.index) ?? 0 }),
+  );
+}
+
+function serverOf(volume: Volume, { shift, replicas }: { shift: number; replicas: number }): ServerStatus {
+  const { registration, retiredReason, space: held } = volume;
+  return {
+    volume: volume.volume,
+    label: volume.label,
+    control: registration?.control ?? unknownVolume,
+    data: registration?.data ?? unknownVolume,
+    ...(registration?.rack === undefined ? {} : { rack: registration.rack }),
+    ...(registration?.location === undefined ? {} : { location: registration.location }),
+    liveness: volume.liveness,
+    ...(retiredReason === undefined ? {} : { retiredReason }),
+    lastHeartbeatMs: volume.heardMs + shift,
+    totalBytes: held.totalBytes,
+    freeBytes: held.freeBytes,
+    usedBytes: held.usedBytes,
+    replicas,
+  };
+}
+
+function warningsOf(ctx: MasterContext, sources: StatusSources): string[] {
+  const warnings = [...ctx.soft.warnings.values()];
+  if (sources.insecureBind)
+    warnings.push("no cluster secret is set, and the master listens beyond this machine (--insecure)");
+  const counts = ctx.soft.scan.finished?.counts;
+  if (counts !== undefined && counts.lost > 0) warnings.push(`${counts.lost} chunks are lost: no server has them`);
+  if (counts !== undefined && counts.misplaced > 0)
+    warnings.push(`${counts.misplaced} chunks have too many replicas in one rack`);
+  if (ctx.soft.repair.blocked !== "") warnings.push(`repair waits: ${ctx.soft.repair.blocked}`);
+  const detached = detachedCount(ctx.state.inodes);
+  if (detached > 0) warnings.push(`${detached} removed trees are being cleared away`);
+  return warnings.slice(0, 64).map((warning) => cut(warning, 1_024));
+}
+
+export function clusterIdOf(ctx: MasterContext): ClusterId {
+  return defined(ctx.state.cluster.clusterId, "the cluster's id");
+}
+
+export function epochOf(ctx: MasterContext): Epoch {
+  return defined(ctx.state.cluster.epoch, "the epoch");
+}
+
+function cut(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+}
