@@ -61,7 +61,7 @@ export function applyDraftChunkAdded(
   table: ChunkTable,
   chunk: { draft: DraftId; handle: ChunkHandle; version: ChunkVersion; members: readonly VolumeIndex[]; goal: number },
 ): void {
-  addChunk(table, { ...chunk, owner: -chunk.draft }, "writing");
+  addChunk(table, { ...chunk, owner: -Number(chunk.draft) }, "writing");
 }
 
 /** A chunk of a draft becomes part of a file (`file-published`, `file-spliced`): sealed, with one reference. */
@@ -77,7 +77,8 @@ export function applyChunkPublished(table: ChunkTable, chunk: PublishedChunk, ow
 /** Lets go of a chunk that its ended draft did not publish; one that was published, or is gone, stays as it is. */
 export function applyDraftChunkDropped(table: ChunkTable, draft: DraftId, handle: ChunkHandle): void {
   const slot = slotOf(table, handle);
-  if (slot >= 0 && stateAt(table, slot) === "writing" && table.owners.get(slot) === -draft) release(table, slot);
+  if (slot >= 0 && stateAt(table, slot) === "writing" && table.owners.get(slot) === -Number(draft))
+    release(table, slot);
 }
 
 /** A file gets an open tail, with one reference. */

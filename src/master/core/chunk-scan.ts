@@ -53,6 +53,8 @@ export interface ChunkScan {
 }
 
 const shortOnesMax = 100;
+/** Slots that a step visits in a few milliseconds, also when every chunk is short. */
+export const scanSlotsPerSlice = 2_048;
 
 function noCounts(): ScanCounts {
   return { total: 0, healthy: 0, short: 0, lost: 0, pending: 0, open: 0, sealing: 0, misplaced: 0 };
@@ -98,8 +100,10 @@ export function stepScan(
     Object.assign(scan, { slot: 0, running: true, wanted: false, counts: noCounts(), shortOnes: [] });
   }
   const racks = rackCount(view.volumes);
+  // With a rack for each volume no chunk can crowd one.
+  const shared = racks > 1 && racks < allVolumes(view.volumes).length;
   const end = Math.min(view.chunks.slotEnd, scan.slot + slotsMax);
-  for (let slot = scan.slot; slot < end; slot++) visit(view, scan, { slot, racks, step });
+  for (let slot = scan.slot; slot < end; slot++) visit(view, scan, { slot, racks, shared, step });
   scan.slot = end;
   if (end < view.chunks.slotEnd) return { ...step, idle: false };
   scan.running = false;
@@ -110,21 +114,21 @@ export function stepScan(
 function visit(
   view: ChunkView,
   scan: ChunkScan,
-  at: { slot: number; racks: number; step: Pick<ScanStep, "short" | "surplus"> },
+  at: { slot: number; racks: number; shared: boolean; step: Pick<ScanStep, "short" | "surplus"> },
 ): void {
-  const { slot, racks, step } = at;
+  const { slot, racks, shared, step } = at;
   const state = stateAt(view.chunks, slot);
   if (state === undefined || state === "writing") return;
   const { counts } = scan;
   counts.total++;
   if (state !== "sealed") {
     counts[state]++;
-    if (state === "sealing") noteShort(view, scan, { slot, healthy: 0, lost: false, why: "it is being sealed" });
+    if (state === "sealing") noteShort(view, scan, { slot, healthy: 0, lost: false });
     return;
   }
   const holders = holderCountAt(view, slot);
   const goal = view.chunks.goals.get(slot);
-  if (racks > 1 && isMisplaced(view, slot, racks)) counts.misplaced++;
+  if (shared && isMisplaced(view, slot, racks)) counts.misplaced++;
   if (holders >= goal) {
     counts.healthy++;
     if (holders > goal) findSurplus(view, slot, { racks, surplus: step.surplus });
@@ -133,14 +137,14 @@ function visit(
   if (holders > 0) {
     counts.short++;
     step.short.push({ handle: handleAt(view.chunks, slot), holders });
-    noteShort(view, scan, { slot, healthy: holders, lost: false, why: whyShort(view, slot) });
+    noteShort(view, scan, { slot, healthy: holders, lost: false });
     return;
   }
   const pending = view.safeMode || replicasAt(view.chunks, slot).some((replica) => mayCome(view, replica));
   if (pending) counts.pending++;
   else {
     counts.lost++;
-    noteShort(view, scan, { slot, healthy: 0, lost: true, why: whyShort(view, slot) });
+    noteShort(view, scan, { slot, healthy: 0, lost: true });
   }
 }
 
@@ -150,18 +154,16 @@ function mayCome(view: ChunkView, replica: Replica): boolean {
 }
 
 /** Lost before short. */
-function noteShort(
-  view: ChunkView,
-  scan: ChunkScan,
-  found: { slot: number; healthy: number; lost: boolean; why: string },
-): void {
+function noteShort(view: ChunkView, scan: ChunkScan, found: { slot: number; healthy: number; lost: boolean }): void {
   const ones = scan.shortOnes;
   if (ones.length >= shortOnesMax && !found.lost) return;
   const chunk = chunkAt(view.chunks, found.slot);
   if (chunk === undefined || chunk.state === "writing") return;
   const { handle, version, state, goal: wanted, owner } = chunk;
   const inode = owner.kind === "inode" ? owner.inode : undefined;
-  const { healthy, why, lost } = found;
+  const { healthy, lost } = found;
+  const why =
+    state === "sealed" ? whyShort(view, found.slot) : state === "sealing" ? "it is being sealed" : "it is open";
   const one: ShortOne = { handle, version, inode, healthy, wanted, state, why, lost };
   const firstNotLost = ones.findIndex((other) => !other.lost);
   if (lost && firstNotLost >= 0) ones.splice(firstNotLost, 0, one);

@@ -85,6 +85,10 @@ export interface ReportFinding {
   readonly dataVersion: ChunkVersion;
 }
 
+/** Entries, or slots of the table, that a step handles in a few milliseconds. */
+export const reportEntriesPerSlice = 1_024;
+export const absenceSlotsPerSlice = 8_192;
+
 /** A page being applied. */
 export interface PageJob {
   readonly volume: VolumeIndex;

@@ -144,19 +144,19 @@ function copy(machine: SealMachine, time: Time, effects: SealEffect[]): void {
 function sendFetch(
   machine: SealMachine,
   party: SealParty,
-  fetch: { target: Held; sources: readonly VolumeIndex[]; nowMs: number; effects: SealEffect[] },
+  order: { target: Held; sources: readonly VolumeIndex[]; nowMs: number; effects: SealEffect[] },
 ): void {
-  if (!due(party, fetch.nowMs)) return;
+  if (!due(party, order.nowMs)) return;
   party.inFlight = "fetch";
   const { handle, version } = machine;
-  fetch.effects.push({
+  order.effects.push({
     kind: "send-fetch",
     handle,
     version,
     volume: party.volume,
-    length: fetch.target.length,
-    crc: fetch.target.crc,
-    sources: fetch.sources,
+    length: order.target.length,
+    crc: order.target.crc,
+    sources: order.sources,
   });
 }
 

@@ -268,65 +268,6 @@ describe("seal 4: the longest durable prefix, and copies of it", () => {
   });
 });
 
-describe("members that disagree", () => {
-  test("of one length, the larger group is right and the other is corrupt", () => {
-    const bench = SealBench.fencing();
-    bench.answer(0, 10, 1);
-    bench.answer(1, 10, 2);
-    bench.answer(2, 10, 2);
-    expect(bench.effects[0]).toMatchObject({ kind: "bad", volume: 0, reason: "corrupt" });
-    expect(bench.sealed()).toMatchObject({ crc: 2, members: [1, 2] });
-  });
-
-  test("one against one waits for the third, which decides", () => {
-    const bench = SealBench.fencing();
-    bench.answer(0, 10, 1);
-    bench.answer(1, 10, 2);
-    bench.fenceFails(2, "unknown");
-    bench.tick(limits.fenceAfterQuorumMs);
-    expect(bench.machine.waitsFor).toContain("disagree");
-    expect(bench.machine.phase).toBe("fencing");
-    bench.answer(2, 10, 2);
-    expect(bench.sealed()).toMatchObject({ crc: 2, members: [1, 2] });
-  });
-
-  test("one against one for good: the head of the chain is right, and a spare makes the second copy", () => {
-    const bench = SealBench.fencing([0, 1]);
-    bench.answer(0, 10, 1);
-    bench.answer(1, 10, 2);
-    expect(bench.kinds()).toEqual(["bad 1", "choose-spares"]);
-    bench.step({ kind: "spares-chosen", volumes: [9] });
-    bench.fetched(9, 10, 1);
-    expect(bench.sealed()).toMatchObject({ crc: 1, members: [0, 9] });
-  });
-
-  test("a member whose bytes do not continue to the target is corrupt, and a spare takes its place", () => {
-    const bench = SealBench.fencing([0, 1]);
-    bench.answer(0, 20);
-    bench.answer(1, 10);
-    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
-    bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure });
-    expect(bench.kinds()).toEqual(["bad 1", "choose-spares"]);
-    bench.step({ kind: "spares-chosen", volumes: [9] });
-    bench.fetched(9, 20);
-    expect(bench.sealed()).toMatchObject({ members: [0, 9] });
-  });
-
-  test("where a spare can't copy a good checksum, the only source is corrupt, not the member that was blamed", () => {
-    const bench = SealBench.fencing();
-    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
-    bench.answer(0, 20);
-    bench.answer(1, 10);
-    bench.answer(2, 10);
-    bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure });
-    bench.step({ kind: "fetch-failed", volume: 2, length: 20, crc: 120, failure });
-    bench.step({ kind: "spares-chosen", volumes: [9] });
-    bench.step({ kind: "fetch-failed", volume: 9, length: 20, crc: 120, failure });
-    expect(bench.effects[0]).toMatchObject({ kind: "bad", volume: 0 });
-    expect(bench.sealed()).toMatchObject({ length: 10, members: [1, 2] });
-  });
-});
-
 describe("seal 5: finish, resent until confirmed", () => {
   function finishing(): SealBench {
     const bench = SealBench.fencing();
@@ -374,36 +315,6 @@ describe("seal 5: finish, resent until confirmed", () => {
     const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
     bench.step({ kind: "finish-failed", volume: 1, version, failure });
     expect(bench.effects[0]).toMatchObject({ kind: "bad", volume: 1, reason: "corrupt" });
-  });
-});
-
-describe("a master that is behind its volumes", () => {
-  test("a higher promise stops the seal until it is confirmed, then fences above it", () => {
-    const bench = SealBench.fencing();
-    bench.answerWith(1, { kind: "refused", handle, promised: chunkVersion(9) });
-    expect(bench.effects).toMatchObject([{ kind: "behind", volume: 1 }]);
-    bench.answer(0, 10);
-    bench.answer(2, 10);
-    bench.tick(100_000);
-    expect(bench.sealed()).toBeUndefined();
-    bench.step({ kind: "confirmed" });
-    expect(bench.effects).toEqual([{ kind: "log-seal-begun", handle, version: chunkVersion(10) }]);
-    bench.step({ kind: "begun-durable", version: chunkVersion(10) });
-    expect(bench.kinds()).toEqual(["send-fence 0", "send-fence 1", "send-fence 2"]);
-    for (const volume of [0, 1, 2]) bench.answer(volume, 10);
-    expect(bench.sealed()).toMatchObject({ version: 10, length: 10 });
-  });
-
-  test("a replica that is sealed already stops it too; once confirmed it decides the length alone", () => {
-    const bench = SealBench.fencing();
-    bench.answerWith(1, { kind: "sealed", handle, dataVersion: version, length: 10, crc: 110 });
-    expect(bench.effects).toMatchObject([{ kind: "behind", volume: 1 }]);
-    bench.step({ kind: "confirmed" });
-    bench.step({ kind: "begun-durable", version: chunkVersion(3) });
-    bench.answer(0, 20);
-    bench.answer(2, 10);
-    bench.fetched(0, 10);
-    expect(bench.sealed()).toMatchObject({ version: 3, length: 10, members: [0, 1, 2], appendTable: tableOf(11) });
   });
 });
 
