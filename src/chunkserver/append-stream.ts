@@ -42,21 +42,18 @@ export class AppendStream implements DataStream, Asker {
   }
 
   accept(frame: Frame): Promise<void> | undefined {
-    switch (frame.type) {
-      case "append": {
-        if (this.#refused) return undefined;
-        const record = decodeAppend(frame);
-        if (!this.#context.store.hasRoom || this.#reply.queuedBytes > answerBytesMax) return this.#later(frame);
-        this.#primary.append(this.#id, this.#session, record);
-        return this.#primary.room();
-      }
-      case "appendClose":
-        this.#primary.leave(this.#id);
-        this.#reply.end();
-        return undefined;
-      default:
-        throw new GfsError("ProtocolError", `Cannot take a ${frame.type} frame in an append stream`);
+    if (frame.type === "append") {
+      if (this.#refused) return undefined;
+      const record = decodeAppend(frame);
+      if (!this.#context.store.hasRoom || this.#reply.queuedBytes > answerBytesMax) return this.#later(frame);
+      this.#primary.append(this.#id, this.#session, record);
+      return this.#primary.room();
     }
+    if (frame.type !== "appendClose")
+      throw new GfsError("ProtocolError", `Cannot take a ${frame.type} frame in an append stream`);
+    this.#primary.leave(this.#id);
+    this.#reply.end();
+    return undefined;
   }
 
   answered(answer: AppendAnswer): void {

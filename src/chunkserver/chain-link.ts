@@ -86,18 +86,10 @@ export class ChainLink {
       if (this.#over) return;
       if (frame === null) throw new GfsError("Unavailable", "it closed the connection");
       if (frame.stream !== streamId && frame.stream !== 0) continue;
-      switch (frame.type) {
-        case "chainPrepared":
-          onVote(decodeLength(frame));
-          break;
-        case "error":
-          return this.#fail(failureOf(frame).error, true);
-        case "chainOpened":
-        case "pong":
-          break;
-        default:
-          throw new GfsError("ProtocolError", `Cannot read a vote: a ${frame.type} frame came instead`);
-      }
+      if (frame.type === "chainPrepared") onVote(decodeLength(frame));
+      else if (frame.type === "error") return this.#fail(failureOf(frame).error, true);
+      else if (frame.type !== "chainOpened" && frame.type !== "pong")
+        throw new GfsError("ProtocolError", `Cannot read a vote: a ${frame.type} frame came instead`);
     }
   }
 

@@ -29,21 +29,17 @@ export class ChainStream implements DataStream, Upstream {
   }
 
   accept(frame: Frame): Promise<void> | undefined {
-    switch (frame.type) {
-      case "chainAppend": {
-        const record = decodeChainAppend(frame);
-        if (this.#context.store.hasRoom) {
-          this.#secondary.append(record, frame.header);
-          return undefined;
-        }
+    if (frame.type === "chainAppend") {
+      const record = decodeChainAppend(frame);
+      if (!this.#context.store.hasRoom)
         return this.#context.store.room().then(() => this.#secondary.append(record, frame.header));
-      }
-      case "chainCommitted":
-        this.#secondary.learn(decodeLength(frame));
-        return undefined;
-      default:
-        throw new GfsError("ProtocolError", `Cannot take a ${frame.type} frame in a chain`);
+      this.#secondary.append(record, frame.header);
+      return undefined;
     }
+    if (frame.type !== "chainCommitted")
+      throw new GfsError("ProtocolError", `Cannot take a ${frame.type} frame in a chain`);
+    this.#secondary.learn(decodeLength(frame));
+    return undefined;
   }
 
   vote(length: number): void {

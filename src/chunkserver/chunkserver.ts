@@ -103,13 +103,14 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
   const data = await DataServer.listen(context, { address: options.dataListen, secret, roles });
   held.push(async () => data[Symbol.asyncDispose]());
 
-  let heartbeats: Heartbeats | undefined;
+  // The control port must be bound before heartbeats can tell its address.
+  const late: { heartbeats?: Heartbeats } = {};
   const control = await serveControl(world, {
     address: options.listen,
     role: "chunkserver",
     secret,
     identity: () => ({ clusterId: store.clusterId, epoch: store.epoch }),
-    routes: commandRoutes(context, { roles, onStopped: () => heartbeats?.nudge() }),
+    routes: commandRoutes(context, { roles, onStopped: () => late.heartbeats?.nudge() }),
     healthz: () =>
       Promise.resolve({
         ok: store.retired === undefined,
@@ -117,7 +118,7 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
         volume: store.volume,
         replicas: store.replicaCount,
         ...(store.retired === undefined ? {} : { retired: store.retired }),
-        ...(heartbeats?.silentMs() === undefined ? {} : { masterSilentMs: heartbeats.silentMs() }),
+        masterSilentMs: late.heartbeats?.silentMs() ?? null,
       }),
   });
   held.push(async () => control[Symbol.asyncDispose]());
@@ -136,7 +137,7 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
     roles,
     transfers: () => data.transfers,
   });
-  heartbeats = beats;
+  late.heartbeats = beats;
   held.push(() => beats.close());
   const forgetRetire = store.onRetire((reason) => {
     world.events.emit("error", "volume.retired", { volume: store.volume, reason });

@@ -1,4 +1,5 @@
 /** What the master tells a chunkserver to do (DESIGN §4.1, §4.3, §4.5). Each command is checked for cluster, volume and epoch first; all may be repeated. */
+import { unreachable } from "../base/assert.ts";
 import { asGfsError, GfsError } from "../base/errors.ts";
 import { route, type Caller, type Route } from "../net/control-server.ts";
 import {
@@ -160,8 +161,10 @@ async function fenceOne(
       }
       case "refused":
         return { kind: "refused", handle, promised: answer.promised };
-      default:
+      case "sealed":
         return { handle, ...answer };
+      default:
+        return unreachable(answer);
     }
   } catch (thrown) {
     return { kind: "error", handle, error: itemError(thrown) };

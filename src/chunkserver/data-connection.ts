@@ -56,7 +56,7 @@ export class DataConnection {
     } catch (thrown) {
       this.#refuse(thrown);
     } finally {
-      for (const { stream, reply } of [...this.#streams.values()]) {
+      for (const { stream, reply } of this.#streams.values()) {
         stream.abandon();
         reply.end();
       }
@@ -64,7 +64,7 @@ export class DataConnection {
   }
 
   check(nowMs: number): void {
-    for (const { stream } of [...this.#streams.values()]) stream.check(nowMs);
+    for (const { stream } of this.#streams.values()) stream.check(nowMs);
     const part = !this.#busy && this.#frames.queuedBytes === 0 && !this.#frames.quiet;
     this.#partSinceMs = part ? Math.max(this.#partSinceMs ?? nowMs, this.#arrivedMs) : undefined;
     const slow = this.#partSinceMs !== undefined && nowMs - this.#partSinceMs >= slowFrameMs;

@@ -114,22 +114,17 @@ export class DataServer implements AsyncDisposable {
 
   #open(frame: Frame, reply: StreamReply): DataStream | undefined {
     const { roles } = this.#options;
-    switch (frame.type) {
-      case "writeOpen":
-        return this.#transfer(reply, () => new WriteStream(this.#context, reply, frame, () => this.#window()));
-      case "read":
-        return this.#transfer(reply, () => {
-          const stream = new ReadStream(this.#context, reply, () => this.#window());
-          stream.start(frame, (handle) => roles.committed(handle));
-          return stream;
-        });
-      case "appendOpen":
-        return new AppendStream(this.#context, reply, frame, roles);
-      case "chainOpen":
-        return new ChainStream(this.#context, reply, frame, roles);
-      default:
-        return undefined;
+    if (frame.type === "writeOpen")
+      return this.#transfer(reply, () => new WriteStream(this.#context, reply, frame, () => this.#window()));
+    if (frame.type === "read") {
+      return this.#transfer(reply, () => {
+        const stream = new ReadStream(this.#context, reply, () => this.#window());
+        stream.start(frame, (handle) => roles.committed(handle));
+        return stream;
+      });
     }
+    if (frame.type === "appendOpen") return new AppendStream(this.#context, reply, frame, roles);
+    return frame.type === "chainOpen" ? new ChainStream(this.#context, reply, frame, roles) : undefined;
   }
 
   #transfer(reply: StreamReply, make: () => DataStream): DataStream {

@@ -2,7 +2,7 @@
  * How a chunkserver stays known to its master (DESIGN §4.5): it registers, sends heartbeats on a control connection of their own, and registers again whenever
  * the master does not know it or was started anew. Nothing here gives up: a master may be away for as long as it likes.
  */
-import { asGfsError, GfsError, hasCode } from "../base/errors.ts";
+import { asGfsError, type GfsError, hasCode } from "../base/errors.ts";
 import { backoffMs } from "../net/backoff.ts";
 import { ControlClient } from "../net/control-client.ts";
 import { sleep } from "../net/deadline.ts";

@@ -1,4 +1,5 @@
 /** A read at one server (DESIGN §4.4): who may see which bytes, and their way out at the pace of the reader. */
+import { unreachable } from "../base/assert.ts";
 import { asGfsError, GfsError } from "../base/errors.ts";
 import { encodeBlockHeader } from "../wire/data/blocks.ts";
 import type { Frame } from "../wire/data/frame.ts";
@@ -41,9 +42,11 @@ export function readableEnd(replica: Replica | undefined, read: ReadHeader, comm
     case "clone":
       if (!sealed) throw new GfsError("ReplicaMissing", `${what}: it is not sealed here`);
       return { end: replica.length, open: false };
-    default:
+    case "read":
       if (sealed) return { end: replica.length, open: false };
       return { end: servableLength({ committed, durable: replica.length }, read.committed), open: true };
+    default:
+      return unreachable(read.purpose);
   }
 }
 
@@ -55,7 +58,6 @@ export class ReadStream implements DataStream {
   #queued = 0;
   #movedMs: number;
 
-  /** `committed`: the length that this volume knows to be committed of a chunk. */
   constructor(context: Context, reply: StreamReply, window: () => number) {
     this.#context = context;
     this.#reply = reply;
@@ -63,6 +65,7 @@ export class ReadStream implements DataStream {
     this.#movedMs = context.world.clock.monotonicMs();
   }
 
+  /** `committed`: the length that this volume knows to be committed of a chunk. @throws GfsError that refuses the read */
   start(frame: Frame, committed: (handle: ReadHeader["handle"]) => number): void {
     const { store } = this.#context;
     const read = decodeHeader(Read, frame.header);

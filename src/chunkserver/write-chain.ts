@@ -53,24 +53,18 @@ export class WriteStream implements DataStream {
   accept(frame: Frame): Promise<void> | undefined {
     if (this.#over) return undefined;
     this.#moved("sender");
-    switch (frame.type) {
-      case "writeData":
-        if (this.#ended) throw new GfsError("ProtocolError", "Cannot take data after the end of a chunk");
-        return this.#data(frame).catch((thrown: unknown) => this.#fail(thrown, undefined));
-      case "writeEnd":
-        if (this.#ended) throw new GfsError("ProtocolError", "Cannot end a chunk twice");
-        this.#ended = true;
-        this.#finish(frame).catch((thrown: unknown) => this.#fail(thrown, this.#context.store.volume));
-        return undefined;
-      case "writeAbort":
-        this.#fail(
-          new GfsError("Interrupted", `Cannot finish chunk ${this.#open.handle}: its sender gave up`),
-          undefined,
-        );
-        return undefined;
-      default:
-        throw new GfsError("ProtocolError", `Cannot take a ${frame.type} frame in a put`);
+    if (frame.type === "writeAbort") {
+      const why = `Cannot finish chunk ${this.#open.handle}: its sender gave up`;
+      this.#fail(new GfsError("Interrupted", why), undefined);
+      return undefined;
     }
+    if (frame.type !== "writeData" && frame.type !== "writeEnd")
+      throw new GfsError("ProtocolError", `Cannot take a ${frame.type} frame in a put`);
+    if (this.#ended) throw new GfsError("ProtocolError", `Cannot take a ${frame.type} frame after the end of a chunk`);
+    if (frame.type === "writeData") return this.#data(frame).catch((thrown: unknown) => this.#fail(thrown, undefined));
+    this.#ended = true;
+    this.#finish(frame).catch((thrown: unknown) => this.#fail(thrown, this.#context.store.volume));
+    return undefined;
   }
 
   check(nowMs: number): void {

@@ -31,7 +31,11 @@ async function outcome(frames: FrameConnection): Promise<string> {
 }
 
 /** Sends records `from`..`to` of one session, all at once; their outcomes. */
-async function appendAll(world: World, chain: Chain, session: number, from: number, to: number): Promise<string[]> {
+async function appendAll(
+  world: World,
+  chain: Chain,
+  ...[session, from, to]: [number, number, number]
+): Promise<string[]> {
   const { frames } = await openStream(world, chain, session);
   for (let seq = from; seq <= to; seq++) send(frames, session, seq, content(100, seq));
   const outcomes: string[] = [];

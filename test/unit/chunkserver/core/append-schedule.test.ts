@@ -146,7 +146,7 @@ class Chunk {
   /** A quiet moment: everything on its way arrives. */
   settle(): void {
     for (const at of members) {
-      while (at < 2 && this.down[at]!.length > 0) this.deliver(at === 0 ? 0 : 1);
+      if (at !== 2) while (this.down[at]!.length > 0) this.deliver(at);
       this.beginSync(at);
       this.endSync(at);
     }

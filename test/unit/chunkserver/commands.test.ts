@@ -1,0 +1,257 @@
+import { describe, expect, test } from "bun:test";
+import { crc32 } from "../../../src/base/checksum.ts";
+import { hasCode } from "../../../src/base/errors.ts";
+import { ControlClient } from "../../../src/net/control-client.ts";
+import { clone, deleteReplicas, fence, open, verify } from "../../../src/wire/control/commands.ts";
+import { chunkHandle, chunkVersion } from "../../../src/wire/ids.ts";
+import {
+  cluster,
+  content,
+  dial,
+  epoch,
+  handle,
+  limits,
+  origin,
+  put,
+  readChunk,
+  secret,
+  Trio,
+  version,
+} from "./trio.ts";
+
+function refusal(run: () => unknown): unknown {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+const items = [{ handle, version: chunkVersion(2) }];
+
+describe("DESIGN §4.1 whom a volume obeys", () => {
+  test.each([
+    ["an epoch that is over", { epoch: { ...epoch, number: 4 } }, "EpochStale"],
+    [
+      "another start under the same epoch number: a copied directory",
+      { epoch: { ...epoch, startId: "b".repeat(16) } },
+      "EpochStale",
+    ],
+    ["a master of another cluster", { clusterId: "d".repeat(32) }, "WrongCluster"],
+    ["a command meant for another volume", { volume: "f".repeat(32) }, "ReplicaMissing"],
+  ] as const)("not %s", (_name, changed, code) => {
+    const trio = new Trio();
+    const error = refusal(() => trio.command("s1", fence, { items }, changed));
+    expect(hasCode(error, code)).toBe(true);
+  });
+
+  test("a higher epoch, and from then on no lower one, through a restart too", () => {
+    const trio = new Trio();
+    trio.command("s1", fence, { items }, { epoch: { number: 6, startId: "c".repeat(16) } });
+    expect(
+      hasCode(
+        refusal(() => trio.command("s1", fence, { items })),
+        "EpochStale",
+      ),
+    ).toBe(true);
+    trio.master.epoch = { number: 6, startId: "c".repeat(16) };
+    const [first] = trio.machines;
+    first!.crash({ powerLoss: true });
+    first!.restart();
+    trio.start(first!);
+    expect(
+      hasCode(
+        refusal(() => trio.command("s1", fence, { items })),
+        "EpochStale",
+      ),
+    ).toBe(true);
+  });
+
+  test("nobody but a master", () => {
+    const trio = new Trio();
+    const error = trio.do(async (world) => {
+      const caller = new ControlClient(world, { role: "client", secret, clusterId: () => cluster });
+      const { volume, controlAddress } = trio.server("s1");
+      const request = { clusterId: cluster, epoch, volume, items };
+      return caller.call(controlAddress, fence, request, { timeoutMs: 5_000 }).catch((thrown: unknown) => thrown);
+    });
+    expect(hasCode(error, "Denied")).toBe(true);
+  });
+
+  test("nobody without the secret", () => {
+    const trio = new Trio();
+    const errors = trio.do(async (world) => {
+      const { volume, controlAddress, dataAddress } = trio.server("s1");
+      const caller = new ControlClient(world, { role: "master", clusterId: () => cluster });
+      const request = { clusterId: cluster, epoch, volume, items };
+      return [
+        await caller.call(controlAddress, fence, request, { timeoutMs: 5_000 }).catch((thrown: unknown) => thrown),
+        await dial(world, dataAddress).then(
+          (frames) => frames.close(),
+          (thrown: unknown) => thrown,
+        ),
+      ];
+    });
+    expect(hasCode(errors[0], "Denied")).toBe(true);
+    expect(errors[1]).toBeUndefined();
+  });
+});
+
+describe("DESIGN §4.3 open", () => {
+  const chunk = (trio: Trio) => ({
+    handle,
+    version,
+    chain: trio.chain(),
+    origin,
+    chunkBytes: limits.chunkBytes,
+    appendTable: [],
+    leaseMs: 60_000,
+  });
+
+  test("again is fine while the role is held, and refused after a restart", () => {
+    const trio = new Trio();
+    const chunks = [chunk(trio)];
+    expect(trio.command("s1", open, { chunks }).results).toEqual([{ kind: "ok" }]);
+    expect(trio.command("s1", open, { chunks }).results).toEqual([{ kind: "ok" }]);
+    const [first] = trio.machines;
+    first!.crash({ powerLoss: false });
+    first!.restart();
+    trio.start(first!);
+    expect(trio.command("s1", open, { chunks }).results[0]).toMatchObject({
+      kind: "error",
+      error: { code: "ChunkClosed" },
+    });
+  });
+
+  test("twice in one command makes one role", () => {
+    const trio = new Trio();
+    const { results } = trio.command("s1", open, { chunks: [chunk(trio), chunk(trio)] });
+    expect(results).toEqual([{ kind: "ok" }, { kind: "ok" }]);
+  });
+
+  test.each([
+    ["below a fence", (trio: Trio) => trio.command("s1", fence, { items })],
+    [
+      "that comes after the chunk's delete",
+      (trio: Trio) => trio.command("s1", deleteReplicas, { items: [{ handle }] }),
+    ],
+  ] as const)("%s is refused", (_name, before) => {
+    const trio = new Trio();
+    before(trio);
+    const [result] = trio.command("s1", open, { chunks: [chunk(trio)] }).results;
+    expect(result).toMatchObject({ kind: "error", error: { code: "VersionStale" } });
+  });
+
+  test("never revives a chunk that was here and removed", () => {
+    const trio = new Trio();
+    const chunks = [chunk(trio)];
+    trio.command("s1", open, { chunks });
+    trio.command("s1", deleteReplicas, { items: [{ handle }] });
+    expect(trio.command("s1", open, { chunks }).results[0]).toMatchObject({
+      kind: "error",
+      error: { code: "VersionStale" },
+    });
+  });
+
+  test("by a server that is not in the chain is refused", () => {
+    const trio = new Trio();
+    const chunks = [{ ...chunk(trio), chain: trio.chain("s2", "s3") }];
+    expect(trio.command("s1", open, { chunks }).results[0]).toMatchObject({
+      kind: "error",
+      error: { code: "ReplicaMissing" },
+    });
+  });
+});
+
+describe("DESIGN §4.5 repair and garbage", () => {
+  function sealed(bytes: number, ...names: string[]): { trio: Trio; sent: Uint8Array } {
+    const trio = new Trio();
+    const sent = content(bytes);
+    const chain = trio.chain(...names);
+    trio.do(async (world) => put(await dial(world, chain[0]!.data), chain, sent));
+    return { trio, sent };
+  }
+
+  test("a clone is the same bytes, sealed; cloning again changes nothing", () => {
+    const { trio, sent } = sealed(3_000_000, "s1");
+    const wanted = { handle, version, length: sent.length, crc: crc32(sent), sources: trio.chain("s1"), origin };
+    expect(trio.command("s3", clone, wanted)).toEqual({});
+    expect(trio.command("s3", clone, wanted)).toEqual({});
+    const read = trio.do((world) => readChunk(world, trio.address("s3")));
+    expect(crc32(read.content)).toBe(crc32(sent));
+  });
+
+  test("a clone goes on at the next source where one is gone", () => {
+    const { trio, sent } = sealed(3_000_000, "s1", "s2");
+    trio.machines[0]!.crash({ powerLoss: false });
+    const wanted = { handle, version, length: sent.length, crc: crc32(sent), sources: trio.chain("s1", "s2"), origin };
+    expect(trio.command("s3", clone, wanted)).toEqual({});
+  });
+
+  test("a clone that is not what the master wants is not kept", () => {
+    const { trio, sent } = sealed(100_000, "s1");
+    const wanted = { handle, version, length: sent.length, crc: 1, sources: trio.chain("s1"), origin };
+    expect(
+      hasCode(
+        refusal(() => trio.command("s3", clone, wanted)),
+        "Corrupt",
+      ),
+    ).toBe(true);
+    const read = trio.do((world) => readChunk(world, trio.address("s3")).catch((error: unknown) => error));
+    expect(hasCode(read, "ReplicaMissing")).toBe(true);
+  });
+
+  test("a delete of stale replicas leaves what is not stale", () => {
+    const { trio } = sealed(1_000, "s1");
+    trio.command("s1", deleteReplicas, { items: [{ handle, below: version }] });
+    expect(trio.command("s1", verify, { handle, version }).result).toBe("healthy");
+    trio.command("s1", deleteReplicas, { items: [{ handle, below: chunkVersion(2) }] });
+    expect(trio.command("s1", verify, { handle, version }).result).toBe("missing");
+  });
+
+  test("a verify of another version finds it missing", () => {
+    const { trio } = sealed(1_000, "s1");
+    expect(trio.command("s1", verify, { handle, version: chunkVersion(9) }).result).toBe("missing");
+    expect(trio.command("s1", verify, { handle: chunkHandle(5), version }).result).toBe("missing");
+  });
+});
+
+describe("DESIGN §4.4 who may read what", () => {
+  test.each([
+    ["a version that it has not", { version: 2 }, "VersionStale"],
+    ["a volume that it is not", { volume: "f".repeat(32) }, "ReplicaMissing"],
+    ["a tail of what is not fenced", { purpose: "tail", version: 2 }, "VersionStale"],
+  ] as const)("not %s", (_name, wish, code) => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    trio.do(async (world) => put(await dial(world, chain[0]!.data), chain, content(1_000)));
+    const read = trio.do((world) => readChunk(world, chain[0]!, wish).catch((error: unknown) => error));
+    expect(hasCode(read, code)).toBe(true);
+  });
+
+  test.each([
+    [0, 1_000, 1_000],
+    [999, 1, 1],
+    [999, 10, 1],
+    [1_000, 10, 0],
+    [5_000, 10, 0],
+    [0, 0, 0],
+  ] as const)("from %d on %d bytes of 1 000: %d, and the end is said", (offset, length, expected) => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    const sent = content(1_000);
+    trio.do(async (world) => put(await dial(world, chain[0]!.data), chain, sent));
+    const read = trio.do((world) => readChunk(world, chain[0]!, { offset, length }));
+    expect(read).toMatchObject({ bytes: expected, end: 1_000, open: false });
+    expect([...read.content]).toEqual([...sent.subarray(offset, offset + expected)]);
+  });
+
+  test("a clone of what is open is refused", () => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    trio.openChunk(chain);
+    const read = trio.do((world) => readChunk(world, chain[0]!, { purpose: "clone" }).catch((error: unknown) => error));
+    expect(hasCode(read, "ReplicaMissing")).toBe(true);
+  });
+});

@@ -1,0 +1,136 @@
+import { describe, expect, test } from "bun:test";
+import { hasCode } from "../../../src/base/errors.ts";
+import { chunkHandle } from "../../../src/wire/ids.ts";
+import { errorOfFrame } from "../../../src/net/frame-connection.ts";
+import type { FrameConnection } from "../../../src/net/frame-connection.ts";
+import { encodeHeader, Read, WriteOpen } from "../../../src/wire/data/headers.ts";
+import type { Machine } from "../../sim/world/machine.ts";
+import { answer, content, dial, handle, origin, put, sendBlocks, sendOpen, Trio, version } from "./trio.ts";
+
+const until = async (frames: FrameConnection): Promise<string> => {
+  for (;;) {
+    const frame = await frames.read().catch(() => null);
+    if (frame === null) return "closed";
+    if (frame.type === "error") return errorOfFrame(frame, "s1").code;
+  }
+};
+
+describe("DESIGN §4.6 the data port", () => {
+  test("garbage after a good handshake: a typed error, then the end; others go on", () => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    const said = trio.do(async (world) => {
+      const bad = await dial(world, chain[0]!.data);
+      const good = await dial(world, chain[0]!.data);
+      sendOpen(good, chain, undefined);
+      sendBlocks(good, 0, content(10));
+      bad.send("writeData", 1, new Uint8Array(3));
+      bad.send("append", 0, new Uint8Array(0));
+      bad.send("read", 0, new Uint8Array([0xff]));
+      const refused = await until(bad);
+      return [refused, await until(bad), good.closed];
+    });
+    expect(said).toEqual(["ProtocolError", "closed", false]);
+  });
+
+  test.each([
+    ["writeOpen", new Uint8Array([0xff])],
+    ["read", new Uint8Array(0)],
+    ["appendOpen", new Uint8Array([1, 2, 3])],
+    ["chainOpen", new Uint8Array([0x80])],
+  ] as const)("a %s whose header can't be read ends that stream alone", (type, header) => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    const said = trio.do(async (world) => {
+      const frames = await dial(world, chain[0]!.data);
+      frames.send(type, 7, header);
+      const refused = await until(frames);
+      return [refused, (await put(frames, chain, content(10))).type];
+    });
+    expect(said).toEqual(["ProtocolError", "writeDone"]);
+  });
+
+  test("data that is out of order, doubled or after the end is refused", () => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    const said = trio.do(async (world) => {
+      const frames = await dial(world, chain[0]!.data);
+      sendOpen(frames, chain, undefined);
+      sendBlocks(frames, 65_536, content(10));
+      return until(frames);
+    });
+    expect(said).toBe("ProtocolError");
+  });
+
+  test("more streams than a connection may have are told to come back", () => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    const said = trio.do(async (world) => {
+      const frames = await dial(world, chain[0]!.data);
+      const open = { handle, version, chain, chunkBytes: 1_000_000, origin };
+      for (let stream = 1; stream <= 65; stream++)
+        frames.send("writeOpen", stream, encodeHeader(WriteOpen, { ...open, handle: chunkHandle(handle + stream) }));
+      return until(frames);
+    });
+    expect(said).toBe("Busy");
+  });
+
+  test("a connection on which nothing happens is closed, and so is one that sends a frame byte by byte", () => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    const ends = trio.do(async (world) => {
+      const idle = await dial(world, chain[0]!.data);
+      const beganMs = world.clock.monotonicMs();
+      await until(idle);
+      return world.clock.monotonicMs() - beganMs;
+    });
+    expect(ends).toBeLessThan(125_000);
+  });
+
+  test("connections beyond the limit are told so", () => {
+    const trio = new Trio(1, { connectionsMax: 2 });
+    const chain = trio.chain("s1");
+    const said = trio.do(async (world) => {
+      await dial(world, chain[0]!.data);
+      await dial(world, chain[0]!.data);
+      return dial(world, chain[0]!.data).catch((error: unknown) => error);
+    });
+    expect(hasCode(said, "Busy")).toBe(true);
+  });
+
+  test("a sender that is silent in the middle of a put loses its stream", () => {
+    const trio = new Trio();
+    const chain = trio.chain();
+    const said = trio.do(async (world) => {
+      const frames = await dial(world, chain[0]!.data);
+      sendOpen(frames, chain, undefined);
+      sendBlocks(frames, 0, content(10));
+      return until(frames);
+    });
+    expect(said).toBe("Timeout");
+  });
+
+  test("a read that is cancelled ends in order, and the connection can be used again", () => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    const machine: Machine = trio.machines[0]!;
+    expect(machine.alive).toBe(true);
+    const said = trio.do(async (world) => {
+      const frames = await dial(world, chain[0]!.data);
+      await put(frames, chain, content(20_000_000));
+      const { volume } = chain[0]!;
+      const header = { volume, handle, version, offset: 0, length: 20_000_000, purpose: "read" as const };
+      frames.send("read", 5, encodeHeader(Read, header));
+      frames.send("readCancel", 5, new Uint8Array(0));
+      let bytes = 0;
+      for (;;) {
+        const frame = await answer(frames);
+        if (frame.type === "readEnd") break;
+        bytes += frame.payloadBytes;
+      }
+      frames.send("ping", 1, new Uint8Array(0));
+      return [bytes < 20_000_000, (await answer(frames)).type];
+    });
+    expect(said).toEqual([true, "pong"]);
+  });
+});
