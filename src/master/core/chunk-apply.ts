@@ -35,6 +35,14 @@ export function applyHandlesReserved(table: ChunkTable, upTo: number): void {
  */
 export function beginServing(table: ChunkTable): void {
   table.live = true;
+  skipReservedHandles(table);
+}
+
+/**
+ * The next handle is the first above the mark. Also after a confirmed volume proved that handles above ours were given out: log `handles-reserved` up
+ * to the highest one that any volume knows, then skip them, or a new chunk would meet an old replica under its handle.
+ */
+export function skipReservedHandles(table: ChunkTable): void {
   table.nextHandle = Math.max(table.nextHandle, table.handleMark + 1);
 }
 

@@ -106,6 +106,13 @@ describe("handles", () => {
     expect(apply.planHandles(chunks, 1, 1_000)).toEqual({ handles: [handleOf(1_001)], reserveUpTo: 2_000 });
   });
 
+  test("after a confirmed higher mark none at or below it is given out", () => {
+    const { chunks } = chunkWorld(1);
+    apply.applyHandlesReserved(chunks, 5_000_000);
+    apply.skipReservedHandles(chunks);
+    expect(apply.planHandles(chunks, 1, 1_000).handles).toEqual([handleOf(5_000_001)]);
+  });
+
   test("HandleSet is the set of what was added, and its runs give it back", () => {
     const range = fc.record({
       first: fc.integer({ min: 1, max: 200_000 }),

@@ -128,6 +128,15 @@ describe("who is not chosen", () => {
     const excluded = new Set([0]);
     expect(place([server(0), server(1), server(2)], ask({ excluded })).chosen).toEqual([1, 2]);
     expect(place([server(0), server(1)], ask({ excluded })).chosen).toEqual([0, 1]);
+    const crowded = [server(0, { rack: "a" }), server(1, { rack: "a" }), server(2, { rack: "b" })];
+    expect(place(crowded, ask({ replicas: 2, excluded: new Set([0, 2]) })).chosen).toEqual([1, 2]);
+    expect(place(crowded.slice(0, 2), ask({ replicas: 2, excluded: new Set([0, 1]) })).chosen).toEqual([0, 1]);
+  });
+
+  test("where only one rack has servers left, excluded ones of it are taken too", () => {
+    const servers = [server(0, { rack: "a" }), server(1, { rack: "a" }), server(2, { rack: "b", freeBytes: 0 })];
+    const result = place(servers, ask({ replicas: 2, excluded: new Set([0]) }));
+    expect(result).toEqual({ chosen: [0, 1], rackBreached: true, short: false });
   });
 });
 

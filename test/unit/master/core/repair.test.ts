@@ -12,7 +12,7 @@ import {
 } from "../../../../src/master/core/repair.ts";
 import type { Repair, RepairCommand } from "../../../../src/master/core/repair.ts";
 import { volumeAt } from "../../../../src/master/core/volumes.ts";
-import { addSealed, chunkWorld, entry, freshMark, handleOf, limits, reportOf } from "./chunk-world.ts";
+import { addSealed, addVolume, chunkWorld, entry, freshMark, handleOf, limits, reportOf } from "./chunk-world.ts";
 import type { ChunkWorld } from "./chunk-world.ts";
 
 function scanned(world: ChunkWorld, slotsMax = 1_000) {
@@ -76,6 +76,23 @@ describe("a round over the chunk table", () => {
     wantScan(scan);
     expect(step()).toBe(false);
     expect([step(), step(), step()]).toEqual([false, true, true]);
+  });
+
+  test("a rack with more than its share of a chunk is misplaced, and is thinned first", () => {
+    const world = chunkWorld(0);
+    for (const [index, rack] of ["a", "a", "a", "b"].entries()) addVolume(world, index, { rack });
+    addSealed(world, 1, [0, 1, 2]);
+    addSealed(world, 2, [0, 1, 3]);
+    addSealed(world, 3, [0, 1, 2, 3]);
+    const factMark = freshMark(world);
+    for (const volume of [0, 1, 2, 3]) {
+      const entries = [1, 2, 3].filter((number) => number !== (volume === 3 ? 1 : volume === 2 ? 2 : 0));
+      reportOf(world, volume, { number: 1, entries: entries.map((number) => entry(number)), factMark });
+    }
+    volumeAt(world.volumes, 3).space = { totalBytes: 1_000, freeBytes: 0, usedBytes: 1_000 };
+    const { scan, surplus } = scanned(world);
+    expect(scan.finished?.counts).toMatchObject({ healthy: 3, misplaced: 2 });
+    expect(surplus).toEqual([{ handle: handleOf(3), volume: 2 }]);
   });
 
   test("a suspect holder counts, and so does one not heard of yet; a dead or retired one does not", () => {
