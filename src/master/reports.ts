@@ -30,7 +30,7 @@ export async function takeReportPage(ctx: MasterContext, page: RequestOf<typeof 
   if (volume === undefined) return;
   if (takePage(volume, { ...page, factMark: page.factMark }) !== "accepted") return;
   if (page.page === 0) reportSuperseded(ctx.soft.absences, volume.index);
-  const job = pageJob(volume, page);
+  const job = pageJob(volume, { ...page, factMark: page.factMark });
   if (job === undefined) return;
   const unfinished: ReportFinding[] = [];
   let whole = false;

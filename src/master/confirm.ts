@@ -1,0 +1,57 @@
+import { confirm } from "../wire/control/namespace.ts";
+import type { LogRecord } from "../wire/log-records.ts";
+import { bytesToHex } from "../log/segment.ts";
+import type { MasterContext } from "./context.ts";
+import { wantScan } from "./core/chunk-scan.ts";
+import type { ReplyOf, RequestOf } from "./core/decision.ts";
+import { confirmDeletions } from "./core/garbage.ts";
+import { endSafeMode } from "./core/safe-mode.ts";
+import { confirmSeals } from "./sealer.ts";
+
+/**
+ * An operator accepts what stopped mutations or deletions, or that the rest of the reports won't come (DESIGN §4.1, §4.5). Handles and epochs go on above all
+ * that volumes have seen, so that nothing of the lost log is ever given out again.
+ */
+export async function confirmAll(
+  ctx: MasterContext,
+  request: RequestOf<typeof confirm>,
+): Promise<ReplyOf<typeof confirm>> {
+  const { soft, state, engine } = ctx;
+  const reply = await engine.mutate(confirm, request, (decideNow) =>
+    decideNow(() => {
+      const accepted: string[] = [];
+      if (soft.mutationsStopped !== undefined) accepted.push(`mutations go on: ${soft.mutationsStopped}`);
+      if (soft.garbage.stopped !== undefined && soft.garbage.stopped !== soft.mutationsStopped)
+        accepted.push(`deletions go on: ${soft.garbage.stopped}`);
+      if (soft.safeMode.active) accepted.push(`safe mode ends: ${soft.safeMode.reason}`);
+      const what = accepted.map((text) => text.slice(0, 1_024));
+      return {
+        records: what.length === 0 ? [] : [...raiseRecords(ctx), { kind: "confirmed", what }],
+        reply: { accepted: what },
+      };
+    }),
+  );
+  if (reply.accepted.length === 0) return reply;
+  ctx.world.events.emit("warn", "master.confirmed", { accepted: reply.accepted, epoch: state.cluster.epoch?.number });
+  soft.mutationsStopped = undefined;
+  confirmDeletions(soft.garbage);
+  endSafeMode(soft.safeMode);
+  confirmSeals(ctx);
+  for (const volume of state.volumes.byId.values()) volume.reportWanted = true;
+  wantScan(soft.scan);
+  return reply;
+}
+
+function raiseRecords(ctx: MasterContext): LogRecord[] {
+  const { soft, state, limits, world } = ctx;
+  const records: LogRecord[] = [];
+  if (soft.highestHandle > state.chunks.handleMark)
+    records.push({ kind: "handles-reserved", upTo: soft.highestHandle + limits.handleBatch });
+  const epoch = state.cluster.epoch;
+  if (epoch !== undefined && soft.highestEpoch >= epoch.number) {
+    const startId = bytesToHex(world.random.bytes(8));
+    const next = { number: soft.highestEpoch + 1, startId };
+    records.push({ kind: "epoch-begun", epoch: next, wallMs: world.clock.wallMs() });
+  }
+  return records;
+}

@@ -1,0 +1,113 @@
+/** Namespace against chunk table against what volumes report (issue: `fsck`), a page at a time, in slices. */
+import { protocol } from "../limits.ts";
+import { GfsError } from "../base/errors.ts";
+import type { fsck } from "../wire/control/namespace.ts";
+import { inSlices, type MasterContext } from "./context.ts";
+import { isHolder, replicasAt } from "./core/chunk-replicas.ts";
+import { chunkAt, slotOf } from "./core/chunk-table.ts";
+import type { ReplyOf, RequestOf } from "./core/decision.ts";
+import { extentAt, extentCount, fileBytes, type PlacedExtent } from "./core/extents.ts";
+import { firstFreeSlot, idOfSlot, isFile } from "./core/inodes.ts";
+import { lookup, pathOf } from "./core/namespace.ts";
+import { candidateOf } from "./core/placement.ts";
+import { isUnder, tailOf } from "./core/tails.ts";
+import { isGone, volumeAt } from "./core/volumes.ts";
+
+type Page = ReplyOf<typeof fsck>;
+type Problem = Page["problems"][number];
+
+/** Inode slots visited for one page: the caller asks for the next. */
+const slotsPerPage = 65_536;
+const problemsPerPage = 1_000;
+/** Of one file that are named one by one. */
+const problemsPerFile = 16;
+
+/** @throws GfsError("NotFound"), GfsError("ProtocolError") for a cursor that no page gave */
+export async function checkPage(ctx: MasterContext, request: RequestOf<typeof fsck>): Promise<Page> {
+  const { inodes } = ctx.state;
+  const top = lookup(inodes, request.path, "check");
+  const from = request.cursor === undefined ? firstFreeSlot : parseCursor(request.cursor);
+  const sums = { files: 0, chunks: 0, bytes: 0 };
+  const problems: Problem[] = [];
+  let slot = from;
+  // Slots stay with their inodes: whatever comes and goes meanwhile, a file that stays is visited once.
+  await inSlices(ctx, () => {
+    for (let visited = 0; visited < 256; visited++, slot++) {
+      if (slot >= inodes.slotEnd || slot - from >= slotsPerPage || problems.length >= problemsPerPage) return "done";
+      if (!isFile(inodes, slot) || !isUnder(inodes, slot, top)) continue;
+      sums.files++;
+      sums.bytes += fileBytes(inodes, slot);
+      sums.chunks += extentCount(inodes, slot);
+      problems.push(...problemsOf(ctx, slot));
+    }
+    return "more";
+  });
+  const cursor = slot < inodes.slotEnd ? slot.toString(36) : undefined;
+  return { ...sums, problems: problems.slice(0, 1_024), ...(cursor === undefined ? {} : { cursor }) };
+}
+
+function parseCursor(cursor: string): number {
+  const slot = /^[0-9a-z]{1,10}$/.test(cursor) ? Number.parseInt(cursor, 36) : Number.NaN;
+  if (Number.isSafeInteger(slot) && slot >= firstFreeSlot && slot < 0xffff_ffff) return slot;
+  throw new GfsError("ProtocolError", "Cannot check: the cursor is not one that a page gave");
+}
+
+function problemsOf(ctx: MasterContext, slot: number): Problem[] {
+  const { inodes, chunks } = ctx.state;
+  const problems: Problem[] = [];
+  const path = (): string => pathOf(inodes, slot).path.slice(0, protocol.pathBytesMax);
+  const count = extentCount(inodes, slot);
+  let unnamed = 0;
+  for (let index = 0; index < count; index++) {
+    const found = problemOf(ctx, extentAt(inodes, slot, index));
+    if (found === undefined) continue;
+    if (problems.length < problemsPerFile) problems.push({ ...found, path: path(), text: found.text.slice(0, 512) });
+    else unnamed++;
+  }
+  const tail = tailOf(ctx.state, idOfSlot(inodes, slot));
+  if (tail !== undefined && slotOf(chunks, tail) < 0)
+    problems.push({ kind: "inconsistent", path: path(), handle: tail, text: `its open chunk ${tail} is not known` });
+  const sealing = tail === undefined ? undefined : ctx.soft.seals.get(tail);
+  if (tail !== undefined && sealing !== undefined && sealing.machine.phase !== "finishing") {
+    const text = `chunk ${tail} is being sealed and waits for ${sealing.machine.waitsFor}`.slice(0, 512);
+    problems.push({ kind: "pending", path: path(), handle: tail, text });
+  }
+  const last = problems.at(-1);
+  if (unnamed > 0 && last !== undefined)
+    problems[problems.length - 1] = {
+      ...last,
+      text: `${last.text}; ${unnamed} more chunks of this file`.slice(0, 512),
+    };
+  return problems;
+}
+
+function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "path"> | undefined {
+  const { chunks, volumes } = ctx.state;
+  const { handle } = extent;
+  const at = slotOf(chunks, handle);
+  const chunk = at < 0 ? undefined : chunkAt(chunks, at);
+  if (chunk === undefined) return { kind: "inconsistent", handle, text: `chunk ${handle} is not known` };
+  if (chunk.state !== "sealed")
+    return { kind: "inconsistent", handle, text: `chunk ${handle} is ${chunk.state}, and has an extent` };
+  if (extent.offset + extent.length > chunk.length)
+    return {
+      kind: "inconsistent",
+      handle,
+      text: `an extent reaches byte ${extent.offset + extent.length} of chunk ${handle}, which has ${chunk.length}`,
+    };
+  const replicas = replicasAt(chunks, at);
+  const alive = replicas.filter(({ volume }) => !isGone(volumes.byIndex[volume]));
+  const holders = alive.filter(({ health }) => isHolder(health)).length;
+  if (holders >= chunk.goal) return undefined;
+  const where = replicas
+    .map(({ volume, health }) => {
+      const { name, liveness } = candidateOf(volumeAt(volumes, volume));
+      return `${name} ${isGone(volumes.byIndex[volume]) ? liveness : health}`;
+    })
+    .join(", ");
+  const text = `chunk ${handle} has ${holders} of ${chunk.goal} replicas (${where === "" ? "none known" : where})`;
+  if (holders > 0) return { kind: "short", handle, text };
+  if (ctx.soft.safeMode.active || alive.some(({ health }) => health === "unfinished"))
+    return { kind: "pending", handle, text };
+  return { kind: alive.some(({ health }) => health === "corrupt") ? "corrupt" : "lost", handle, text };
+}

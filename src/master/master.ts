@@ -1,0 +1,268 @@
+/** The master's role: everything of DESIGN §4.1, started and stopped as one. */
+import { defined } from "../base/assert.ts";
+import { asGfsError, GfsError } from "../base/errors.ts";
+import type { Listener, World } from "../io.ts";
+import { assertLimits, type Limits } from "../limits.ts";
+import type { Log } from "../log/log-types.ts";
+import { ControlClient } from "../net/control-client.ts";
+import { serveControl } from "../net/control-server.ts";
+import { Checkpointer } from "./checkpoint.ts";
+import { ClusterClock } from "./cluster-clock.ts";
+import { Commands } from "./commands.ts";
+import { type MasterContext, newSoftState, nowMs, repeat, stopMutations } from "./context.ts";
+import { beginServing } from "./core/chunk-apply.ts";
+import type { VolumeIndex } from "./core/chunk-table.ts";
+import { expectVolumes } from "./core/volumes.ts";
+import { type DataDirectory, openDataDirectories } from "./data-directory.ts";
+import { Engine } from "./engine.ts";
+import { requireLoopback } from "./bind-rule.ts";
+import { directoryRecords, openOperationLog, requireAllDirectories, startRecords } from "./operation-log.ts";
+import { expire, reap, startDeletions } from "./reaper.ts";
+import { safeModeTick, scanChunks, startRepairs } from "./repairer.ts";
+import { resolveAbsences } from "./reports.ts";
+import { chunkserverRoutes } from "./routes-chunkservers.ts";
+import { fileRoutes } from "./routes-files.ts";
+import { namespaceRoutes } from "./routes-namespace.ts";
+import { resumeSeals, stopSeals } from "./sealer.ts";
+import { clusterIdOf, epochOf, type StatusSources } from "./status.ts";
+import { livenessTick } from "./volume-changes.ts";
+
+export interface MasterOptions {
+  /** At least one; every record is on all of them before anybody sees it. */
+  readonly dataDirs: readonly string[];
+  /** "host:port" to bind; port 0: any. */
+  readonly listen: string;
+  /** Host that others dial, where it is not the one bound. */
+  readonly advertise?: string | undefined;
+  readonly limits: Limits;
+  readonly secret?: Uint8Array | undefined;
+  /** Bind beyond loopback without a secret. */
+  readonly insecure?: boolean | undefined;
+  /** Of gfs, for status. */
+  readonly version: string;
+  /** Data directories that the log names and that are lost for good. */
+  readonly lostDataDirs?: readonly string[] | undefined;
+}
+
+export interface Master {
+  /** What others dial: "host:port". */
+  readonly address: string;
+  /** Resolves when it has stopped, by `stop` or by itself; rejects with what made it stop by itself: a failed disk, or a bug. */
+  readonly stopped: Promise<void>;
+  /** Writes a checkpoint of everything logged so far. @throws GfsError */
+  checkpoint(): Promise<void>;
+  /** Idempotent. Everything logged is durable, and the data directories are free, when it resolves. */
+  stop(): Promise<void>;
+}
+
+/** How often each loop looks, in milliseconds; those that follow heartbeats are a share of their interval. */
+const loops = { expiryMs: 1_000, scanMs: 500, repairMs: 250, deletionMs: 500, checkpointMs: 1_000, fullScanMs: 60_000 };
+
+/**
+ * @throws GfsError("Usage") for an address that can't be bound or must not be without a secret, ("Locked"), ("WrongCluster"), ("FormatUnsupported"), ("Corrupt"),
+ * ("DiskFailed"): what `openDataDirectories` and `openOperationLog` throw
+ */
+export async function startMaster(world: World, options: MasterOptions): Promise<Master> {
+  assertLimits(options.limits);
+  const insecureBind = requireLoopback(options.listen, options);
+  if (options.dataDirs.length === 0) throw new GfsError("Usage", "Cannot start a master: no data directory is given");
+  const directories = await openDataDirectories(world, options.dataDirs);
+  const running = new RunningMaster(world, options, { directories, insecureBind });
+  try {
+    await running.start();
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+  return running;
+}
+
+class RunningMaster implements Master {
+  readonly stopped: Promise<void>;
+  readonly #world: World;
+  readonly #options: MasterOptions;
+  readonly #directories: readonly DataDirectory[];
+  readonly #insecureBind: boolean;
+  readonly #abort = new AbortController();
+  readonly #resolveStopped: () => void;
+  readonly #rejectStopped: (error: GfsError) => void;
+  #log: Log | undefined;
+  #ctx: MasterContext | undefined;
+  #control: ControlClient | undefined;
+  #checkpointer: Checkpointer | undefined;
+  #listener: Listener | undefined;
+  #stopping: Promise<void> | undefined;
+  #fatal: GfsError | undefined;
+
+  constructor(
+    world: World,
+    options: MasterOptions,
+    { directories, insecureBind }: { readonly directories: readonly DataDirectory[]; readonly insecureBind: boolean },
+  ) {
+    this.#world = world;
+    this.#options = options;
+    this.#directories = directories;
+    this.#insecureBind = insecureBind;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.stopped = promise;
+    // Who starts a master need not wait for its end.
+    promise.catch(() => undefined);
+    this.#resolveStopped = resolve;
+    this.#rejectStopped = reject;
+  }
+
+  get address(): string {
+    const { address } = defined(this.#listener, "the master's listener");
+    const { advertise } = this.#options;
+    return advertise === undefined ? address : `${advertise}:${address.slice(address.lastIndexOf(":") + 1)}`;
+  }
+
+  async start(): Promise<void> {
+    const { limits, secret } = this.#options;
+    const world = this.#world;
+    let engine: Engine | undefined;
+    const opened = await openOperationLog(world, {
+      directories: this.#directories,
+      limits,
+      onDurable: (position) => engine?.durable(position),
+      onDirectoryFailed: (logPath) => this.#directoryFailed(logPath),
+      onFailed: (error) => engine?.fail(error),
+    });
+    const { log, state, time } = opened;
+    this.#log = log;
+    requireAllDirectories(state, this.#directories, this.#options.lostDataDirs ?? []);
+    const clock = new ClusterClock(world.clock);
+    clock.resume(time);
+    engine = new Engine({ state, log, clock, events: world.events, onFatal: (error) => this.#die(error) });
+
+    const control = new ControlClient(world, { role: "master", secret, clusterId: () => state.cluster.clusterId });
+    this.#control = control;
+    const commands = new Commands(control, engine, (why) => {
+      if (this.#ctx !== undefined) stopMutations(this.#ctx, why);
+    });
+    const soft = newSoftState(world.clock.monotonicMs());
+    const ctx: MasterContext = { world, limits, engine, state, commands, soft, stopping: this.#abort.signal };
+    this.#ctx = ctx;
+    beginServing(state.chunks);
+    expectVolumes(state.volumes, nowMs(ctx));
+    // Nobody may see this start before it is durable: a crash right after would give the same number out again.
+    await engine.commit(startRecords(world, state, this.#liveDirectories()));
+
+    const checkpointer = new Checkpointer({
+      world,
+      log,
+      limits,
+      directories: () => this.#liveDirectories(),
+      position: opened.checkpoint,
+    });
+    this.#checkpointer = checkpointer;
+    this.#listener = await this.#serve(ctx, { log, checkpointer });
+    resumeSeals(ctx);
+    this.#startLoops(ctx, checkpointer);
+    world.events.emit("info", "master.ready", {
+      address: this.address,
+      epoch: epochOf(ctx).number,
+      position: log.durablePosition,
+      files: state.inodes.index.size,
+    });
+  }
+
+  #serve(ctx: MasterContext, { log, checkpointer }: Pick<StatusSources, "log" | "checkpointer">): Promise<Listener> {
+    const { secret, listen, version } = this.#options;
+    const insecureBind = this.#insecureBind;
+    const sources: StatusSources = {
+      version,
+      secure: secret !== undefined,
+      insecureBind,
+      log,
+      checkpointer,
+      directories: this.#directories,
+    };
+    return serveControl(this.#world, {
+      address: listen,
+      role: "master",
+      secret,
+      identity: () => ({ clusterId: clusterIdOf(ctx), epoch: epochOf(ctx) }),
+      routes: [
+        ...fileRoutes(ctx, { insecure: insecureBind }),
+        ...namespaceRoutes(ctx, sources),
+        ...chunkserverRoutes(ctx),
+      ],
+      healthz: () => ({
+        ok: ctx.engine.failure === undefined,
+        role: "master",
+        clusterId: clusterIdOf(ctx),
+        epoch: epochOf(ctx).number,
+        safeMode: ctx.soft.safeMode.active,
+        mutationsStopped: ctx.soft.mutationsStopped !== undefined,
+        position: log.durablePosition,
+      }),
+      onBug: (error) => ctx.engine.fail(asGfsError(error)),
+    });
+  }
+
+  #startLoops(ctx: MasterContext, checkpointer: Checkpointer): void {
+    const deleting = new Set<VolumeIndex>();
+    let fullScanMs = nowMs(ctx);
+    repeat(ctx, ctx.limits.heartbeatMs / 4, "watch liveness", () => {
+      livenessTick(ctx);
+      safeModeTick(ctx);
+    });
+    repeat(ctx, loops.scanMs, "scan chunks", async () => {
+      await resolveAbsences(ctx);
+      if (nowMs(ctx) - fullScanMs >= loops.fullScanMs) {
+        fullScanMs = nowMs(ctx);
+        ctx.soft.scan.wanted = true;
+      }
+      await scanChunks(ctx);
+    });
+    repeat(ctx, loops.repairMs, "repair", () => startRepairs(ctx));
+    repeat(ctx, loops.expiryMs, "expire", () => expire(ctx));
+    repeat(ctx, loops.deletionMs, "clear away", async () => {
+      await reap(ctx);
+      startDeletions(ctx, deleting);
+    });
+    repeat(ctx, loops.checkpointMs, "checkpoint", () => checkpointer.tick());
+  }
+
+  checkpoint(): Promise<void> {
+    return defined(this.#checkpointer, "a started master").run();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#abort.abort(new GfsError("Interrupted", "Cannot go on: the master stops"));
+    if (this.#ctx !== undefined) stopSeals(this.#ctx);
+    await this.#listener?.[Symbol.asyncDispose]();
+    await this.#checkpointer?.stop();
+    this.#control?.close();
+    await this.#log?.close();
+    for (const directory of this.#directories) await directory[Symbol.asyncDispose]();
+    if (this.#fatal === undefined) this.#resolveStopped();
+    else this.#rejectStopped(this.#fatal);
+  }
+
+  #die(error: GfsError): void {
+    this.#fatal = error;
+    void this.stop().catch(() => this.#rejectStopped(error));
+  }
+
+  /** Those that the log is still written to. */
+  #liveDirectories(): readonly DataDirectory[] {
+    const live = this.#log?.directories ?? [];
+    return this.#directories.filter(({ logPath }) => live.includes(logPath));
+  }
+
+  /** The survivors are named in a record, so that the one that failed is not believed alone at the next start. */
+  #directoryFailed(logPath: string): void {
+    const ctx = this.#ctx;
+    if (ctx === undefined || ctx.engine.failure !== undefined) return;
+    const path = this.#directories.find((directory) => directory.logPath === logPath)?.path ?? logPath;
+    ctx.soft.warnings.set(path, `data directory ${path} failed and is not written to any more`);
+    ctx.engine.apply(directoryRecords(ctx.state, this.#liveDirectories()));
+  }
+}

@@ -1,0 +1,99 @@
+/** Finds what is short and has it cloned (DESIGN §4.5; core/chunk-scan.ts, core/repair.ts). */
+import { asGfsError } from "../base/errors.ts";
+import { clone } from "../wire/control/commands.ts";
+import { chunkView, inBackground, inSlices, type MasterContext, nowMs } from "./context.ts";
+import { replicaCountAt, replicaVolumeAt } from "./core/chunk-replicas.ts";
+import { stepScan, wantScan } from "./core/chunk-scan.ts";
+import { stateAt, type VolumeIndex } from "./core/chunk-table.ts";
+import { queueGarbage } from "./core/garbage.ts";
+import { planRepairs, queueRepair, type RepairCommand, repairEnded } from "./core/repair.ts";
+import { tickSafeMode } from "./core/safe-mode.ts";
+import { originOf } from "./origin.ts";
+
+const slotsPerSlice = 512;
+const clonesAtOnceMax = 64;
+/** The slowest copy that is waited for. */
+const cloneBytesPerMs = 2_000;
+
+/** A round over the chunk table, where one is wanted. */
+export async function scanChunks(ctx: MasterContext): Promise<void> {
+  const { scan, repair, garbage } = ctx.soft;
+  let tally = new Map<VolumeIndex, number>();
+  await inSlices(ctx, () => {
+    const from = scan.running ? scan.slot : 0;
+    const step = stepScan(chunkView(ctx), scan, { slotsMax: slotsPerSlice, nowMs: nowMs(ctx) });
+    if (from < scan.slot) tallyReplicas(ctx, { from, end: scan.slot }, tally);
+    for (const short of step.short) queueRepair(repair, short);
+    for (const { handle, volume } of step.surplus)
+      queueGarbage(garbage, { handle, volume, cause: "surplus" }, { nowMs: nowMs(ctx), limits: ctx.limits });
+    if (!scan.running) {
+      ctx.soft.replicaTally = tally;
+      tally = new Map();
+    }
+    // One round at a time: another one that is wanted already begins with the next call.
+    return step.idle || !scan.running ? "done" : "more";
+  });
+}
+
+function tallyReplicas(
+  ctx: MasterContext,
+  slots: { from: number; end: number },
+  tally: Map<VolumeIndex, number>,
+): void {
+  const { chunks } = ctx.state;
+  for (let slot = slots.from; slot < slots.end; slot++) {
+    if (stateAt(chunks, slot) === undefined) continue;
+    for (let i = replicaCountAt(chunks, slot) - 1; i >= 0; i--) {
+      const volume = replicaVolumeAt(chunks, slot, i);
+      tally.set(volume, (tally.get(volume) ?? 0) + 1);
+    }
+  }
+}
+
+/** Leaves safe mode when enough is known. */
+export function safeModeTick(ctx: MasterContext): void {
+  if (!tickSafeMode(ctx.soft.safeMode, ctx.state, { nowMs: nowMs(ctx), limits: ctx.limits })) return;
+  ctx.world.events.emit("info", "safe-mode.left");
+  wantScan(ctx.soft.scan);
+}
+
+/** Starts the clones that there is room for. */
+export function startRepairs(ctx: MasterContext): void {
+  if (ctx.soft.mutationsStopped !== undefined) return;
+  const time = { nowMs: nowMs(ctx), limits: ctx.limits, max: clonesAtOnceMax };
+  for (const command of planRepairs(ctx.soft.repair, chunkView(ctx), time))
+    inBackground(ctx, "repair a chunk", runClone(ctx, command));
+  if (ctx.soft.repair.overflowed) {
+    ctx.soft.repair.overflowed = false;
+    wantScan(ctx.soft.scan);
+  }
+}
+
+async function runClone(ctx: MasterContext, command: RepairCommand): Promise<void> {
+  const { handle, version, length, crc, target } = command;
+  let failure: string | undefined;
+  try {
+    const sources = ctx.commands.addresses(command.sources);
+    const origin = originOf(ctx.state, handle);
+    const timeoutMs = ctx.limits.putStallMs + length / cloneBytesPerMs;
+    await ctx.commands.send(target, clone, { handle, version, length, crc, sources, origin }, timeoutMs);
+  } catch (error) {
+    const { code, message } = asGfsError(error);
+    if (code === "Bug") throw error;
+    failure = message;
+  }
+  const outcome = repairEnded(ctx.soft.repair, chunkView(ctx), { command, failure, nowMs: nowMs(ctx) });
+  ctx.world.events.emit(outcome === "failed" ? "warn" : "info", `repair.${outcome}`, {
+    chunk: handle,
+    version,
+    target,
+    reason: failure,
+  });
+  if (outcome === "orphan")
+    queueGarbage(
+      ctx.soft.garbage,
+      { handle, volume: target, cause: "unknown" },
+      { nowMs: nowMs(ctx), limits: ctx.limits },
+    );
+  startRepairs(ctx);
+}

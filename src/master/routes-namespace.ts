@@ -1,0 +1,135 @@
+/** What clients ask about paths, the trash and the cluster (wire/control/namespace.ts). */
+import { type Route, route } from "../net/control-server.ts";
+import {
+  confirm,
+  fsck,
+  list,
+  mkdir,
+  move,
+  remove,
+  space,
+  stat,
+  status,
+  trashList,
+  trashPurge,
+  trashRestore,
+  usage,
+} from "../wire/control/namespace.ts";
+import { formatPath, parsePath } from "../wire/path.ts";
+import { confirmAll } from "./confirm.ts";
+import { type MasterContext, nextTurn, requireMutations } from "./context.ts";
+import { childCount } from "./core/children.ts";
+import { decideMkdir } from "./core/decide-files.ts";
+import { decideMove, decideRemove } from "./core/decide-namespace.ts";
+import { decideTrashPurge, decideTrashRestore, listTrash } from "./core/decide-trash.ts";
+import type { ReplyOf, RequestOf } from "./core/decision.ts";
+import { displacedInode } from "./core/displaced.ts";
+import { extentCount } from "./core/extents.ts";
+import { idOfSlot, isDirectory, isFile } from "./core/inodes.ts";
+import { entryOf, listChildren, lookup, usageOf } from "./core/namespace.ts";
+import { checkPage } from "./fsck.ts";
+import { statExtents } from "./locating.ts";
+import { spaceOf, statusOf, type StatusSources } from "./status.ts";
+import { withSealedTails } from "./tail-service.ts";
+
+/** Trash entries purged at one moment. */
+const purgeSlice = 512;
+
+export function namespaceRoutes(ctx: MasterContext, sources: StatusSources): Route[] {
+  const { engine, state } = ctx;
+  return [
+    route(mkdir, async (request) => {
+      requireMutations(ctx);
+      return engine.mutate(mkdir, request, (decideNow) => decideNow((now) => decideMkdir(state, request, now)));
+    }),
+    route(move, async (request) => {
+      requireMutations(ctx);
+      return engine.mutate(move, request, (decideNow) =>
+        withSealedTails(
+          ctx,
+          {
+            why: `move ${request.from} to ${request.to}`,
+            displaced: () => displacedInode(state, { kind: "move", ...request }),
+          },
+          () => decideNow((now) => decideMove(state, request, now)),
+        ),
+      );
+    }),
+    route(remove, async (request) => {
+      requireMutations(ctx);
+      return engine.mutate(remove, request, (decideNow) =>
+        withSealedTails(
+          ctx,
+          {
+            why: `remove ${request.path}`,
+            displaced: () => displacedInode(state, { kind: "remove", path: request.path }),
+          },
+          () => decideNow((now) => decideRemove(state, request, now)),
+        ),
+      );
+    }),
+    route(list, async (request) => engine.read(() => listPage(ctx, request))),
+    route(stat, async (request) => engine.read(() => statOf(ctx, request))),
+    route(usage, async (request) =>
+      engine.read(() => usageOf(state.inodes, lookup(state.inodes, request.path, "sum up"))),
+    ),
+    route(status, async () => engine.read(() => statusOf(ctx, sources))),
+    route(space, async () => engine.read(() => spaceOf(ctx))),
+    route(fsck, async (request) => engine.release(await checkPage(ctx, request))),
+    route(trashList, async (request) =>
+      engine.read((now) => {
+        const { entries, cursor } = listTrash(state, request, now);
+        return { entries, ...(cursor === undefined ? {} : { cursor }) };
+      }),
+    ),
+    route(trashRestore, async (request) => {
+      requireMutations(ctx);
+      return engine.mutate(trashRestore, request, (decideNow) =>
+        decideNow((now) => decideTrashRestore(state, request, now)),
+      );
+    }),
+    route(trashPurge, async (request) => purgeTrash(ctx, request)),
+    route(confirm, async (request) => confirmAll(ctx, request)),
+  ];
+}
+
+function listPage(ctx: MasterContext, request: RequestOf<typeof list>): ReplyOf<typeof list> {
+  const { inodes, tails } = ctx.state;
+  const slot = lookup(inodes, request.path, "list");
+  if (isFile(inodes, slot))
+    return { kind: "file", entries: [entryOf(inodes, slot, tails.has(idOfSlot(inodes, slot)))] };
+  const { slots, cursor } = listChildren(inodes, slot, request);
+  const entries = slots.map((child) => entryOf(inodes, child, tails.has(idOfSlot(inodes, child))));
+  return { kind: "directory", entries, ...(cursor === undefined ? {} : { cursor }) };
+}
+
+function statOf(ctx: MasterContext, request: RequestOf<typeof stat>): ReplyOf<typeof stat> {
+  const { inodes, tails } = ctx.state;
+  const slot = lookup(inodes, request.path, "stat");
+  const entry = entryOf(inodes, slot, tails.has(idOfSlot(inodes, slot)));
+  const path = formatPath(parsePath(request.path));
+  if (isDirectory(inodes, slot))
+    return { entry, path, children: childCount(inodes, slot), extentCount: 0, extents: [] };
+  return { entry, path, extentCount: extentCount(inodes, slot), extents: statExtents(ctx, slot, request) };
+}
+
+/** All that was removed up to now, in slices; the last one carries the id. */
+async function purgeTrash(
+  ctx: MasterContext,
+  request: RequestOf<typeof trashPurge>,
+): Promise<ReplyOf<typeof trashPurge>> {
+  requireMutations(ctx);
+  const { engine, state } = ctx;
+  return engine.mutate(trashPurge, request, async (decideNow) => {
+    const slice = { max: purgeSlice, removedUpToMs: engine.now().clusterMs };
+    let before = 0;
+    for (;;) {
+      const decision = decideTrashPurge(state, request, slice);
+      if (!decision.more)
+        return decideNow(() => ({ ...decision, reply: { entries: before + decision.reply.entries } }));
+      engine.apply(decision.records);
+      before += decision.reply.entries;
+      await nextTurn(ctx);
+    }
+  });
+}
