@@ -38,6 +38,7 @@ export function takePage(volume: Volume, page: ReportPage): PageVerdict {
       nextPage: 1,
       factMark: page.factMark ?? volume.registration.factMark,
       seen: ((volume.reportsBegun - 1) % 255) + 1,
+      tally: { applied: 0, pages: page.last ? 1 : undefined },
     };
     volume.reportWanted = false;
     return "accepted";
@@ -45,6 +46,7 @@ export function takePage(volume: Volume, page: ReportPage): PageVerdict {
   if (page.page < current.nextPage) return "repeated";
   if (page.page > current.nextPage) return "old";
   volume.report = { ...current, nextPage: current.nextPage + 1 };
+  if (page.last) current.tally.pages = page.page + 1;
   return "accepted";
 }
 
@@ -96,11 +98,19 @@ export interface PageJob {
   readonly entries: Uint8Array;
   readonly last: boolean;
   at: number;
+  finished: boolean;
 }
 
 export function pageJob(volume: Volume, page: ReportPage): PageJob | undefined {
   if (volume.report === undefined) return undefined;
-  return { volume: volume.index, progress: volume.report, entries: page.entries, last: page.last, at: 0 };
+  return {
+    volume: volume.index,
+    progress: volume.report,
+    entries: page.entries,
+    last: page.last,
+    at: 0,
+    finished: false,
+  };
 }
 
 /**
@@ -144,7 +154,12 @@ export function stepPage(
     }
   }
   job.at = end;
-  return { findings, late, done: end === job.entries.length };
+  const done = end === job.entries.length;
+  if (done && !job.finished) {
+    job.finished = true;
+    progress.tally.applied++;
+  }
+  return { findings, late, done };
 }
 
 /** Complete reports whose absences are resolved together by one pass over the table. */
@@ -158,7 +173,7 @@ export function createAbsenceScan(): AbsenceScan {
   return { waiting: new Map(), resolving: new Map(), slot: 0 };
 }
 
-/** The last page of a report is applied whole. */
+/** The last page of a report is applied whole; its absences are resolved once every other page is, too. */
 export function reportComplete(scan: AbsenceScan, volume: Volume): void {
   if (volume.report !== undefined) scan.waiting.set(volume.index, volume.report);
 }
@@ -167,6 +182,10 @@ export function reportComplete(scan: AbsenceScan, volume: Volume): void {
 export function reportSuperseded(scan: AbsenceScan, volume: VolumeIndex): void {
   scan.waiting.delete(volume);
   scan.resolving.delete(volume);
+}
+
+function isApplied({ tally }: ReportProgress): boolean {
+  return tally.applied === tally.pages;
 }
 
 export interface AbsenceStep {
@@ -182,8 +201,11 @@ export function stepAbsences(table: ChunkTable, scan: AbsenceScan, slotsMax: num
   const absent: { handle: ChunkHandle; volume: VolumeIndex }[] = [];
   const resolved: VolumeIndex[] = [];
   if (scan.resolving.size === 0) {
-    for (const [volume, progress] of scan.waiting) scan.resolving.set(volume, progress);
-    scan.waiting.clear();
+    for (const [volume, progress] of scan.waiting) {
+      if (!isApplied(progress)) continue;
+      scan.resolving.set(volume, progress);
+      scan.waiting.delete(volume);
+    }
     scan.slot = 0;
   }
   if (scan.resolving.size === 0) return { absent, resolved, idle: true };
@@ -207,5 +229,5 @@ export function stepAbsences(table: ChunkTable, scan: AbsenceScan, slotsMax: num
   if (end < table.slotEnd) return { absent, resolved, idle: false };
   resolved.push(...scan.resolving.keys());
   scan.resolving.clear();
-  return { absent, resolved, idle: scan.waiting.size === 0 };
+  return { absent, resolved, idle: ![...scan.waiting.values()].some((progress) => isApplied(progress)) };
 }

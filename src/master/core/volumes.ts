@@ -30,6 +30,8 @@ export interface ReportProgress {
   readonly factMark: number;
   /** Marks the replicas that this report lists: 1 to 255. */
   readonly seen: number;
+  /** Pages applied whole, and how many there are, known with the last one: pages may be applied side by side. */
+  readonly tally: { applied: number; pages: number | undefined };
 }
 
 export interface Volume {

@@ -7,9 +7,10 @@ import {
   reportSuperseded,
   stepAbsences,
 } from "../../../../src/master/core/reports.ts";
-import { judgeEntry, takePage } from "../../../../src/master/core/reports.ts";
+import { judgeEntry, pageJob, stepPage, takePage } from "../../../../src/master/core/reports.ts";
 import { volumeAt } from "../../../../src/master/core/volumes.ts";
 import { chunkVersion, inodeId } from "../../../../src/wire/ids.ts";
+import { packReport } from "../../../../src/wire/report.ts";
 import { addSealed, chunkWorld, entry, freshMark, handleOf, register, reportOf, v1 } from "./chunk-world.ts";
 import type { ChunkWorld } from "./chunk-world.ts";
 
@@ -141,6 +142,26 @@ describe("pages", () => {
     expect(takePage(volume, page(2, 0))).toBe("old");
     expect(takePage(volume, page(1, 2))).toBe("old");
     expect(takePage(volume, page(4, 0, "other"))).toBe("old");
+  });
+
+  test("absences wait for every page, also where the last one was applied before another", () => {
+    const world = chunkWorld(1);
+    addSealed(world, 1, [0], 1);
+    const volume = volumeAt(world.volumes, 0);
+    const first = { ...page(1, 0), factMark: freshMark(world), entries: packReport([entry(1)]) };
+    takePage(volume, first);
+    const slow = pageJob(volume, first);
+    const last = { ...first, page: 1, last: true, entries: new Uint8Array(0) };
+    takePage(volume, last);
+    const quick = pageJob(volume, last);
+    if (slow === undefined || quick === undefined) throw new Error("no job");
+    expect(stepPage(world.chunks, quick, 10).done).toBe(true);
+    const scan = createAbsenceScan();
+    reportComplete(scan, volume);
+    expect(stepAbsences(world.chunks, scan, 10)).toEqual({ absent: [], resolved: [], idle: true });
+    expect(stepPage(world.chunks, slow, 10).done).toBe(true);
+    expect(stepPage(world.chunks, slow, 10).done).toBe(true);
+    expect(stepAbsences(world.chunks, scan, 10)).toEqual({ absent: [], resolved: [0], idle: true });
   });
 
   test("a superseded report resolves no absences", () => {
