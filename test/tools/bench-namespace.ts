@@ -56,7 +56,10 @@ function resident(): number {
 }
 
 const state = newMasterState(defaultLimits);
-log(state, volumes.map((volume, index) => ({ kind: "volume-added", index, volume, label: "" }) as const));
+log(
+  state,
+  volumes.map((volume, index) => ({ kind: "volume-added", index, volume, label: "" }) as const),
+);
 log(state, decideSessionOpen(state, { label: "" }, now).records);
 for (let i = 0; i < 10_000; i++) put(state, files + i);
 const before = resident();
@@ -66,13 +69,25 @@ Bun.gc(true);
 const gcAt = performance.now();
 Bun.gc(true);
 console.log(`collection ${(performance.now() - gcAt).toFixed(1)} ms, ${heapStats().objectCount} objects`);
-console.log(`resident ${((after - before) / files).toFixed(0)} B a file; chunk table ${(chunkTableBytes(state.chunks) / files).toFixed(0)} B`);
+console.log(
+  `resident ${((after - before) / files).toFixed(0)} B a file; chunk table ${(chunkTableBytes(state.chunks) / files).toFixed(0)} B`,
+);
 const { inodes } = state;
-const columns = [inodes.kind, inodes.reuse, inodes.replicas, inodes.generation, inodes.modifiedMs, inodes.name, inodes.parent];
+const columns = [
+  inodes.kind,
+  inodes.reuse,
+  inodes.replicas,
+  inodes.generation,
+  inodes.modifiedMs,
+  inodes.name,
+  inodes.parent,
+];
 columns.push(inodes.next, inodes.previous, inodes.link, inodes.content, inodes.first, inodes.second);
 const columnBytes = columns.reduce((sum, column) => sum + column.bytes, 0);
 const perFile = (bytes: number): string => (bytes / files).toFixed(1);
-console.log(`inodes ${perFile(columnBytes)} B, names ${perFile(inodes.arena.bytes)} B, index ${perFile(inodes.index.bytes)} B a file`);
+console.log(
+  `inodes ${perFile(columnBytes)} B, names ${perFile(inodes.arena.bytes)} B, index ${perFile(inodes.index.bytes)} B a file`,
+);
 
 timed("lookup", 200_000, (i) => lookup(inodes, pathOf((i * 7_919) % files), "find"));
 let cursor: string | undefined;

@@ -2,7 +2,7 @@
  * How records change state (DESIGN §4.1): the same code live, at replay and in the checkpoint's process, and the same records always give the same state.
  * A record that can't be is a bug or a corrupt log, and asserts.
  */
-import { assert, unreachable } from "../../base/assert.ts";
+import { assert, AssertionError, unreachable } from "../../base/assert.ts";
 import { utf8 } from "../../base/bytes.ts";
 import type { InodeId } from "../../wire/ids.ts";
 import type { LogBatch, LogRecord, PublishedChunk } from "../../wire/log-records.ts";
@@ -114,7 +114,7 @@ export function apply(state: MasterState, record: LogRecord): void {
     }
     case "draft-chunk-added": {
       const draft = state.drafts.byId.get(record.draft);
-      assert(draft !== undefined, `a chunk for draft ${record.draft}, which is not there`);
+      assert(draft !== undefined, "a chunk is for a live draft");
       draft.chunks.add(record.handle);
       applyDraftChunkAdded(state.chunks, { ...record, goal: draft.replicas });
       return;
@@ -147,15 +147,15 @@ export function apply(state: MasterState, record: LogRecord): void {
 
 function liveSlot(inodes: Inodes, inode: InodeId): number {
   const slot = slotOfId(inodes, inode);
-  assert(slot !== 0, `no such inode: ${inode}`);
+  if (slot === 0) throw new AssertionError(`no such inode: ${inode}`);
   return slot;
 }
 
 /** Of an inode that has a name in some directory. */
 function treeSlot(inodes: Inodes, inode: InodeId): number {
   const slot = liveSlot(inodes, inode);
-  assert(inodes.parent.get(slot) >= firstFreeSlot || inodes.name.get(slot) !== 0, `inode ${inode} has no name`);
-  assert(!isInTrash(inodes, slot), `inode ${inode} is in the trash`);
+  assert(inodes.parent.get(slot) >= firstFreeSlot || inodes.name.get(slot) !== 0, "an inode of the tree has a name");
+  assert(!isInTrash(inodes, slot), "an inode of the tree is not in the trash");
   return slot;
 }
 
@@ -190,10 +190,10 @@ function applyInodeDetached(state: MasterState, inode: InodeId): void {
 function reapInode(state: MasterState, inode: InodeId): void {
   const { inodes } = state;
   const slot = liveSlot(inodes, inode);
-  assert(!state.tails.has(inode), `inode ${inode} is reaped with a tail`);
+  assert(!state.tails.has(inode), "an inode is reaped without a tail");
   if (inodes.parent.get(slot) === detachedSlot) unlinkBlock(inodes, slot);
   else unlinkNamed(inodes, slot);
-  if (isDirectory(inodes, slot)) assert(inodes.first.get(slot) === 0, `directory ${inode} is reaped with children`);
+  if (isDirectory(inodes, slot)) assert(inodes.first.get(slot) === 0, "a directory is reaped without children");
   else for (const handle of dropExtents(inodes, slot)) unreferenceChunk(state.chunks, handle);
   dropInodeFromTables(state.appendTables, inode);
   freeInode(inodes, slot);
@@ -202,7 +202,7 @@ function reapInode(state: MasterState, inode: InodeId): void {
 function applyChunksAdded(state: MasterState, record: RecordOf<"file-published" | "file-spliced">): void {
   const { inodes } = state;
   const slot = treeSlot(inodes, record.inode);
-  assert(isFile(inodes, slot) && !state.tails.has(record.inode), `inode ${record.inode} can't get chunks`);
+  assert(isFile(inodes, slot) && !state.tails.has(record.inode), "chunks are for a file without a tail");
   for (const chunk of record.chunks) {
     applyChunkPublished(state.chunks, chunk, { inode: record.inode });
     addChunk(inodes, slot, chunk);

@@ -26,9 +26,10 @@ export function findChild(inodes: Inodes, parent: number, name: Uint8Array): num
 
 /** Puts an inode that is in no directory under a name that is free there. */
 export function linkNamed(inodes: Inodes, slot: number, place: { parent: number; name: Uint8Array }): void {
-  assert(findChild(inodes, place.parent, place.name) === 0, "a name is taken once");
+  const hash = nameHash(place);
+  assert(inodes.index.find(hash, place) < 0, "a name is taken once");
   linkBlock(inodes, slot, { parent: place.parent, block: inodes.arena.put(place.name) });
-  inodes.index.insert(nameHash(place), slot);
+  inodes.index.insert(hash, slot);
 }
 
 /** Takes a named inode out of its directory. */

@@ -43,7 +43,7 @@ export function liveDraft(drafts: Drafts, draft: DraftId, what: string): Draft {
 }
 
 export function addDraft(drafts: Drafts, draft: Draft): void {
-  assert(!drafts.byId.has(draft.draft), `draft ${draft.draft} is created twice`);
+  assert(!drafts.byId.has(draft.draft), "a draft is created once");
   drafts.byId.set(draft.draft, draft);
   drafts.next = Math.max(drafts.next, draft.draft + 1);
 }
@@ -51,7 +51,7 @@ export function addDraft(drafts: Drafts, draft: Draft): void {
 /** Takes out a draft and tells the chunks that were allocated to it. */
 export function endDraft(drafts: Drafts, draft: DraftId): readonly ChunkHandle[] {
   const found = drafts.byId.get(draft);
-  assert(found !== undefined, `draft ${draft} ends, but is not there`);
+  assert(found !== undefined, "a draft that ends was there");
   drafts.byId.delete(draft);
   return [...found.chunks];
 }

@@ -33,7 +33,7 @@ export function extentCount(inodes: Inodes, slot: number): number {
 
 /** The extent at `index` below the count. */
 export function extentAt(inodes: Inodes, slot: number, index: number): PlacedExtent {
-  assert(index >= 0 && index < extentCount(inodes, slot), `no extent ${index}`);
+  assert(index >= 0 && index < extentCount(inodes, slot), "no such extent");
   const list = listOf(inodes, slot);
   if (list === undefined) {
     const handle = chunkHandle(inodes.content.get(slot));

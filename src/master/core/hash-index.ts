@@ -32,11 +32,13 @@ function place(segment: Segment, hash: number, stored: number): void {
   segment.used++;
 }
 
-function* entriesOf(segment: Segment): Generator<readonly [hash: number, stored: number]> {
-  const { table } = segment;
+/** Places all entries of a table anew: by the bit of the hash at `shift` in one of two segments. */
+function replaceAll(table: Uint32Array, into: readonly [Segment, Segment], shift: number): void {
   for (let at = 0; at < table.length; at += 2) {
     const stored = table[at + 1] ?? 0;
-    if (stored !== 0) yield [table[at] ?? 0, stored];
+    if (stored === 0) continue;
+    const hash = table[at] ?? 0;
+    place(((hash >>> shift) & 1) === 0 ? into[0] : into[1], hash, stored);
   }
 }
 
@@ -69,7 +71,7 @@ export class HashIndex<Key> {
 
   /** The key must not be there yet. */
   insert(hash: number, value: number): void {
-    assert(value >= 0 && value < 0xffff_ffff, `index value out of range: ${value}`);
+    assert(value >= 0 && value < 0xffff_ffff, "index value out of range");
     let segment = this.#segment(hash);
     // At most three quarters full, so that runs stay short.
     while ((segment.used + 1) * 8 > segment.table.length * 3) {
@@ -88,7 +90,7 @@ export class HashIndex<Key> {
     const mask = table.length / 2 - 1;
     let hole = hash & mask;
     while (table[hole * 2 + 1] !== value + 1 || table[hole * 2] !== hash) {
-      assert(table[hole * 2 + 1] !== 0, `index entry missing: ${value}`);
+      assert(table[hole * 2 + 1] !== 0, "index entry missing");
       hole = (hole + 1) & mask;
     }
     // Entries of the run move back over the hole, so that no marks of removed entries pile up.
@@ -122,10 +124,10 @@ export class HashIndex<Key> {
   }
 
   #resize(segment: Segment, factor: 0.5 | 2): void {
-    const old = { ...segment };
-    segment.table = new Uint32Array(old.table.length * factor);
+    const { table } = segment;
+    segment.table = new Uint32Array(table.length * factor);
     segment.used = 0;
-    for (const [hash, stored] of entriesOf(old)) place(segment, hash, stored);
+    replaceAll(table, [segment, segment], 0);
   }
 
   #split(hash: number, segment: Segment): void {
@@ -136,8 +138,7 @@ export class HashIndex<Key> {
     const depth = segment.depth + 1;
     const entries = segment.table.length / 2;
     const halves = [segmentOf(entries, depth), segmentOf(entries, depth)] as const;
-    for (const [each, stored] of entriesOf(segment))
-      place(halves[(each >>> (32 - depth)) & 1] ?? halves[0], each, stored);
+    replaceAll(segment.table, halves, 32 - depth);
     const span = 2 ** (this.#depth - segment.depth);
     const at = hash >>> (32 - this.#depth);
     const from = at - (at % span);

@@ -178,14 +178,14 @@ export interface NewInode {
 export function createInode(inodes: Inodes, made: NewInode): number {
   const slot = made.inode % slotSpan;
   const reuse = (made.inode - slot) / slotSpan;
-  assert(slot >= firstFreeSlot && slot <= inodes.slotEnd, `inode ${made.inode} skips slots`);
+  assert(slot >= firstFreeSlot && slot <= inodes.slotEnd, "a new inode skips slots");
   if (slot === inodes.slotEnd) inodes.slotEnd++;
   else {
-    assert(inodes.kind.get(slot) === slotKind.free, `inode ${made.inode} is taken`);
+    assert(inodes.kind.get(slot) === slotKind.free, "a new inode's slot is taken");
     unlinkFree(inodes, slot);
   }
-  assert(inodes.reuse.get(slot) === reuse, `inode ${made.inode} is not the next of its slot`);
-  assert(made.replicas <= protocol.replicasMax, `inode ${made.inode} wants too many replicas`);
+  assert(inodes.reuse.get(slot) === reuse, "a new inode is not the next of its slot");
+  assert(made.replicas <= protocol.replicasMax, "a new inode wants too many replicas");
   inodes.kind.set(slot, made.type === "file" ? slotKind.file : slotKind.directory);
   inodes.replicas.set(slot, made.replicas);
   inodes.generation.set(slot, made.generation);
@@ -225,7 +225,7 @@ export function usesOfUnusedSlot(inodes: Inodes, slot: number): number {
 /** Puts a slot into use while a checkpoint is read, without regard to the order. */
 export function restoreInode(inodes: Inodes, made: NewInode): number {
   const slot = made.inode % slotSpan;
-  assert(slot >= firstFreeSlot && inodes.kind.get(slot) === slotKind.free, `inode ${made.inode} comes twice`);
+  assert(slot >= firstFreeSlot && inodes.kind.get(slot) === slotKind.free, "an inode comes twice");
   inodes.reuse.set(slot, (made.inode - slot) / slotSpan);
   const end = inodes.slotEnd;
   inodes.slotEnd = slot;

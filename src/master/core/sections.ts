@@ -12,6 +12,8 @@ const sectionVersion = 1;
 /** A piece is closed by the first entry that ends beyond; an entry has at most `entryBytesMax`. */
 const pieceBytes = 524_288;
 const entryBytesMax = 458_752;
+/** A writer's buffer grows by doubling from here: most sections of a small cluster hold next to nothing. */
+const firstBytes = 1_024;
 
 const Piece = z.object({
   section: z.string().max(64),
@@ -23,8 +25,8 @@ const Piece = z.object({
 /** Entries of one section on their way into pieces: fields of an entry, `endEntry`, and a piece where that returns one; `end` at last. */
 export class SectionWriter {
   readonly #section: string;
-  readonly #bytes = new Uint8Array(pieceBytes + entryBytesMax);
-  readonly #view = viewOf(this.#bytes);
+  #bytes = new Uint8Array(firstBytes);
+  #view = viewOf(this.#bytes);
   #at = 0;
   #entryAt = 0;
   #entries = 0;
@@ -34,31 +36,32 @@ export class SectionWriter {
   }
 
   u8(value: number): void {
-    this.#bytes[this.#at++] = value;
+    const at = this.#take(1);
+    this.#view.setUint8(at, value);
   }
   u16(value: number): void {
-    this.#view.setUint16(this.#at, value, true);
-    this.#at += 2;
+    const at = this.#take(2);
+    this.#view.setUint16(at, value, true);
   }
   u32(value: number): void {
-    this.#view.setUint32(this.#at, value, true);
-    this.#at += 4;
+    const at = this.#take(4);
+    this.#view.setUint32(at, value, true);
   }
   /** An integer below 2^53. */
   u53(value: number): void {
-    writeUint53(this.#view, this.#at, value);
-    this.#at += 8;
+    const at = this.#take(8);
+    writeUint53(this.#view, at, value);
   }
   f64(value: number): void {
-    this.#view.setFloat64(this.#at, value, true);
-    this.#at += 8;
+    const at = this.#take(8);
+    this.#view.setFloat64(at, value, true);
   }
   /** At most 64 Ki - 1 bytes, with their count before them. */
   bytes(value: Uint8Array): void {
-    assert(value.length <= 0xffff, `too many bytes for one field: ${value.length}`);
+    assert(value.length <= 0xffff, "too many bytes for one field");
     this.u16(value.length);
-    this.#bytes.set(value, this.#at);
-    this.#at += value.length;
+    const at = this.#take(value.length);
+    this.#bytes.set(value, at);
   }
   text(value: string): void {
     this.bytes(utf8(value));
@@ -67,7 +70,7 @@ export class SectionWriter {
   /** Ends an entry; a piece where enough has gathered. */
   endEntry(): Uint8Array | undefined {
     this.#entries++;
-    assert(this.#at - this.#entryAt <= entryBytesMax, `an entry of section ${this.#section} is too large`);
+    assert(this.#at - this.#entryAt <= entryBytesMax, "an entry of a section is too large");
     this.#entryAt = this.#at;
     return this.#at >= pieceBytes ? this.#piece() : undefined;
   }
@@ -75,6 +78,18 @@ export class SectionWriter {
   /** What is left; nothing for a section without entries since the last piece. */
   end(): Uint8Array | undefined {
     return this.#entries > 0 ? this.#piece() : undefined;
+  }
+
+  #take(bytes: number): number {
+    const at = this.#at;
+    this.#at += bytes;
+    if (this.#at > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#at));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+      this.#view = viewOf(larger);
+    }
+    return at;
   }
 
   #piece(): Uint8Array {

@@ -85,7 +85,7 @@ export function admitMutation(
 /** Keeps the answer of a mutation that a batch logged. */
 export function recordAnswer(sessions: Sessions, mutation: NonNullable<LogBatch["mutation"]>, clusterMs: number): void {
   const session = sessions.byId.get(mutation.session);
-  assert(session !== undefined, `a mutation of session ${mutation.session}, which is not open`);
+  assert(session !== undefined, "a mutation is of an open session");
   if (mutation.floor > session.floor) {
     session.floor = mutation.floor;
     for (const sequence of session.answers.keys()) if (sequence < session.floor) session.answers.delete(sequence);

@@ -48,7 +48,7 @@ describe("bad input to the namespace", () => {
     ["/f", "/a\0b", false, "PathInvalid", "NUL"],
     ["/f", "/\ud800", false, "PathInvalid", "Unicode"],
   ];
-  test.each(moves)("moving %j to %j with overwrite %p is %s", (from, to, overwrite, code, text) => {
+  test.each(moves)("moving %j to %j with overwrite %p is %s", (from, to, ...[overwrite, code, text]) => {
     const driver = smallTree();
     expect(refusal(code, () => decideMove(driver.state, { id, from, to, overwrite }, driver.now))).toContain(text);
   });

@@ -118,7 +118,7 @@ describe("sessions", () => {
   ])("a session %s: ended is %p", (_, afterMs, ended) => {
     const driver = new CoreDriver({ sessionIdleMs: 1_000, draftMs: 1_000_000 });
     open(driver);
-    driver.clusterMs += afterMs as number;
+    driver.clusterMs += afterMs;
     driver.log(decideExpiry(driver.state, driver.now, 10));
     expect(driver.state.sessions.byId.size).toBe(ended ? 0 : 1);
   });
