@@ -1,5 +1,5 @@
 /** Read access to a log's segments: files opened when first read, and never recycled under a reader. */
-import { GfsError } from "../base/errors.ts";
+import { asGfsError, GfsError } from "../base/errors.ts";
 import type { Disk, DiskFile } from "../io.ts";
 import type { LogPosition } from "./log-types.ts";
 import { segmentFileName } from "./segment.ts";
@@ -25,7 +25,7 @@ export class SegmentReaders {
   /** From the first directory that can. @throws GfsError("DiskFailed" | "Corrupt") */
   async read(segment: LogPosition, offset: number, bytes: number): Promise<Uint8Array> {
     const into = new Uint8Array(bytes);
-    let failure: unknown;
+    let failure = new GfsError("Corrupt", `Cannot read log segment ${segment}: it was trimmed`);
     for (const directory of this.#directories()) {
       if (this.#gone.has(segment)) break;
       const path = `${directory}/${segmentFileName(segment)}`;
@@ -36,13 +36,13 @@ export class SegmentReaders {
         if (read === bytes) return into;
         failure = new GfsError("Corrupt", `Cannot read ${bytes} bytes of ${path} at byte ${offset}: it ends before`);
       } catch (error) {
-        failure = diskFailed(`read ${path}`, error);
+        failure = asGfsError(diskFailed(`read ${path}`, error));
       } finally {
         open.reads--;
-        if (open.forgotten && open.reads === 0) void closeQuietly(open);
+        if (open.forgotten && open.reads === 0) await closeQuietly(open);
       }
     }
-    throw failure ?? new GfsError("Corrupt", `Cannot read log segment ${segment}: it was trimmed`);
+    throw failure;
   }
 
   #opened(path: string): OpenSegment {

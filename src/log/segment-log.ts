@@ -1,7 +1,7 @@
 /** A log that is open for appending: group commit over all its directories, one batch at a time (docs/ARCHITECTURE.md, src/log). */
 import { assert, defined } from "../base/assert.ts";
 import { byteLengthOf } from "../base/bytes.ts";
-import { asGfsError, GfsError } from "../base/errors.ts";
+import { asGfsError, type GfsError } from "../base/errors.ts";
 import { DiskError, type World } from "../io.ts";
 import { sleepMs } from "./pause.ts";
 import { aligned, batchHeaderBytes, encodeBatch, entryOverheadBytes } from "./batch.ts";
@@ -189,7 +189,7 @@ export class SegmentLog implements Log {
 
   async #run(): Promise<void> {
     // What this turn of the event loop still appends goes into the same batch.
-    await undefined;
+    await Promise.resolve();
     try {
       while (this.#failure === undefined && (this.#queueHead < this.#queue.length || this.#rolls.length > 0))
         await this.#step();
@@ -271,7 +271,7 @@ export class SegmentLog implements Log {
     const header = this.#nextHeader();
     // Nothing was written to the next segment yet: a full disk may be waited for, unlike any other failure.
     const giveUpMs = this.#world.clock.monotonicMs() + spaceWaitMs;
-    for (const mirror of [...this.#mirrors]) {
+    for (const mirror of this.#mirrors) {
       while (mirror.spareCount === 0) {
         try {
           await mirror.addSpare();
@@ -357,7 +357,7 @@ export class SegmentLog implements Log {
   }
 
   async #fill(): Promise<void> {
-    for (const mirror of [...this.#mirrors]) {
+    for (const mirror of this.#mirrors) {
       try {
         while (mirror.spareCount < this.#spareSegments && !this.#closed) await mirror.addSpare();
       } catch (error) {

@@ -2,10 +2,11 @@
  * Checkpoints of the master (DESIGN §4.1): written by a child process of the same executable from the last checkpoint and the closed segments of the log,
  * so that requests never stall; verified before their name counts; then the log is trimmed. One older checkpoint is kept, with the log from there.
  */
+import { z } from "zod";
 import { crc32 } from "../base/checksum.ts";
 import { asGfsError, GfsError } from "../base/errors.ts";
 import { type Disk, DiskError, type World } from "../io.ts";
-import type { Limits } from "../limits.ts";
+import { defaultLimits, type Limits } from "../limits.ts";
 import { makeDurableDirectory } from "../log/durable-directory.ts";
 import type { Log, LogPosition } from "../log/log-types.ts";
 import { readLog } from "../log/read-log.ts";
@@ -21,8 +22,8 @@ export interface LoadedCheckpoint extends Replayed {
   readonly position: LogPosition;
 }
 
-/** What the arguments of the hidden subcommand say. */
-export const checkpointCommand = "checkpoint-master";
+/** The hidden subcommand of the child. */
+const checkpointCommand = "checkpoint-master";
 
 /** @throws DiskError */
 export async function listCheckpoints(disk: Disk, directory: string): Promise<LogPosition[]> {
@@ -83,17 +84,20 @@ export async function newestCheckpoint(
   return emptyState(limits);
 }
 
+/** The child's one argument, as JSON: the data directory to read from and write to, and the last log position to take in. */
+const Task = z.object({ dataDir: z.string().min(1), until: z.int().min(1), cluster: ClusterId });
+
 /**
- * The child's work. Arguments: `--data-dir` of the master to read from, `--until` the last log position to take in. Prints nothing; the new checkpoint is the result.
+ * The child's work. Prints nothing; the new checkpoint is the result. `limits` are not part of the state: any do.
  *
  * @throws GfsError for bad arguments, a damaged checkpoint or log, a failing disk, and where the new checkpoint does not give the state back
  */
 export async function runCheckpoint(
   world: Pick<World, "disk" | "events" | "random">,
   args: readonly string[],
-  limits: Limits,
+  limits: Limits = defaultLimits,
 ): Promise<void> {
-  const { directory, until, clusterId } = parseArguments(args);
+  const { dataDir: directory, until, cluster: clusterId } = parseArguments(args);
   const { disk } = world;
   const checkpointPath = `${directory}/checkpoints`;
   const logPath = `${directory}/operation-log`;
@@ -153,21 +157,12 @@ async function lastWhole(
   return emptyState(from.limits);
 }
 
-function parseArguments(args: readonly string[]): {
-  directory: string;
-  until: LogPosition;
-  clusterId: ClusterId;
-} {
-  const value = (name: string): string => {
-    const found = args[args.indexOf(name) + 1];
-    if (!args.includes(name) || found === undefined)
-      throw new GfsError("Usage", `Cannot checkpoint: ${name} is missing`);
-    return found;
-  };
-  const until = Number(value("--until"));
-  if (!Number.isSafeInteger(until) || until < 1)
-    throw new GfsError("Usage", "Cannot checkpoint: --until is no position");
-  return { directory: value("--data-dir"), until, clusterId: ClusterId.parse(value("--cluster")) };
+function parseArguments(args: readonly string[]): z.infer<typeof Task> {
+  try {
+    return Task.parse(JSON.parse(args[0] ?? ""));
+  } catch (error) {
+    throw new GfsError("Usage", "Cannot checkpoint: only a master starts this", { cause: error });
+  }
 }
 
 export interface CheckpointerOptions {
@@ -247,8 +242,8 @@ export class Checkpointer {
 
   async #runChild(source: DataDirectory, until: LogPosition): Promise<void> {
     const { world } = this.#options;
-    const args = [checkpointCommand, "--data-dir", source.path, "--until", `${until}`, "--cluster", source.clusterId];
-    const { exitCode, stderr } = await world.spawn.self(args, this.#stop.signal);
+    const task: z.infer<typeof Task> = { dataDir: source.path, until, cluster: source.clusterId };
+    const { exitCode, stderr } = await world.spawn.self([checkpointCommand, JSON.stringify(task)], this.#stop.signal);
     if (exitCode === 0) return;
     const why = stderr.trim().split("\n").at(-1) ?? "";
     throw new GfsError("Unavailable", `Cannot checkpoint ${source.path}: the child ended with ${exitCode}: ${why}`);

@@ -1,10 +1,9 @@
 /** Commands to chunkservers (DESIGN §4.1): each carries the epoch, and leaves only when all that it rests on is durable. */
-import { asGfsError, GfsError } from "../base/errors.ts";
-import { defined } from "../base/assert.ts";
+import type { z } from "zod";
+import { asGfsError, GfsError, hasCode } from "../base/errors.ts";
 import type { ControlClient } from "../net/control-client.ts";
 import type { MessageType, VolumeAddress } from "../wire/control/common.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
-import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import type { Failure } from "./core/seal-types.ts";
 import type { MasterState } from "./core/state.ts";
 import { addressOf } from "./core/volumes.ts";
@@ -30,30 +29,24 @@ export class Commands {
   /**
    * @throws GfsError("Unavailable") where nobody got it, GfsError("Timeout") where the outcome is unknown, and whatever the server refuses with
    */
-  async send<Message extends MessageType>(
+  // oxlint-disable-next-line max-params -- who, what, with what, how long: as `ControlClient.call`
+  async send<Request extends z.ZodType, Reply extends z.ZodType>(
     volume: VolumeIndex,
-    message: Message,
-    body: Omit<RequestOf<Message>, Addressed>,
+    message: MessageType<Request, Reply>,
+    body: Omit<z.infer<Request>, Addressed>,
     timeoutMs: number,
-  ): Promise<ReplyOf<Message>> {
+  ): Promise<z.infer<Reply>> {
     const known = this.#state.volumes.byIndex[volume];
     const address = known === undefined ? undefined : addressOf(known);
     if (known === undefined || address === undefined)
       throw new GfsError("Unavailable", `Cannot send ${message.name} to volume ${volume}: it has not registered yet`);
     await this.#engine.release(undefined);
     const { clusterId, epoch } = this.#state.cluster;
-    const request = {
-      ...body,
-      clusterId: defined(clusterId, "cluster id"),
-      epoch: defined(epoch, "epoch"),
-      volume: known.volume,
-    };
+    const request = message.request.parse({ ...body, clusterId, epoch, volume: known.volume });
     try {
-      return (await this.#control.call(address.control, message, request as RequestOf<Message>, {
-        timeoutMs,
-      })) as ReplyOf<Message>;
+      return await this.#control.call(address.control, message, request, { timeoutMs });
     } catch (error) {
-      if (error instanceof GfsError && error.code === "EpochStale")
+      if (hasCode(error, "EpochStale"))
         this.#onSuperseded(
           `${address.label === "" ? known.volume : address.label} obeys another start of the master: ${error.message}`,
         );

@@ -2,6 +2,7 @@
  * The master's mutation path (DESIGN §4.1): decide → apply → append → group commit → release through the outbox. Nothing awaits between decide and
  * apply, so there is no lock; and no state is changed by any other way.
  */
+import type { z } from "zod";
 import { crc32 } from "../base/checksum.ts";
 import { asGfsError, GfsError } from "../base/errors.ts";
 import type { Events } from "../io.ts";
@@ -11,7 +12,7 @@ import type { MessageType, MutationId } from "../wire/control/common.ts";
 import type { LogBatch, LogRecord } from "../wire/log-records.ts";
 import type { ClusterClock } from "./cluster-clock.ts";
 import { applyBatch } from "./core/apply.ts";
-import type { Decision, Now, ReplyOf, RequestOf } from "./core/decision.ts";
+import type { Decision, Now } from "./core/decision.ts";
 import { admitMutation } from "./core/sessions.ts";
 import type { MasterState } from "./core/state.ts";
 import { Outbox } from "./outbox.ts";
@@ -32,6 +33,11 @@ export interface EngineOptions {
   /** The log failed, or the state broke: the master must stop at once. Called once. */
   readonly onFatal: (error: GfsError) => void;
 }
+
+/** What a mutation does: it may wait, and then decides, once, as its last step. */
+export type MutationRun<Reply> = (
+  decideNow: (decide: (now: Now) => Decision<Reply>) => Reply,
+) => Reply | Promise<Reply>;
 
 type Mutation = NonNullable<LogBatch["mutation"]>;
 
@@ -149,13 +155,11 @@ export class Engine {
    *
    * @throws GfsError("SessionExpired" | "IdReused" | "Busy"), and whatever deciding throws: then nothing took effect
    */
-  async mutate<Message extends MessageType>(
-    message: Message,
-    request: RequestOf<Message> & { readonly id: MutationId },
-    run: (
-      decideNow: (decide: (now: Now) => Decision<ReplyOf<Message>>) => ReplyOf<Message>,
-    ) => ReplyOf<Message> | Promise<ReplyOf<Message>>,
-  ): Promise<ReplyOf<Message>> {
+  async mutate<Reply extends z.ZodType>(
+    message: MessageType<z.ZodType, Reply>,
+    request: { readonly id: MutationId },
+    run: MutationRun<z.infer<Reply>>,
+  ): Promise<z.infer<Reply>> {
     this.#requireWhole();
     const { id } = request;
     const print = printOf(request);
@@ -168,11 +172,10 @@ export class Engine {
           `Cannot do ${message.name} under sequence ${id.sequence} of session ${id.session}: another ${running.message} has this id`,
         );
       }
-      return (await running.outcome) as ReplyOf<Message>;
+      return message.reply.parse(await running.outcome);
     }
     const admission = admitMutation(this.state.sessions, id, { message: message.name, print });
-    if (admission.kind === "answered")
-      return this.release(message.reply.parse(decodeCbor(admission.reply)) as ReplyOf<Message>);
+    if (admission.kind === "answered") return this.release(message.reply.parse(decodeCbor(admission.reply)));
 
     const outcome = this.#runMutation(message, { id, print }, run);
     this.#inFlight.set(key, { message: message.name, print, outcome });
@@ -183,13 +186,11 @@ export class Engine {
     }
   }
 
-  async #runMutation<Message extends MessageType>(
-    message: Message,
+  async #runMutation<Reply extends z.ZodType>(
+    message: MessageType<z.ZodType, Reply>,
     { id, print }: { readonly id: MutationId; readonly print: number },
-    run: (
-      decideNow: (decide: (now: Now) => Decision<ReplyOf<Message>>) => ReplyOf<Message>,
-    ) => ReplyOf<Message> | Promise<ReplyOf<Message>>,
-  ): Promise<ReplyOf<Message>> {
+    run: MutationRun<z.infer<Reply>>,
+  ): Promise<z.infer<Reply>> {
     const reply = await run((decide) => {
       this.#requireWhole();
       // The session may have ended while the mutation waited.

@@ -47,8 +47,8 @@ export interface MasterOptions {
 export interface Master {
   /** What others dial: "host:port". */
   readonly address: string;
-  /** Resolves when it has stopped, by `stop` or by itself; rejects with what made it stop by itself: a failed disk, or a bug. */
-  readonly stopped: Promise<void>;
+  /** Rejects, once it has stopped, with what made it stop by itself: a failed disk, or a bug. Never resolves. */
+  readonly failed: Promise<never>;
   /** Writes a checkpoint of everything logged so far. @throws GfsError */
   checkpoint(): Promise<void>;
   /** Idempotent. Everything logged is durable, and the data directories are free, when it resolves. */
@@ -78,15 +78,15 @@ export async function startMaster(world: World, options: MasterOptions): Promise
 }
 
 class RunningMaster implements Master {
-  readonly stopped: Promise<void>;
+  readonly failed: Promise<never>;
   readonly #world: World;
   readonly #options: MasterOptions;
   readonly #directories: readonly DataDirectory[];
   readonly #insecureBind: boolean;
   readonly #abort = new AbortController();
-  readonly #resolveStopped: () => void;
-  readonly #rejectStopped: (error: GfsError) => void;
+  readonly #rejectFailed: (error: GfsError) => void;
   #log: Log | undefined;
+  #engine: Engine | undefined;
   #ctx: MasterContext | undefined;
   #control: ControlClient | undefined;
   #checkpointer: Checkpointer | undefined;
@@ -103,12 +103,11 @@ class RunningMaster implements Master {
     this.#options = options;
     this.#directories = directories;
     this.#insecureBind = insecureBind;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.stopped = promise;
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.failed = promise;
     // Who starts a master need not wait for its end.
     promise.catch(() => undefined);
-    this.#resolveStopped = resolve;
-    this.#rejectStopped = reject;
+    this.#rejectFailed = reject;
   }
 
   get address(): string {
@@ -120,20 +119,20 @@ class RunningMaster implements Master {
   async start(): Promise<void> {
     const { limits, secret } = this.#options;
     const world = this.#world;
-    let engine: Engine | undefined;
     const opened = await openOperationLog(world, {
       directories: this.#directories,
       limits,
-      onDurable: (position) => engine?.durable(position),
+      onDurable: (position) => this.#engine?.durable(position),
       onDirectoryFailed: (logPath) => this.#directoryFailed(logPath),
-      onFailed: (error) => engine?.fail(error),
+      onFailed: (error) => this.#engine?.fail(error),
     });
     const { log, state, time } = opened;
     this.#log = log;
     requireAllDirectories(state, this.#directories, this.#options.lostDataDirs ?? []);
     const clock = new ClusterClock(world.clock);
     clock.resume(time);
-    engine = new Engine({ state, log, clock, events: world.events, onFatal: (error) => this.#die(error) });
+    const engine = new Engine({ state, log, clock, events: world.events, onFatal: (fatal) => this.#die(fatal) });
+    this.#engine = engine;
 
     const control = new ControlClient(world, { role: "master", secret, clusterId: () => state.cluster.clusterId });
     this.#control = control;
@@ -242,13 +241,12 @@ class RunningMaster implements Master {
     this.#control?.close();
     await this.#log?.close();
     for (const directory of this.#directories) await directory[Symbol.asyncDispose]();
-    if (this.#fatal === undefined) this.#resolveStopped();
-    else this.#rejectStopped(this.#fatal);
+    if (this.#fatal !== undefined) this.#rejectFailed(this.#fatal);
   }
 
-  #die(error: GfsError): void {
-    this.#fatal = error;
-    void this.stop().catch(() => this.#rejectStopped(error));
+  #die(fatal: GfsError): void {
+    this.#fatal = fatal;
+    this.stop().catch(() => this.#rejectFailed(fatal));
   }
 
   /** Those that the log is still written to. */

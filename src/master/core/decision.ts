@@ -1,6 +1,5 @@
 /** What a decision is (DESIGN §4.1): pure and synchronous, its records applied before anything else is decided. */
-import type { z } from "zod";
-import type { MessageType, Placement } from "../../wire/control/common.ts";
+import type { Placement } from "../../wire/control/common.ts";
 import type { LogRecord } from "../../wire/log-records.ts";
 
 /** `clusterMs`: cluster time, never going back, for everything that expires; `wallMs`: of the wall clock, for people. */
@@ -22,5 +21,4 @@ export interface PlacedChunk {
   readonly reserveUpTo?: number | undefined;
 }
 
-export type RequestOf<Message extends MessageType> = z.infer<Message["request"]>;
-export type ReplyOf<Message extends MessageType> = z.infer<Message["reply"]>;
+export type { ReplyOf, RequestOf } from "../../wire/control/common.ts";

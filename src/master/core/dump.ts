@@ -2,35 +2,20 @@
  * Durable state as a checkpoint's pieces, and back (DESIGN §4.1). The same state gives the same bytes, however it came about and lies in memory:
  * dump → load → dump is identical.
  */
-import { z } from "zod";
 import { GfsError } from "../../base/errors.ts";
 import type { Limits } from "../../limits.ts";
 import { decodeCbor, encodeCbor } from "../../wire/cbor.ts";
-import { Uint53 } from "../../wire/control/common.ts";
-import { ClusterId, Epoch } from "../../wire/ids.ts";
+import { CheckpointHead } from "../../wire/checkpoint.ts";
 import { dumpChunks, dumpVolumes, loadChunkPiece } from "./chunk-sections.ts";
 import { dumpNamespace, loadNamespaceSection } from "./dump-namespace.ts";
 import { dumpSessions, loadSessionsSection, written } from "./dump-sessions.ts";
 import { SectionReader } from "./sections.ts";
 import { type MasterState, newMasterState } from "./state.ts";
 
-const Head = z.object({
-  clusterId: ClusterId.optional(),
-  featureLevel: Uint53,
-  epoch: Epoch.optional(),
-  epochWallMs: z.number(),
-  clusterMs: z.number(),
-  dataDirectories: z.array(z.string()),
-  nextLink: Uint53,
-  slotEnd: Uint53,
-  nextSession: Uint53,
-  nextDraft: Uint53,
-});
-
 /** Pieces of at most 1 MiB, each made when it is asked for. The state must not change until the last. */
 export function* dumpState(state: MasterState): Generator<Uint8Array> {
   const { clusterId, epoch, featureLevel, epochWallMs, clusterMs, dataDirectories } = state.cluster;
-  const head: z.infer<typeof Head> = {
+  const head: CheckpointHead = {
     ...(clusterId === undefined ? {} : { clusterId }),
     featureLevel,
     ...(epoch === undefined ? {} : { epoch: { number: epoch.number, startId: epoch.startId } }),
@@ -60,7 +45,7 @@ export function* dumpState(state: MasterState): Generator<Uint8Array> {
 /** A checkpoint on its way back into state: `addPiece` each in order, then `endLoad`. */
 export interface StateLoad {
   readonly state: MasterState;
-  head: z.infer<typeof Head> | undefined;
+  head: CheckpointHead | undefined;
   pieces: number;
   complete: boolean;
 }
@@ -111,7 +96,7 @@ export function loadState(pieces: Iterable<Uint8Array>, limits: Limits): MasterS
 
 function loadHead(load: StateLoad, reader: SectionReader): void {
   if (load.head !== undefined || !reader.nextEntry()) corrupt("its head is not one");
-  const parsed = Head.safeParse(decodeCbor(reader.bytes()));
+  const parsed = CheckpointHead.safeParse(decodeCbor(reader.bytes()));
   if (!parsed.success) return corrupt("its head has not the form of one");
   load.head = parsed.data;
   const { clusterId, epoch, featureLevel, epochWallMs, clusterMs, dataDirectories } = parsed.data;

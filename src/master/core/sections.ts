@@ -2,11 +2,11 @@
  * How a checkpoint holds state: pieces of at most 1 MiB, each one CBOR map {section, version, entries, data} whose `data` is a run of binary
  * entries. The order and the bytes of entries follow from the state alone, never from its layout in memory (docs/DISK-FORMAT.md).
  */
-import { z } from "zod";
 import { assert } from "../../base/assert.ts";
 import { fromUtf8, readUint53, utf8, viewOf, writeUint53 } from "../../base/bytes.ts";
 import { GfsError } from "../../base/errors.ts";
 import { decodeCbor, encodeCbor } from "../../wire/cbor.ts";
+import { CheckpointPiece } from "../../wire/checkpoint.ts";
 
 const sectionVersion = 1;
 /** A piece is closed by the first entry that ends beyond; an entry has at most `entryBytesMax`. */
@@ -14,13 +14,6 @@ const pieceBytes = 524_288;
 const entryBytesMax = 458_752;
 /** A writer's buffer grows by doubling from here: most sections of a small cluster hold next to nothing. */
 const firstBytes = 1_024;
-
-const Piece = z.object({
-  section: z.string().max(64),
-  version: z.int(),
-  entries: z.int().min(0),
-  data: z.instanceof(Uint8Array),
-});
 
 /** Entries of one section on their way into pieces: fields of an entry, `endEntry`, and a piece where that returns one; `end` at last. */
 export class SectionWriter {
@@ -119,7 +112,7 @@ export class SectionReader {
   #entriesLeft: number;
 
   constructor(piece: Uint8Array) {
-    const parsed = Piece.safeParse(decodeCbor(piece));
+    const parsed = CheckpointPiece.safeParse(decodeCbor(piece));
     if (!parsed.success)
       throw new GfsError("Corrupt", "Cannot read a piece of a checkpoint: it has not the form of one");
     const { section, version, entries, data } = parsed.data;

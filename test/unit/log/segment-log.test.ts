@@ -3,6 +3,7 @@ import { utf8 } from "../../../src/base/bytes.ts";
 import { GfsError } from "../../../src/base/errors.ts";
 import { segmentHeaderBytes } from "../../../src/log/segment.ts";
 import type { EntryPlace } from "../../../src/log/log-types.ts";
+import { sleep } from "../../../src/net/deadline.ts";
 import { appendAll, logOptions, newMachine, numbered, opened, reopened } from "./log-in-sim.ts";
 
 const words = (count: number, bytes = 40): string[] =>
@@ -99,8 +100,7 @@ describe("a log", () => {
     const { simulation, machine } = newMachine(6);
     simulation.do(machine, async (world) => {
       const { log } = await opened(world, { spareSegments: 2 });
-      await world.clock.after(1_000, () => undefined);
-      await new Promise<void>((resolve) => world.clock.after(1_000, resolve));
+      await sleep(world.clock, 1_000);
       machine.drive().files.capacityBytes = 0;
       const ready = log.readyBytes;
       expect(ready).toBeGreaterThan(2 * 3_000);
@@ -112,7 +112,7 @@ describe("a log", () => {
       expect(written).toBeGreaterThan(80);
       // One more than fits waits for space, and goes on once there is some.
       for (let i = 0; i < 10; i++) log.append([utf8("y".repeat(60))]);
-      await new Promise<void>((resolve) => world.clock.after(300, resolve));
+      await sleep(world.clock, 300);
       expect(log.durablePosition).toBeLessThan(log.lastPosition);
       await log.trim(log.durablePosition);
       await log.durable(log.lastPosition);
@@ -133,7 +133,7 @@ describe("a log whose disk fails", () => {
         const outcome = await log.durable(log.append([utf8("b")])).catch((error: unknown) => error);
         expect(outcome).toMatchObject({ code: "DiskFailed" });
         const later = await log.durable(log.append([utf8("c")])).catch((error: unknown) => error);
-        expect(later).toBe(outcome as Error);
+        expect(later).toBe(outcome);
         expect(failures).toEqual(["DiskFailed"]);
         expect(log.durablePosition).toBe(1);
         await log.close();
