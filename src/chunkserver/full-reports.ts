@@ -2,6 +2,7 @@
 import { asGfsError } from "../base/errors.ts";
 import type { Timer } from "../io.ts";
 import { protocol } from "../limits.ts";
+import { backoffMs } from "../net/backoff.ts";
 import type { ControlClient } from "../net/control-client.ts";
 import { report, reportEntryBytes, type ReplicaReport } from "../wire/control/chunkservers.ts";
 import { packReport } from "../wire/report.ts";
@@ -33,6 +34,9 @@ export class FullReports {
   /** Asked for while one was being sent: that one was begun too early. */
   #again = false;
   #timer: Timer | undefined;
+  #retry: Timer | undefined;
+  /** Since the last one that was through. */
+  #failures = 0;
 
   constructor(context: Context, options: FullReportOptions) {
     this.#context = context;
@@ -54,16 +58,23 @@ export class FullReports {
     if (mark !== undefined) this.#factMark = mark;
   }
 
-  /** Sends one in the background. A failed one is dropped: the master asks again, and so does time. */
+  /** Sends one in the background; after a failure another, until one is through: the master serves nothing of what it has not heard of. */
   send(): void {
     if (this.#sending) {
       this.#again = true;
       return;
     }
     this.#sending = true;
+    this.#retry?.cancel();
     this.#pages()
+      .then(() => {
+        this.#failures = 0;
+      })
       .catch((thrown: unknown) => {
-        this.#context.world.events.emit("info", "report.failed", { reason: asGfsError(thrown).message });
+        const { world, stopping } = this.#context;
+        world.events.emit("info", "report.failed", { reason: asGfsError(thrown).message });
+        if (stopping.aborted) return;
+        this.#retry = world.clock.after(backoffMs(this.#failures++, world.random), () => this.send());
       })
       .finally(() => {
         this.#sending = false;
@@ -76,6 +87,7 @@ export class FullReports {
 
   close(): void {
     this.#timer?.cancel();
+    this.#retry?.cancel();
     this.#options.client.close();
   }
 
