@@ -147,7 +147,7 @@ export function assertLimits(limits: Limits): void {
   assert(limits.heartbeatMs * 2 < limits.leaseMs, "a lease must survive a lost heartbeat");
   assert(limits.logSegmentBytes * 2 <= limits.volumeLogBytesMax, "a volume log needs at least two segments");
   assert(
-    limits.logSegmentBytes > protocol.appendRecordBytesMax + limits.smallChunkBytesMax,
+    limits.logSegmentBytes > appendRecordBytesMax(limits.chunkBytes) + limits.smallChunkBytesMax,
     "a log segment must hold the largest record",
   );
   assert(limits.sealResponders >= 1, "sealResponders must be at least 1");
