@@ -76,6 +76,9 @@ export interface MessageType<Request extends z.ZodType = z.ZodType, Reply extend
   readonly reply: Reply;
 }
 
+export type RequestOf<Message extends MessageType> = z.infer<Message["request"]>;
+export type ReplyOf<Message extends MessageType> = z.infer<Message["reply"]>;
+
 export function message<Request extends z.ZodType, Reply extends z.ZodType>(
   name: string,
   request: Request,
