@@ -1,3 +1,4 @@
+import { limitsOf } from "../src/config/limits.ts";
 import { runCheckpoint } from "../src/master/checkpoint.ts";
 import type { Verb } from "./cli/call.ts";
 
@@ -8,10 +9,11 @@ export const checkpointMaster: Verb = {
     summary: "write a checkpoint of a master's state; the master starts this itself",
     positionals: [{ name: "ARGUMENTS", about: "from the master", many: true }],
     flags: {},
+    raw: true,
     examples: [{ command: "gfs checkpoint-master …", about: "only a master calls it" }],
   },
   async run(call) {
-    await runCheckpoint(call.world, call.args.positionals);
+    await runCheckpoint(call.world, call.args.positionals, limitsOf(call.config));
     return 0;
   },
 };

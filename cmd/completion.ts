@@ -4,8 +4,6 @@ import type { Verb } from "./cli/call.ts";
 import { print } from "./cli/output.ts";
 import type { VerbSpec } from "./cli/verb.ts";
 
-const shells = ["bash", "zsh", "fish"] as const;
-
 function flagsOf(spec: VerbSpec): { name: string; about: string }[] {
   const shown = Object.entries(spec.flags).filter(([, flag]) => flag.hidden !== true);
   return [
@@ -82,6 +80,12 @@ function fish(specs: readonly VerbSpec[]): string {
   return `${lines.join("\n")}\n`;
 }
 
+const scripts: ReadonlyMap<string, (specs: readonly VerbSpec[]) => string> = new Map([
+  ["bash", bash],
+  ["zsh", zsh],
+  ["fish", fish],
+]);
+
 export const completion: Verb = {
   spec: {
     name: "completion",
@@ -98,18 +102,12 @@ export const completion: Verb = {
     const specs = (await Promise.all(verbs.filter((verb) => verb.hidden !== true).map((verb) => verb.load()))).map(
       (verb) => verb.spec,
     );
-    switch (shells.find((known) => known === shell)) {
-      case "bash":
-        await print(bash(specs));
-        return 0;
-      case "zsh":
-        await print(zsh(specs));
-        return 0;
-      case "fish":
-        await print(fish(specs));
-        return 0;
-      default:
-        throw new GfsError("Usage", `unknown shell ${shell}${didYouMean(shell, shells)}; known: ${shells.join(", ")}`);
+    const script = scripts.get(shell);
+    if (script === undefined) {
+      const known = [...scripts.keys()];
+      throw new GfsError("Usage", `unknown shell ${shell}${didYouMean(shell, known)}; known: ${known.join(", ")}`);
     }
+    await print(script(specs));
+    return 0;
   },
 };

@@ -31,7 +31,7 @@ async function serve(call: Call): Promise<number> {
       "Usage",
       "--data-dir is missing: the directory that keeps the namespace (two, on two disks, are better)",
     );
-  const master = await startMaster(world, {
+  const server = await startMaster(world, {
     dataDirs,
     listen: config.get("master.listen") ?? `127.0.0.1:${config.get("master.port")}`,
     advertise: config.get("master.advertise"),
@@ -39,9 +39,10 @@ async function serve(call: Call): Promise<number> {
     secret: readSecret(config),
     insecure: call.args.on("insecure"),
     version: gfsVersion,
+    lostDataDirs: call.args.texts("lost-data-dir"),
   });
-  await announce(call, "master", { control: master.address });
-  return serveUntilSignal(call, () => master.stop(), master.failed);
+  await announce(call, "master", { control: server.address });
+  return serveUntilSignal(call, () => server.stop(), server.stopped);
 }
 
 export const master: Verb = {
@@ -61,6 +62,12 @@ export const master: Verb = {
         hint: "DIR",
         about: "where it keeps its state; repeat it (or A,B) to mirror",
         key: "master.data_dir",
+        many: true,
+      },
+      "lost-data-dir": {
+        type: "string",
+        hint: "DIR",
+        about: "a mirror that is gone for good: go on without it",
         many: true,
       },
       listen: { type: "string", hint: "HOST:PORT", about: "address to bind (127.0.0.1:4370)", key: "master.listen" },

@@ -8,8 +8,6 @@ import { connect } from "./cli/connect.ts";
 import { print, printJson, showName, showTime, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 
-const actions = ["ls", "restore", "purge"] as const;
-
 /** A number is an entry's id, anything else the path it had. */
 function entryOf(text: string): InodeId | string {
   if (text.startsWith("/")) return text;
@@ -60,6 +58,12 @@ async function purge(call: Call): Promise<void> {
   else if (!call.quiet) await print(`purged ${entries} ${entries === 1 ? "entry" : "entries"}`);
 }
 
+const actions: ReadonlyMap<string, (call: Call) => Promise<void>> = new Map([
+  ["ls", list],
+  ["restore", restore],
+  ["purge", purge],
+]);
+
 export const trash: Verb = {
   spec: {
     name: "trash",
@@ -82,21 +86,12 @@ export const trash: Verb = {
   subject: (args) => args.positionals.join(" "),
   async run(call) {
     const [action = ""] = call.args.positionals;
-    switch (actions.find((known) => known === action)) {
-      case "ls":
-        await list(call);
-        return 0;
-      case "restore":
-        await restore(call);
-        return 0;
-      case "purge":
-        await purge(call);
-        return 0;
-      default:
-        throw new GfsError(
-          "Usage",
-          `unknown action ${action}${didYouMean(action, actions)}; known: ${actions.join(", ")}`,
-        );
+    const act = actions.get(action);
+    if (act === undefined) {
+      const known = [...actions.keys()];
+      throw new GfsError("Usage", `unknown action ${action}${didYouMean(action, known)}; known: ${known.join(", ")}`);
     }
+    await act(call);
+    return 0;
   },
 };

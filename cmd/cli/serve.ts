@@ -23,8 +23,15 @@ export async function announce(call: Call, role: string, addresses: Readonly<Rec
   }
 }
 
-/** Waits for SIGTERM, SIGINT or `failed`, then stops; a second signal ends the process at once. */
-export async function serveUntilSignal(call: Call, stop: () => Promise<void>, failed: Promise<never>): Promise<number> {
+/**
+ * Waits for SIGTERM, SIGINT or `ended` (a server that stopped by itself; its rejection says why), then stops; a second signal ends the
+ * process at once.
+ */
+export async function serveUntilSignal(
+  call: Call,
+  stop: () => Promise<void>,
+  ended: Promise<unknown>,
+): Promise<number> {
   const limit = openFileLimit();
   if (limit !== undefined && limit < openFilesWanted) {
     call.world.events.emit("warn", "host.open-files", {
@@ -44,7 +51,7 @@ export async function serveUntilSignal(call: Call, stop: () => Promise<void>, fa
     });
   });
   try {
-    await Promise.race([signalled, failed]);
+    await Promise.race([signalled, ended]);
   } finally {
     clearInterval(hold);
     await stop();

@@ -37,6 +37,8 @@ export interface VerbSpec {
   readonly flags: Readonly<Record<string, FlagSpec>>;
   readonly examples: readonly Example[];
   readonly notes?: readonly string[];
+  /** Takes all that follows as it is: for calls that gfs makes to itself. */
+  readonly raw?: boolean;
 }
 
 export interface Arguments {
@@ -151,7 +153,8 @@ export async function parseAndRun(
   argv: readonly string[],
   run: (args: Arguments) => Promise<number>,
 ): Promise<number | "help"> {
-  const scanned = scan(spec, argv);
+  const scanned: Scanned =
+    spec.raw === true ? { rawArgs: [], positionals: [...argv], lists: new Map(), help: false } : scan(spec, argv);
   if (scanned.help) return "help";
   checkPositionals(spec, scanned.positionals);
   const args: ArgsDef = {};

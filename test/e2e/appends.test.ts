@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TestCluster } from "../tools/processes.ts";
+
+let cluster: TestCluster;
+let directory: string;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "gfs-e2e-"));
+  cluster = await TestCluster.start({ env: { GFS_MASTER_CHUNK_SIZE: "1MiB" } });
+});
+
+afterAll(async () => {
+  await cluster[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function append(
+  path: string,
+  text: string | Uint8Array,
+  ...flags: readonly string[]
+): Promise<{ offset: number; bytes: number }> {
+  const result = await cluster.run(["append", path, "-", "--json", ...flags], {
+    stdin: typeof text === "string" ? new TextEncoder().encode(text) : text,
+  });
+  expect(result.stderr).toBe("");
+  expect(result.code).toBe(0);
+  return JSON.parse(result.text);
+}
+
+async function content(path: string): Promise<string> {
+  const result = await cluster.run(["cat", path]);
+  expect(result.code).toBe(0);
+  return result.text;
+}
+
+describe("append", () => {
+  test("adds to the end, says where, and makes the file", async () => {
+    expect(await append("/log", "one\n")).toMatchObject({ offset: 0, bytes: 4 });
+    expect(await append("/log", "two\n")).toMatchObject({ offset: 4, bytes: 4 });
+    expect(await content("/log")).toBe("one\ntwo\n");
+    expect(await cluster.json(["stat", "/log"])).toMatchObject({ entry: { bytes: 8, generation: 1 } });
+  });
+
+  test("--no-create refuses where the file does not exist", async () => {
+    const result = await cluster.run(["append", "/none", "-", "--no-create"], { stdin: new Uint8Array(1) });
+    expect(result.code).toBe(3);
+  });
+
+  test("to a file that was put, whose bytes stay before it", async () => {
+    writeFileSync(join(directory, "head"), "head ");
+    await cluster.run(["put", join(directory, "head"), "/put-then-append"]);
+    await append("/put-then-append", "tail");
+    expect(await content("/put-then-append")).toBe("head tail");
+  });
+
+  test("one larger than a chunk is one append", async () => {
+    const data = new Uint8Array(3 * 1_048_576 + 11);
+    for (let at = 0; at < data.length; at += 65_536)
+      crypto.getRandomValues(data.subarray(at, Math.min(data.length, at + 65_536)));
+    await append("/large", "small");
+    expect(await append("/large", data)).toMatchObject({ offset: 5, bytes: data.length });
+    await append("/large", "after");
+    const got = await cluster.run(["get", "/large", "-"]);
+    expect(Buffer.compare(got.stdout, Buffer.concat([Buffer.from("small"), data, Buffer.from("after")]))).toBe(0);
+  });
+
+  test.each(["short", "x".repeat(2_000_000)])("--id takes effect once, whatever its size", async (text) => {
+    const path = `/once-${text.length}`;
+    const first = await append(path, text, "--id", `job-${text.length}`);
+    expect(await append(path, text, "--id", `job-${text.length}`)).toEqual(first);
+    expect(await content(path)).toBe(text);
+    const other = await cluster.run(["append", path, "-", "--id", `job-${text.length}`], {
+      stdin: new TextEncoder().encode("other"),
+    });
+    expect(other.stderr).toContain("IdReused");
+    expect(other.code).toBe(1);
+    expect(await content(path)).toBe(text);
+  });
+
+  test("after an overwrite goes to the new file", async () => {
+    await append("/replaced", "old");
+    writeFileSync(join(directory, "new"), "new");
+    expect((await cluster.run(["put", "--overwrite", join(directory, "new"), "/replaced"])).code).toBe(0);
+    await append("/replaced", "er");
+    expect(await content("/replaced")).toBe("newer");
+  });
+
+  test("many processes at once: every line is there once, whole, each process's in order", async () => {
+    const writers = 6;
+    const each = 15;
+    await Promise.all(
+      Array.from({ length: writers }, async (_, writer) => {
+        for (let i = 0; i < each; i++) await append("/many", `${writer} ${i} ${"x".repeat(writer * 100)}\n`);
+      }),
+    );
+    const lines = (await content("/many")).trimEnd().split("\n");
+    expect(lines).toHaveLength(writers * each);
+    for (let writer = 0; writer < writers; writer++) {
+      const own = lines.filter((line) => line.startsWith(`${writer} `));
+      expect(own).toEqual(Array.from({ length: each }, (_, i) => `${writer} ${i} ${"x".repeat(writer * 100)}`));
+    }
+  });
+});
