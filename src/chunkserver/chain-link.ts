@@ -7,7 +7,7 @@ import { ChainOpen, encodeHeader } from "../wire/data/headers.ts";
 import { decodeLength, encodeLength } from "../wire/data/records.ts";
 import type { FrameType } from "../wire/data/frame.ts";
 import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
-import type { Context } from "./context.ts";
+import { operatingError, type Context } from "./context.ts";
 import { connectionFailure, failureOf } from "./remote-error.ts";
 
 /** A link has a connection of its own, with this one stream. */
@@ -43,7 +43,10 @@ export class ChainLink {
   constructor(context: Context, options: ChainLinkOptions) {
     this.#context = context;
     this.#options = options;
-    this.#run().catch((thrown: unknown) => this.#fail(this.#failure(thrown), false));
+    this.#run().catch((thrown: unknown) => {
+      operatingError(context, thrown);
+      this.#fail(this.#failure(thrown), false);
+    });
   }
 
   get over(): boolean {

@@ -96,7 +96,16 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
   const identity = { role: "chunkserver" as const, secret, clusterId: () => store.clusterId };
   const pool = new FramePool(world, identity);
   held.push(() => pool.close());
-  const context: Context = { world, limits, store, pool, stopping: stopping.signal };
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  // Whoever does not look at it must not be ended by its rejection.
+  failed.catch(() => undefined);
+  const onBug = (bug: unknown): void => {
+    world.events.emit("error", "chunkserver.bug", {
+      reason: bug instanceof Error ? (bug.stack ?? bug.message) : String(bug),
+    });
+    reject(bug);
+  };
+  const context: Context = { world, limits, store, pool, stopping: stopping.signal, onBug };
   const roles = new Roles();
   held.push(() => roles.stopAll());
 
@@ -110,6 +119,7 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
     role: "chunkserver",
     secret,
     identity: () => ({ clusterId: store.clusterId, epoch: store.epoch }),
+    onBug,
     routes: commandRoutes(context, { roles, onStopped: () => late.heartbeats?.nudge() }),
     healthz: () =>
       Promise.resolve({
@@ -145,11 +155,8 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
   });
   held.push(forgetRetire);
 
-  const { promise: failed, reject } = Promise.withResolvers<never>();
-  // Whoever does not look at it must not be ended by its rejection.
-  failed.catch(() => undefined);
   beats.registered.catch(reject);
-  const running = beats.run().catch(reject);
+  const running = beats.run().catch(onBug);
   held.push(async () => {
     stopping.abort(new GfsError("Interrupted", "Cannot go on: the chunkserver stops"));
     beats.close();

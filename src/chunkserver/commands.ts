@@ -1,6 +1,6 @@
 /** What the master tells a chunkserver to do (DESIGN §4.1, §4.3, §4.5). Each command is checked for cluster, volume and epoch first; all may be repeated. */
 import { unreachable } from "../base/assert.ts";
-import { asGfsError, GfsError } from "../base/errors.ts";
+import { GfsError } from "../base/errors.ts";
 import { route, type Caller, type Route } from "../net/control-server.ts";
 import {
   clone,
@@ -16,7 +16,7 @@ import {
 import type { ItemError } from "../wire/control/common.ts";
 import type { ChunkHandle, ChunkVersion, ClusterId, Epoch, VolumeId } from "../wire/ids.ts";
 import { cloneChunk, fetchMissingTail } from "./chunk-transfers.ts";
-import { traceMutation, type Context } from "./context.ts";
+import { operatingError, traceMutation, type Context } from "./context.ts";
 import { OpenChunks } from "./open-chunks.ts";
 import type { Roles } from "./roles.ts";
 
@@ -50,7 +50,7 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
   return [
     route(open, async (request, caller) => {
       await obey(context, request, caller);
-      return { results: await Promise.all(request.chunks.map((chunk) => settle(() => chunks.open(chunk)))) };
+      return { results: await Promise.all(request.chunks.map((chunk) => settle(context, () => chunks.open(chunk)))) };
     }),
 
     route(fence, async (request, caller) => {
@@ -72,7 +72,7 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
         roles.remove(item.handle);
         traceMutation(context, "seal", item, { length: item.length });
       };
-      return { results: await Promise.all(request.items.map((item) => settle(() => finishOne(item)))) };
+      return { results: await Promise.all(request.items.map((item) => settle(context, () => finishOne(item)))) };
     }),
 
     route(clone, async (request, caller) => {
@@ -87,7 +87,7 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
         await store.moveAside(handle, below);
         if (store.replica(handle) === undefined) roles.remove(handle);
       };
-      return { results: await Promise.all(request.items.map((item) => settle(() => deleteOne(item)))) };
+      return { results: await Promise.all(request.items.map((item) => settle(context, () => deleteOne(item)))) };
     }),
 
     route(committedLength, async (request, caller) => {
@@ -127,17 +127,17 @@ async function obey({ store }: Context, command: Command, caller: Caller): Promi
 
 type ItemResult = { kind: "ok" } | { kind: "error"; error: ItemError };
 
-async function settle(run: () => Promise<void>): Promise<ItemResult> {
+async function settle(context: Context, run: () => Promise<void>): Promise<ItemResult> {
   try {
     await run();
     return { kind: "ok" };
   } catch (thrown) {
-    return { kind: "error", error: itemError(thrown) };
+    return { kind: "error", error: itemError(context, thrown) };
   }
 }
 
-function itemError(thrown: unknown): ItemError {
-  const { code, message } = asGfsError(thrown);
+function itemError(context: Context, thrown: unknown): ItemError {
+  const { code, message } = operatingError(context, thrown);
   return { code, message: message.slice(0, 4_096) };
 }
 
@@ -155,6 +155,9 @@ async function fenceOne(
     traceMutation(context, "fence", { handle, version }, { answer: answer.kind });
     switch (answer.kind) {
       case "fenced": {
+        // An open that was under way may have given a role meanwhile.
+        const late = roles.get(handle);
+        if (late !== undefined && version > late.version) late.fenced(version);
         const { prepared, crc, dataVersion, appendTable } = answer;
         const committed = Math.min(prepared, roles.committed(handle));
         return { kind: "fenced", handle, prepared, committed, crc, dataVersion, appendTable };
@@ -167,6 +170,6 @@ async function fenceOne(
         return unreachable(answer);
     }
   } catch (thrown) {
-    return { kind: "error", handle, error: itemError(thrown) };
+    return { kind: "error", handle, error: itemError(context, thrown) };
   }
 }

@@ -1,4 +1,6 @@
 /** What the parts of one chunkserver share. */
+import { AssertionError } from "../base/assert.ts";
+import { asGfsError, type GfsError } from "../base/errors.ts";
 import type { EventFields, World } from "../io.ts";
 import type { Limits } from "../limits.ts";
 import type { FramePool } from "../net/frame-pool.ts";
@@ -13,6 +15,14 @@ export interface Context {
   readonly pool: FramePool;
   /** Aborted when the chunkserver stops: ends everything that waits. */
   readonly stopping: AbortSignal;
+  /** A broken invariant was met: the chunkserver must stop before it spreads. */
+  readonly onBug: (bug: AssertionError) => void;
+}
+
+/** What was thrown, as an operating error; a broken invariant is reported besides. */
+export function operatingError(context: Context, thrown: unknown): GfsError {
+  if (thrown instanceof AssertionError) context.onBug(thrown);
+  return asGfsError(thrown);
 }
 
 /** The steps of a data mutation that debug events name. */

@@ -1,8 +1,8 @@
 /** One data connection: its frames go to the streams that they open (DESIGN §4.6). */
-import { asGfsError, GfsError, hasCode } from "../base/errors.ts";
+import { GfsError, hasCode } from "../base/errors.ts";
 import type { FrameConnection } from "../net/frame-connection.ts";
 import type { Frame } from "../wire/data/frame.ts";
-import type { Context } from "./context.ts";
+import { operatingError, type Context } from "./context.ts";
 import { StreamReply, type DataStream } from "./data-stream.ts";
 
 /** Streams open at a time on one connection: a client needs one each for its reads in flight, a chain one. */
@@ -94,7 +94,7 @@ export class DataConnection {
     const failed = (thrown: unknown): void => {
       if (reply.ended) return;
       stream.abandon();
-      reply.fail(asGfsError(thrown), this.#context.store.volume);
+      reply.fail(operatingError(this.#context, thrown), this.#context.store.volume);
     };
     try {
       return stream.accept(frame)?.catch(failed);
@@ -116,7 +116,7 @@ export class DataConnection {
       this.#streams.set(frame.stream, { stream, reply });
       reply.onEnd(() => this.#streams.delete(frame.stream));
     } catch (thrown) {
-      reply.fail(asGfsError(thrown), this.#context.store.volume);
+      reply.fail(operatingError(this.#context, thrown), this.#context.store.volume);
     }
   }
 

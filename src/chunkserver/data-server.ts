@@ -2,6 +2,7 @@
 import { GfsError } from "../base/errors.ts";
 import type { Connection, Timer } from "../io.ts";
 import { acceptFrames } from "../net/frame-connection.ts";
+import type { Role } from "../wire/control/handshake.ts";
 import { encodeFrame, type Frame } from "../wire/data/frame.ts";
 import { AppendStream } from "./append-stream.ts";
 import { ChainStream } from "./chain-stream.ts";
@@ -93,8 +94,9 @@ export class DataServer implements AsyncDisposable {
     const { world, store } = this.#context;
     this.#strangers.add(connection);
     let frames;
+    let role: Role;
     try {
-      ({ frames } = await acceptFrames(world, connection, {
+      ({ frames, role } = await acceptFrames(world, connection, {
         volume: store.volume,
         clusterId: () => store.clusterId,
         timeoutMs: helloMs,
@@ -103,7 +105,7 @@ export class DataServer implements AsyncDisposable {
     } finally {
       this.#strangers.delete(connection);
     }
-    const served = new DataConnection(this.#context, frames, (frame, reply) => this.#open(frame, reply));
+    const served = new DataConnection(this.#context, frames, (frame, reply) => this.#open(frame, reply, role));
     this.#connections.add(served);
     try {
       await served.run();
@@ -112,7 +114,7 @@ export class DataServer implements AsyncDisposable {
     }
   }
 
-  #open(frame: Frame, reply: StreamReply): DataStream | undefined {
+  #open(frame: Frame, reply: StreamReply, role: Role): DataStream | undefined {
     const { roles } = this.#options;
     if (frame.type === "writeOpen")
       return this.#transfer(reply, () => new WriteStream(this.#context, reply, frame, () => this.#window()));
@@ -124,7 +126,10 @@ export class DataServer implements AsyncDisposable {
       });
     }
     if (frame.type === "appendOpen") return new AppendStream(this.#context, reply, frame, roles);
-    return frame.type === "chainOpen" ? new ChainStream(this.#context, reply, frame, roles) : undefined;
+    if (frame.type !== "chainOpen") return undefined;
+    if (role !== "chunkserver")
+      throw new GfsError("Denied", `Cannot let a ${role} into a chain: only its members speak there`);
+    return new ChainStream(this.#context, reply, frame, roles);
   }
 
   #transfer(reply: StreamReply, make: () => DataStream): DataStream {

@@ -67,9 +67,6 @@ export class FullReports {
     this.#sending = true;
     this.#retry?.cancel();
     this.#pages()
-      .then(() => {
-        this.#failures = 0;
-      })
       .catch((thrown: unknown) => {
         const { world, stopping } = this.#context;
         world.events.emit("info", "report.failed", { reason: asGfsError(thrown).message });
@@ -110,6 +107,7 @@ export class FullReports {
       await this.#send({ report: number, page, last, entries: new Uint8Array(packReport(entries)), ...mark });
       page++;
     }
+    this.#failures = 0;
   }
 
   async #send(page: ReportPage): Promise<void> {

@@ -1,9 +1,10 @@
 /** Tells an open chunk how far its records are durable: once for each group commit, not once a record. */
-import { asGfsError, type GfsError } from "../base/errors.ts";
-import type { Store, StorePosition } from "./store/store.ts";
+import type { GfsError } from "../base/errors.ts";
+import { operatingError, type Context } from "./context.ts";
+import type { StorePosition } from "./store/store.ts";
 
 export class GroupSync {
-  readonly #store: Store;
+  readonly #context: Context;
   readonly #onSynced: (length: number) => void;
   readonly #onFailure: (error: GfsError) => void;
   /** Of the last record queued: its position in the volume log, and the chunk's length with it. */
@@ -12,8 +13,8 @@ export class GroupSync {
   #synced = 0;
   #running = false;
 
-  constructor(store: Store, onSynced: (length: number) => void, onFailure: (error: GfsError) => void) {
-    this.#store = store;
+  constructor(context: Context, onSynced: (length: number) => void, onFailure: (error: GfsError) => void) {
+    this.#context = context;
     this.#onSynced = onSynced;
     this.#onFailure = onFailure;
   }
@@ -26,14 +27,14 @@ export class GroupSync {
     this.#running = true;
     this.#run().catch((thrown: unknown) => {
       this.#running = false;
-      this.#onFailure(asGfsError(thrown));
+      this.#onFailure(operatingError(this.#context, thrown));
     });
   }
 
   async #run(): Promise<void> {
     while (this.#synced < this.#length) {
       const length = this.#length;
-      await this.#store.durable(this.#position);
+      await this.#context.store.durable(this.#position);
       this.#synced = length;
       this.#onSynced(length);
     }

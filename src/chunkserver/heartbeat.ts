@@ -2,6 +2,7 @@
  * How a chunkserver stays known to its master (DESIGN §4.5): it registers, sends heartbeats on a control connection of their own, and registers again whenever
  * the master does not know it or was started anew. Nothing here gives up: a master may be away for as long as it likes.
  */
+import { AssertionError } from "../base/assert.ts";
 import { asGfsError, type GfsError, hasCode } from "../base/errors.ts";
 import { backoffMs } from "../net/backoff.ts";
 import { ControlClient } from "../net/control-client.ts";
@@ -88,7 +89,7 @@ export class Heartbeats {
     this.#wake?.();
   }
 
-  /** Runs until the chunkserver stops. */
+  /** Runs until the chunkserver stops. @throws AssertionError alone */
   async run(): Promise<void> {
     const { world, stopping } = this.#context;
     let attempt = 0;
@@ -99,6 +100,7 @@ export class Heartbeats {
         await this.#beat(terms);
       } catch (thrown) {
         if (stopping.aborted) return;
+        if (thrown instanceof AssertionError) throw thrown;
         const reason = asGfsError(thrown).message;
         world.events.emit("warn", "master.unreachable", { master: this.#options.master, reason });
         if (hasCode(thrown, ...lasting)) this.#rejectRegistered(thrown);
@@ -154,7 +156,7 @@ export class Heartbeats {
         if (!(await this.#beatOnce(terms))) return;
         attempt = 0;
       } catch (thrown) {
-        if (hasCode(thrown, ...lasting, "EpochStale")) throw thrown;
+        if (thrown instanceof AssertionError || hasCode(thrown, ...lasting, "EpochStale")) throw thrown;
         const reason = asGfsError(thrown).message;
         world.events.emit("warn", "master.unreachable", { master: this.#options.master, reason });
         // Sooner than the next interval, so that a lost message does not make this server suspect.

@@ -38,7 +38,8 @@ export class OpenChunks {
     const { handle } = request;
     const before = this.#opening.get(handle);
     if (before !== undefined) await before.catch(() => undefined);
-    if (this.#roles.get(handle)?.version === request.version) return;
+    const promised = this.#context.store.promised(handle);
+    if (this.#roles.get(handle)?.version === request.version && promised === request.version) return;
     const opening = this.#begin(request);
     this.#opening.set(handle, opening);
     try {

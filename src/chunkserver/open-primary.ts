@@ -1,5 +1,5 @@
 /** An open chunk of which this volume is primary: carries out what the core decides, over the volume log and the chain (DESIGN §4.3). */
-import { asGfsError, type GfsError } from "../base/errors.ts";
+import type { GfsError } from "../base/errors.ts";
 import { unreachable } from "../base/assert.ts";
 import type { Timer } from "../io.ts";
 import type { OpenReplica } from "../wire/control/chunkservers.ts";
@@ -8,7 +8,7 @@ import type { AppendRecord } from "../wire/data/records.ts";
 import { encodeChainAppend } from "../wire/data/records.ts";
 import type { ChunkVersion, InodeId, Sequence, SessionId } from "../wire/ids.ts";
 import { ChainLink } from "./chain-link.ts";
-import { traceMutation, type Context } from "./context.ts";
+import { operatingError, traceMutation, type Context } from "./context.ts";
 import {
   appendArrived,
   committedAnswers,
@@ -65,7 +65,7 @@ export class OpenPrimary {
     this.#rest = rest;
     this.#onStopped = onStopped;
     this.#group = new GroupSync(
-      context.store,
+      context,
       (length) => this.#synced(length),
       (error) => this.#failed(error.message),
     );
@@ -161,12 +161,12 @@ export class OpenPrimary {
     const { member } = this.#state;
     const { handle, version } = member;
     const { sequence, crc, payload, bytes } = record;
-    traceMutation(this.#context, "start", member, { session, sequence, offset, bytes });
+    traceMutation(this.#context, "start", member, { id: `${session}/${sequence}`, offset, bytes });
     try {
       const position = this.#context.store.append({ handle, version, session, sequence, offset, crc, payload, bytes });
       this.#group.queued(position, offset + bytes);
     } catch (thrown) {
-      return this.#failed(asGfsError(thrown).message);
+      return this.#failed(operatingError(this.#context, thrown).message);
     }
     if (this.#rest.length > 0) {
       const header = encodeChainAppend({ session, sequence, offset, committed: member.committed, crc });

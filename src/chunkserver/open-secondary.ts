@@ -1,11 +1,11 @@
 /** An open chunk of which this volume is a later member: logs what comes down, votes, and passes both on (DESIGN §4.3). */
-import { asGfsError, GfsError } from "../base/errors.ts";
+import { GfsError } from "../base/errors.ts";
 import type { OpenReplica } from "../wire/control/chunkservers.ts";
 import type { Chain } from "../wire/control/common.ts";
 import type { ChainRecord } from "../wire/data/records.ts";
 import type { ChunkVersion } from "../wire/ids.ts";
 import { ChainLink } from "./chain-link.ts";
-import { traceMutation, type Context } from "./context.ts";
+import { operatingError, traceMutation, type Context } from "./context.ts";
 import {
   downstreamVoted,
   learnCommitted,
@@ -50,7 +50,7 @@ export class OpenSecondary {
     this.#rest = rest;
     this.#onStopped = onStopped;
     this.#group = new GroupSync(
-      context.store,
+      context,
       (length) => this.#synced(length),
       (error) => this.#stop(error),
     );
@@ -95,12 +95,12 @@ export class OpenSecondary {
       this.#stop(refusal);
       return;
     }
-    traceMutation(this.#context, "start", state, { session, sequence, offset, bytes });
+    traceMutation(this.#context, "start", state, { id: `${session}/${sequence}`, offset, bytes });
     try {
       const position = this.#context.store.append({ handle, version, session, sequence, offset, crc, payload, bytes });
       this.#group.queued(position, offset + bytes);
     } catch (thrown) {
-      this.#stop(asGfsError(thrown));
+      this.#stop(operatingError(this.#context, thrown));
       return;
     }
     if (this.#rest.length > 0) this.#down().append(header, payload);

@@ -1,10 +1,10 @@
 /** A read at one server (DESIGN §4.4): who may see which bytes, and their way out at the pace of the reader. */
 import { unreachable } from "../base/assert.ts";
-import { asGfsError, GfsError } from "../base/errors.ts";
+import { GfsError } from "../base/errors.ts";
 import { encodeBlockHeader } from "../wire/data/blocks.ts";
 import type { Frame } from "../wire/data/frame.ts";
 import { decodeHeader, encodeHeader, Read, ReadEnd } from "../wire/data/headers.ts";
-import type { Context } from "./context.ts";
+import { operatingError, type Context } from "./context.ts";
 import { servableLength } from "./core/member.ts";
 import type { DataStream, StreamReply } from "./data-stream.ts";
 import type { Replica } from "./store/store.ts";
@@ -115,6 +115,6 @@ export class ReadStream implements DataStream {
 
   #fail(thrown: unknown): void {
     this.#abort.abort();
-    this.#reply.fail(asGfsError(thrown), this.#context.store.volume);
+    this.#reply.fail(operatingError(this.#context, thrown), this.#context.store.volume);
   }
 }

@@ -7,7 +7,7 @@ import { decodeBlocks } from "../wire/data/blocks.ts";
 import type { Frame } from "../wire/data/frame.ts";
 import { decodeHeader, encodeHeader, WriteDone, WriteEnd, WriteOpen } from "../wire/data/headers.ts";
 import type { VolumeId } from "../wire/ids.ts";
-import { traceMutation, type Context } from "./context.ts";
+import { operatingError, traceMutation, type Context } from "./context.ts";
 import type { DataStream, StreamReply } from "./data-stream.ts";
 import { NextHop, type HopOutcome, type WriteOpenHeader } from "./next-hop.ts";
 import type { ChunkWriter } from "./store/store.ts";
@@ -180,7 +180,7 @@ export class WriteStream implements DataStream {
   #fail(thrown: unknown, volume: VolumeId | undefined): void {
     if (this.#over) return;
     this.#over = true;
-    const error = asGfsError(thrown);
+    const error = operatingError(this.#context, thrown);
     traceMutation(this.#context, "rollback", this.#open, { reason: error.message, volume });
     this.#reply.fail(error, volume);
     this.#letGo();
