@@ -12,7 +12,7 @@ import type { ChunkWriter, WriteOptions } from "./store.ts";
 import { encodeTrailer } from "./trailer.ts";
 
 /** Room that a `closed` record's header takes of a log entry, at most: a path of 4 096 characters and 16 block CRCs fit. */
-const closedHeaderBytesMax = 32_768;
+const closedHeaderBytesMax = 16_384;
 
 export class PutWriter implements ChunkWriter, RunningWriter {
   readonly #ground: Ground;

@@ -66,7 +66,7 @@ export class DataFiles {
     } catch (error) {
       if (!(error instanceof DiskError) || error.kind !== "exists") throw error;
       await this.#disk.remove(path);
-      return await this.#disk.open(path, "create");
+      return this.#disk.open(path, "create");
     }
   }
 
@@ -122,7 +122,7 @@ export class DataFiles {
       if (!lent) return;
       lent = false;
       cached.readers--;
-      if (cached.forgotten && cached.readers === 0) void closeQuietly(cached.opened);
+      if (cached.forgotten && cached.readers === 0) closeQuietly(cached.opened);
     };
     try {
       return { sealed: await cached.opened, giveBack };
@@ -138,12 +138,12 @@ export class DataFiles {
     if (cached === undefined) return;
     this.#cache.delete(handle);
     cached.forgotten = true;
-    if (cached.readers === 0) void closeQuietly(cached.opened);
+    if (cached.readers === 0) closeQuietly(cached.opened);
   }
 
   /** Closes what is cached; files lent out are closed when they are given back. */
   close(): void {
-    for (const handle of [...this.#cache.keys()]) this.forget(handle);
+    for (const handle of this.#cache.keys()) this.forget(handle);
   }
 
   #cached(row: Row): Cached {
@@ -215,7 +215,7 @@ export function handleOfName(name: string): number | undefined {
   return Number.isSafeInteger(handle) && handle > 0 ? handle : undefined;
 }
 
-async function closeQuietly(opened: Promise<SealedFile>): Promise<void> {
+function closeQuietly(opened: Promise<SealedFile>): void {
   // It was only read: what closing it could still report concerns nobody.
-  await opened.then(({ file }) => file.close()).catch(() => undefined);
+  opened.then(({ file }) => file.close()).catch(() => undefined);
 }

@@ -28,7 +28,7 @@ export class FileStream {
     this.#at += bytes;
     this.#writes.add(write);
     // It never rejects: a failure is kept for the next call.
-    void write.finally(() => this.#writes.delete(write));
+    write.then(() => this.#writes.delete(write)).catch(() => undefined);
     while (this.#behind > behindBytesMax) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

@@ -123,7 +123,7 @@ async function compareFiles(ground: Ground, aside: Aside): Promise<void> {
     bad.set(row.handle, { handle: chunkHandle(row.handle), version: chunkVersion(row.dataVersion), reason: "corrupt" });
   }
   for (const handle of found.missing) markBad(ground, handle, "missing");
-  for (const active of [...state.active.values()]) {
+  for (const active of state.active.values()) {
     const want = { handle: active.handle, bytes: active.fileBytes };
     if (want.bytes > 0 && !(await isLongEnough(world, files, want))) markBad(ground, active.handle, "corrupt");
   }

@@ -125,5 +125,6 @@ export function markBad(ground: Ground, handle: number, reason: "corrupt" | "mis
   const version = active?.dataVersion ?? row.dataVersion;
   bad.set(handle, { handle: chunkHandle(handle), version: chunkVersion(version), reason });
   world.events.emit("error", "replica.bad", { handle, version, reason });
+  state.markCorrupt(chunkHandle(handle));
   log.write({ kind: "corrupted", handle: chunkHandle(handle), reason });
 }

@@ -127,7 +127,7 @@ export async function promiseVersion(
   ground.retirement.check();
   const active = ground.state.active.get(handle);
   // An open replica is fenced at once: nothing that it is busy with may hold up a seal.
-  if (active !== undefined && active.state !== "sealed") return await fence(ground, active, version);
+  if (active !== undefined && active.state !== "sealed") return fence(ground, active, version);
   return ground.locks.run(handle, async () => {
     ground.retirement.check();
     const stale = `Cannot fence chunk ${handle} at version ${version}`;
@@ -142,7 +142,7 @@ export async function promiseVersion(
     const now = ground.state.active.get(handle);
     if (row?.state === "removed") throw new GfsError("VersionStale", `${stale}: it was removed from this volume`);
     if (row?.state === "corrupt") throw new GfsError("Corrupt", `${stale}: this replica is corrupt`);
-    if (now !== undefined && now.state !== "sealed") return await fence(ground, now, version);
+    if (now !== undefined && now.state !== "sealed") return fence(ground, now, version);
     if (row === undefined || row.promised < version) await ground.log.commit({ kind: "promised", handle, version });
     return answerOf(ground, handle, version);
   });

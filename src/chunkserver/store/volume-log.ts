@@ -56,7 +56,9 @@ export class VolumeLog {
       if (this.hasRoom) return;
       if (this.#stuck !== undefined) throw this.#stuck;
       onPressure();
-      await new Promise<void>((resolve, reject) => this.#waiters.push({ resolve, reject }));
+      await new Promise<void>((resolve, reject) => {
+        this.#waiters.push({ resolve, reject });
+      });
     }
   }
 

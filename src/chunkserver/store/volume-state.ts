@@ -46,6 +46,16 @@ export class VolumeState {
     this.active.delete(handle);
   }
 
+  /** At once, before its record is durable: what is known to be bad is not offered while that is on its way. */
+  markCorrupt(handle: ChunkHandle): void {
+    const active = this.active.get(handle);
+    const row = this.table.get(handle);
+    if (row === undefined || row.state === "removed") return;
+    this.active.delete(handle);
+    const { length, crc } = active === undefined ? row : active.sums;
+    this.table.set({ ...row, length, crc, state: "corrupt" });
+  }
+
   /** @throws GfsError("Corrupt") for a record that does not follow from those before it. */
   apply(record: VolumeRecord, payload: AppliedPayload): void {
     if (record.kind === "epoch-seen") {
@@ -82,7 +92,7 @@ export class VolumeState {
         break;
       }
       case "corrupted":
-        this.#corrupted(record.handle);
+        this.markCorrupt(record.handle);
         break;
       default:
         unreachable(record);
@@ -185,15 +195,6 @@ export class VolumeState {
     active.origin = record.origin;
     active.answers = new AppendAnswers();
     this.enter(active);
-  }
-
-  #corrupted(handle: ChunkHandle): void {
-    const active = this.active.get(handle);
-    const row = this.table.get(handle);
-    if (row === undefined || row.state === "removed") return;
-    this.active.delete(handle);
-    const { length, crc } = active === undefined ? row : active.sums;
-    this.table.set({ ...row, length, crc, state: "corrupt" });
   }
 }
 

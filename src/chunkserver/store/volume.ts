@@ -178,7 +178,7 @@ export class VolumeStore implements Store {
       const promised = state.active.get(row.handle)?.promised ?? promisedVersion;
       yield { handle, promisedVersion: promised, dataVersion, length, crc, state: replicaState };
     }
-    for (const writer of [...writers.values()]) {
+    for (const writer of writers.values()) {
       if (state.table.get(writer.handle) !== undefined) continue;
       const { handle, promisedVersion, dataVersion, length, crc, state: writing } = describeWriter(writer);
       yield { handle, promisedVersion, dataVersion, length, crc, state: writing };
@@ -270,10 +270,10 @@ export class VolumeStore implements Store {
     const { ground, aside, writeBehind, lock } = this.#parts;
     ground.closed = true;
     const stopped = new GfsError("Unavailable", "Cannot go on: this chunkserver is stopping");
-    for (const writer of [...ground.writers.values()]) {
+    for (const writer of ground.writers.values()) {
       await ground.locks.run(writer.handle, () => writer.fail(stopped));
     }
-    for (const tail of [...ground.tails.values()]) await tail.abort();
+    for (const tail of ground.tails.values()) await tail.abort();
     await writeBehind.close();
     await aside.close();
     ground.files.close();

@@ -56,9 +56,15 @@ export function writeOptions(handle: number, changes: Partial<WriteOptions> = {}
 }
 
 /** Puts a whole chunk, in runs of `runBytes`. */
-export async function putChunk(store: Store, options: WriteOptions, data: Uint8Array, runBytes = 100_000): Promise<void> {
+export async function putChunk(
+  store: Store,
+  options: WriteOptions,
+  data: Uint8Array,
+  runBytes = 100_000,
+): Promise<void> {
   const writer = await store.beginWrite(options);
-  for (let at = 0; at < data.length; at += runBytes) await writer.write(runOf(data, at, Math.min(runBytes, data.length - at)));
+  for (let at = 0; at < data.length; at += runBytes)
+    await writer.write(runOf(data, at, Math.min(runBytes, data.length - at)));
   await writer.close(data.length, crc32(data));
 }
 
@@ -75,7 +81,11 @@ export function openOptions(handle: number, version = 1): Parameters<Store["open
 }
 
 /** The n-th record (from 1) of session 5, at `offset` of the chunk. */
-export function recordOf(handle: number, n: number, at: { readonly offset: number; readonly data: Uint8Array }): RecordToAppend {
+export function recordOf(
+  handle: number,
+  n: number,
+  at: { readonly offset: number; readonly data: Uint8Array },
+): RecordToAppend {
   return {
     handle: chunkHandle(handle),
     version: chunkVersion(1),
@@ -88,7 +98,11 @@ export function recordOf(handle: number, n: number, at: { readonly offset: numbe
   };
 }
 
-export async function readAll(store: Store, handle: number, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array> {
+export async function readAll(
+  store: Store,
+  handle: number,
+  range?: { readonly offset: number; readonly length: number },
+): Promise<Uint8Array> {
   const replica = store.replica(chunkHandle(handle));
   const { offset, length } = range ?? { offset: 0, length: replica?.length ?? 0 };
   const bytes = new Uint8Array(length);
