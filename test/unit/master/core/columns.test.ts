@@ -68,6 +68,13 @@ describe("byte arena", () => {
     expect(arena.bytes).toBe(before);
   });
 
+  test("every freed block of a size is used again, not only the last", () => {
+    const arena = new ByteArena();
+    const addresses = [1, 2, 3].map((fill) => arena.put(new Uint8Array(20).fill(fill)));
+    for (const address of addresses) arena.free(address);
+    expect(new Set([1, 2, 3].map(() => arena.put(new Uint8Array(19))))).toEqual(new Set(addresses));
+  });
+
   test("a block of the largest size fits beside others across pages", () => {
     const arena = new ByteArena();
     const addresses = Array.from({ length: 700 }, (_, i) => arena.put(new Uint8Array(arenaBytesMax).fill(i % 251)));
