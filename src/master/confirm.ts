@@ -2,6 +2,7 @@ import { confirm } from "../wire/control/namespace.ts";
 import type { LogRecord } from "../wire/log-records.ts";
 import { bytesToHex } from "../log/segment.ts";
 import type { MasterContext } from "./context.ts";
+import { beginServing } from "./core/chunk-apply.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { confirmDeletions } from "./core/garbage.ts";
@@ -17,20 +18,16 @@ export async function confirmAll(
   request: RequestOf<typeof confirm>,
 ): Promise<ReplyOf<typeof confirm>> {
   const { soft, state, engine } = ctx;
-  const reply = await engine.mutate(confirm, request, (decideNow) =>
-    decideNow(() => {
-      const accepted: string[] = [];
-      if (soft.mutationsStopped !== undefined) accepted.push(`mutations go on: ${soft.mutationsStopped}`);
-      if (soft.garbage.stopped !== undefined && soft.garbage.stopped !== soft.mutationsStopped)
-        accepted.push(`deletions go on: ${soft.garbage.stopped}`);
-      if (soft.safeMode.active) accepted.push(`safe mode ends: ${soft.safeMode.reason}`);
-      const what = accepted.map((text) => text.slice(0, 1_024));
-      return {
-        records: what.length === 0 ? [] : [...raiseRecords(ctx), { kind: "confirmed", what }],
-        reply: { accepted: what },
-      };
-    }),
-  );
+  const reply = await engine.mutate(confirm, request, (decideNow) => {
+    const decided = decideNow(() => {
+      const what = toAccept(ctx);
+      const records: LogRecord[] = what.length === 0 ? [] : [...raiseRecords(ctx), { kind: "confirmed", what }];
+      return { records, reply: { accepted: what } };
+    });
+    // The next chunk's handle lies above the mark that was raised.
+    if (decided.accepted.length > 0) beginServing(state.chunks);
+    return decided;
+  });
   if (reply.accepted.length === 0) return reply;
   ctx.world.events.emit("warn", "master.confirmed", { accepted: reply.accepted, epoch: state.cluster.epoch?.number });
   soft.mutationsStopped = undefined;
@@ -40,6 +37,15 @@ export async function confirmAll(
   for (const volume of state.volumes.byId.values()) volume.reportWanted = true;
   wantScan(soft.scan);
   return reply;
+}
+
+function toAccept({ soft }: MasterContext): string[] {
+  const accepted: string[] = [];
+  if (soft.mutationsStopped !== undefined) accepted.push(`mutations go on: ${soft.mutationsStopped}`);
+  if (soft.garbage.stopped !== undefined && soft.garbage.stopped !== soft.mutationsStopped)
+    accepted.push(`deletions go on: ${soft.garbage.stopped}`);
+  if (soft.safeMode.active) accepted.push(`safe mode ends: ${soft.safeMode.reason}`);
+  return accepted.map((text) => text.slice(0, 1_024));
 }
 
 function raiseRecords(ctx: MasterContext): LogRecord[] {
