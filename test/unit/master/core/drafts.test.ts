@@ -10,11 +10,13 @@ import {
 import { decideCreateFile, decideMkdir } from "../../../../src/master/core/decide-files.ts";
 import { decideRemove } from "../../../../src/master/core/decide-namespace.ts";
 import { decideExpiry, decideSessionOpen } from "../../../../src/master/core/decide-sessions.ts";
+import { decideTrashForSpace } from "../../../../src/master/core/decide-trash.ts";
 import { touchDrafts } from "../../../../src/master/core/drafts.ts";
 import { extentCount, fileBytes } from "../../../../src/master/core/extents.ts";
 import { slotOfId } from "../../../../src/master/core/inodes.ts";
 import { lookup } from "../../../../src/master/core/namespace.ts";
 import { nextToReap } from "../../../../src/master/core/reaping.ts";
+import { trashTotals } from "../../../../src/master/core/trash.ts";
 import { findVolume } from "../../../../src/master/core/volumes.ts";
 import type { WrittenChunk } from "../../../../src/wire/control/files.ts";
 import {
@@ -217,6 +219,22 @@ describe("drafts", () => {
     expect(findChunk(driver.state.chunks, chunk.handle)?.references).toBe(1);
     driver.log([{ kind: "inodes-reaped", inodes: nextToReap(driver.state.inodes, 10) }]);
     expect(findChunk(driver.state.chunks, chunk.handle)).toBeUndefined();
+  });
+
+  test("where space is short the oldest of the trash goes, as much as is needed and no more", () => {
+    const driver = begun();
+    const inodes = ["/a", "/b", "/c"].map((path) => putFile(driver, path, 100));
+    for (const path of ["/b", "/a", "/c"]) {
+      const request = { id: mutationId(), path, recursive: false, skipTrash: false };
+      driver.do(decideRemove(driver.state, request, driver.now));
+    }
+    const chosen = (bytes: number, max: number) =>
+      decideTrashForSpace(driver.state, bytes, max).map((record) => record.kind === "inode-detached" && record.inode);
+    expect(chosen(1, 10)).toEqual([inodes[1]!]);
+    expect(chosen(101, 10)).toEqual([inodes[1]!, inodes[0]!]);
+    expect(chosen(1_000, 2)).toEqual([inodes[1]!, inodes[0]!]);
+    expect(chosen(0, 10)).toEqual([]);
+    expect(trashTotals(driver.state.inodes)).toEqual({ entries: 3, bytes: 300 });
   });
 
   test("an existing file is opened as it is, an empty one replaces it", () => {
