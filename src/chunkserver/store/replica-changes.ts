@@ -39,7 +39,7 @@ export function beginWrite(ground: Ground, aside: Aside, options: WriteOptions):
     ground.retirement.check();
     const refusal = obstacle(ground, options);
     if (refusal !== undefined) throw refusal;
-    await ground.space.refresh();
+    await ground.retirement.attempt("measure the free space", () => ground.space.refresh());
     ground.space.check(Math.min(options.bytes ?? 1, options.chunkBytes), `write chunk ${handle}`);
     // What the clone replaces goes the way of everything that is removed; its promise is kept by the tombstone.
     if (ground.state.table.get(handle) !== undefined) await removeReplica(ground, aside, handle);
@@ -54,10 +54,13 @@ export function openReplica(ground: Ground, options: OpenOptions): Promise<"crea
   return ground.locks.run(handle, async () => {
     ground.retirement.check();
     const active = ground.state.active.get(handle);
-    if (active?.state === "open" && active.dataVersion === version && active.promising === version) return "exists";
+    if (active?.state === "open" && active.dataVersion === version && active.promising === version) {
+      if (!active.inherited) return "exists";
+      throw new GfsError("ChunkClosed", `Cannot open chunk ${handle}: its role was lost when this server restarted`);
+    }
     const refusal = obstacle(ground, { handle, version, purpose: "open" });
     if (refusal !== undefined) throw refusal;
-    await ground.space.refresh();
+    await ground.retirement.attempt("measure the free space", () => ground.space.refresh());
     ground.space.check(1, `open chunk ${handle}`);
     await ground.log.room();
     const chain = [...options.chain];

@@ -195,8 +195,9 @@ export interface Store extends AsyncDisposable {
   beginWrite(options: WriteOptions): Promise<ChunkWriter>;
 
   /**
-   * Makes an empty open replica, durable when it resolves; the same again (handle and version) answers "exists".
-   * @throws GfsError NoSpace | VersionStale (promised higher, or removed) | ChunkClosed (here in another state) | VolumeRetired
+   * Makes an empty open replica, durable when it resolves; the same again (handle and version) answers "exists". One that is `inherited` is
+   * refused: its role is lost.
+   * @throws GfsError NoSpace | VersionStale (promised higher, or removed) | ChunkClosed (here in another state, or inherited) | VolumeRetired
    */
   openReplica(options: OpenOptions): Promise<"created" | "exists">;
   /**
@@ -213,7 +214,7 @@ export interface Store extends AsyncDisposable {
   readonly hasRoom: boolean;
   /** Resolves when appends are taken again. @throws GfsError NoSpace (the disk is full, so that the log can't be emptied) | VolumeRetired */
   room(): Promise<void>;
-  /** Of an open or fenced replica: handed table and own records accepted so far; empty for others. */
+  /** Of an open or fenced replica: handed table and own records durable so far; empty for others. */
   appendTable(handle: ChunkHandle): AppendTable;
 
   /**

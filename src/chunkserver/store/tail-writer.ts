@@ -45,7 +45,7 @@ export function beginTail(ground: Ground, options: TailOptions): Promise<TailWri
     const from = active.sums.length;
     if (from >= options.length) return nothingMissing(from);
     await endTail(ground, options.handle);
-    await ground.space.refresh();
+    await ground.retirement.attempt("measure the free space", () => ground.space.refresh());
     ground.space.check(options.length - from, `complete chunk ${options.handle}`);
     // The file has everything before the tail, or a restart would find a hole in it.
     await ground.retirement.attempt(`complete chunk ${options.handle}`, () => fileActive(ground, active));

@@ -8,8 +8,10 @@ import type { Ground } from "./ground.ts";
 
 /** Replicas that are filed at the same time: their syncs share the file system's own commits. */
 const workers = 16;
-/** After a cycle that failed for want of space, or freed nothing. */
+/** After a cycle that failed, for want of space or otherwise. */
 const retryMs = 1_000;
+/** Between cycles under a steady stream, so that each is worth its checkpoint; nearly at once while somebody waits for room. */
+const pauseMs = { room: 100, full: 10 };
 
 export class WriteBehind {
   readonly #ground: Ground;
@@ -41,21 +43,20 @@ export class WriteBehind {
 
   async #run(): Promise<void> {
     const { log, world } = this.#ground;
-    let again = false;
+    let waitMs: number | undefined;
     try {
       await this.#cycle();
-      again = log.pressed;
+      if (log.pressed) waitMs = log.hasRoom ? pauseMs.room : pauseMs.full;
     } catch (error) {
-      again = true;
+      waitMs = retryMs;
       if (hasCode(error, "NoSpace")) log.stick(error);
       world.events.emit("warn", "volume.log-not-emptied", {
         reason: error instanceof Error ? error.message : String(error),
       });
     }
     this.#running = undefined;
-    if (!again || this.#ground.closed || this.#ground.retirement.reason !== undefined) return;
-    // Under a steady stream a cycle leaves what came meanwhile; a short wait lets the next be worth its checkpoint.
-    this.#timer = world.clock.after(log.hasRoom ? retryMs / 10 : retryMs, () => {
+    if (waitMs === undefined || this.#ground.closed || this.#ground.retirement.reason !== undefined) return;
+    this.#timer = world.clock.after(waitMs, () => {
       this.#timer = undefined;
       this.request();
     });

@@ -142,7 +142,7 @@ describe("DESIGN §4.3 appends", () => {
       });
       expect(await readAll(store, 4)).toEqual(data.slice(0, length));
       expect(() => store.append(recordOf(4, 7, { offset: length, data: content(1) }))).toThrow("role is lost");
-      expect(await store.openReplica(openOptions(4))).toBe("exists");
+      expect(await codeOf(store.openReplica(openOptions(4)))).toBe("ChunkClosed");
       const answer = await store.promise(h(4), v(2));
       expect(answer).toMatchObject({
         kind: "fenced",
