@@ -42,7 +42,7 @@ async function serve(call: Call): Promise<number> {
     lostDataDirs: call.args.texts("lost-data-dir"),
   });
   await announce(call, "master", { control: server.address });
-  return serveUntilSignal(call, () => server.stop(), server.stopped);
+  return serveUntilSignal(call, () => server.stop(), server.failed);
 }
 
 export const master: Verb = {

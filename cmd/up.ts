@@ -83,7 +83,7 @@ export const up: Verb = {
     const serving = serveUntilSignal(
       call,
       stop,
-      Promise.race([master.stopped, ...servers.map((server) => server.failed)]),
+      Promise.race([master.failed, ...servers.map((server) => server.failed)]),
     );
     const first = await Promise.race([
       Promise.all(servers.map((server) => server.registered)).then(() => "registered" as const),

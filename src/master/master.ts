@@ -5,7 +5,7 @@ import type { Listener, World } from "../io.ts";
 import { assertLimits, type Limits } from "../limits.ts";
 import type { Log } from "../log/log-types.ts";
 import { ControlClient } from "../net/control-client.ts";
-import { serveControl } from "../net/control-server.ts";
+import { type Route, serveControl } from "../net/control-server.ts";
 import { Checkpointer } from "./checkpoint.ts";
 import { ClusterClock } from "./cluster-clock.ts";
 import { Commands } from "./commands.ts";
@@ -75,6 +75,21 @@ export async function startMaster(world: World, options: MasterOptions): Promise
     throw error;
   }
   return running;
+}
+
+/** A refusal tells of the state too ("it exists"): it leaves as answers do, when all that it can rest on is durable. */
+function releasingRefusals(ctx: MasterContext, served: Route): Route {
+  return {
+    ...served,
+    answer: async (request, caller) => {
+      try {
+        return await served.answer(request, caller);
+      } catch (error) {
+        await ctx.engine.release(undefined);
+        throw error;
+      }
+    },
+  };
 }
 
 class RunningMaster implements Master {
@@ -181,12 +196,15 @@ class RunningMaster implements Master {
       address: listen,
       role: "master",
       secret,
-      identity: () => ({ clusterId: clusterIdOf(ctx), epoch: epochOf(ctx) }),
+      identity: () => {
+        const durable = log.durablePosition === log.lastPosition;
+        return { clusterId: clusterIdOf(ctx), ...(durable ? { epoch: epochOf(ctx) } : {}) };
+      },
       routes: [
         ...fileRoutes(ctx, { insecure: insecureBind }),
         ...namespaceRoutes(ctx, sources),
         ...chunkserverRoutes(ctx),
-      ],
+      ].map((each) => releasingRefusals(ctx, each)),
       healthz: () => ({
         ok: ctx.engine.failure === undefined,
         role: "master",

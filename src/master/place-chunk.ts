@@ -7,7 +7,7 @@ import { planHandles } from "./core/chunk-apply.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
 import type { PlacedChunk } from "./core/decision.ts";
 import { candidatesOf, place } from "./core/placement.ts";
-import { findVolume } from "./core/volumes.ts";
+import { findVolume, volumeAt } from "./core/volumes.ts";
 
 export interface WantedChunk {
   readonly replicas: number;
@@ -24,11 +24,13 @@ const firstVersion = chunkVersion(1);
 /** The handle is free only until something else is decided: the decision must follow without a wait. @throws GfsError("TooFewServers" | "NoSpace") */
 export function placeChunk(ctx: MasterContext, wanted: WantedChunk): PlacedChunk {
   const { chosen } = place(candidatesOf(ctx.state.volumes), { ...wanted, weights: ctx.limits });
-  const [handle] = planHandles(ctx.state.chunks, 1, ctx.limits.handleBatch).handles;
-  const { reserveUpTo } = planHandles(ctx.state.chunks, 1, ctx.limits.handleBatch);
+  const { handles, reserveUpTo } = planHandles(ctx.state.chunks, 1, ctx.limits.handleBatch);
+  const [handle] = handles;
   const chain = ctx.commands.addresses(chosen);
   if (handle === undefined || chain.length !== chosen.length)
     throw new GfsError("Bug", `Cannot place ${wanted.what}: a chosen server has no address`);
+  // Equal servers take turns, until their heartbeats tell how busy they are.
+  for (const member of chosen) volumeAt(ctx.state.volumes, member).placements++;
   return { placement: { handle, version: firstVersion, chain }, members: chosen, reserveUpTo };
 }
 

@@ -134,6 +134,7 @@ function hearHeartbeat(ctx: MasterContext, request: RequestOf<typeof heartbeat>)
       : heartbeatVolume(volume, { incarnation, space, streams, retired }, { nowMs: now, limits });
   const epoch = epochOf(ctx);
   if (volume === undefined || heard?.known !== true) return { known: false, epoch, leases: [], report: false };
+  volume.placements = 0;
   if (heard.change !== undefined) livenessChanged(ctx, heard.change);
   for (const { handle, version, reason } of request.bad) {
     const chunk = findChunk(state.chunks, handle);

@@ -223,7 +223,8 @@ async function commitDraft(
   requireMutations(ctx);
   const { state, engine } = ctx;
   const { draft, id } = request;
-  return engine.mutate(draftCommit, request, async (decideNow) => {
+  let decided = false;
+  const committed = await engine.mutate(draftCommit, request, async (decideNow) => {
     for (const { handle, version } of request.chunks) traceMutation(ctx, "PREPARE", { draft, chunk: handle, version });
     const reply = await withSealedTails(
       ctx,
@@ -231,11 +232,15 @@ async function commitDraft(
       () => decideNow((now) => decideDraftCommit(state, request, now)),
     );
     releaseSpace(state.volumes, draft);
+    decided = true;
     if (reply.shortChunks > 0) wantScan(ctx.soft.scan);
-    for (const { handle, version } of request.chunks)
-      traceMutation(ctx, "COMMIT", { draft, chunk: handle, version, session: id.session, sequence: id.sequence });
     return reply;
   });
+  // A retry commits nothing any more; and nothing is told before it is durable.
+  if (decided)
+    for (const { handle, version } of request.chunks)
+      traceMutation(ctx, "COMMIT", { draft, chunk: handle, version, session: id.session, sequence: id.sequence });
+  return committed;
 }
 
 /** The exact length: of the sealed extents, and what the primary of the tail has committed; where it does not answer the tail is sealed. */

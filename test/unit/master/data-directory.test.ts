@@ -1,0 +1,76 @@
+import { describe, expect, test } from "bun:test";
+import { utf8 } from "../../../src/base/bytes.ts";
+import type { World } from "../../../src/io.ts";
+import { openDataDirectories } from "../../../src/master/data-directory.ts";
+import { Simulation } from "../../sim/world/simulation.ts";
+
+function inSim<T>(code: (world: World) => Promise<T>): T {
+  const simulation = new Simulation(1);
+  return simulation.do(simulation.machine("m"), code);
+}
+
+async function put(world: World, path: string, text: string): Promise<void> {
+  const file = await world.disk.open(path, "write");
+  await file.truncate(0);
+  await file.write([utf8(text)], 0);
+  await file.close();
+}
+
+async function opened(world: World, paths: readonly string[]) {
+  const directories = await openDataDirectories(world, paths);
+  for (const directory of directories) await directory[Symbol.asyncDispose]();
+  return directories;
+}
+
+describe("a master's data directory", () => {
+  test("keeps its ids, gives new mirrors the cluster's, and copies ids of their own", () => {
+    inSim(async (world) => {
+      const [a] = await opened(world, ["/a"]);
+      const [again, b] = await opened(world, ["/a", "/b"]);
+      expect(a?.isNew).toBe(true);
+      expect(again).toMatchObject({ clusterId: a?.clusterId, directoryId: a?.directoryId, isNew: false });
+      expect(b).toMatchObject({ clusterId: a?.clusterId, isNew: true });
+      expect(b?.directoryId).not.toBe(a?.directoryId);
+      await world.disk.makeDirectory("/copy");
+      const identity = { gfs: "master", format: 1, cluster: a?.clusterId, directory: a?.directoryId };
+      await put(world, "/copy/identity.json", JSON.stringify(identity));
+      const [, copy] = await opened(world, ["/a", "/copy"]);
+      expect(copy?.directoryId).not.toBe(a?.directoryId);
+    });
+  });
+
+  test.each([
+    [
+      "of another cluster",
+      { gfs: "master", format: 1, cluster: "f".repeat(32), directory: "f".repeat(16) },
+      "WrongCluster",
+    ],
+    ["of a newer format", { gfs: "master", format: 2, anything: true }, "FormatUnsupported"],
+    ["of a volume", { gfs: "volume", format: 1 }, "Usage"],
+    ["with a damaged identity", { gfs: "master", format: 1, cluster: "x" }, "Corrupt"],
+  ])("%s is refused, and the others are free again", (_, identity, code) => {
+    inSim(async (world) => {
+      await opened(world, ["/a"]);
+      await world.disk.makeDirectory("/b");
+      await put(world, "/b/identity.json", JSON.stringify(identity));
+      const refused: unknown = await openDataDirectories(world, ["/a", "/b"]).catch((error: unknown) => error);
+      expect(refused).toMatchObject({ code });
+      await opened(world, ["/a"]);
+    });
+  });
+
+  test("that is in use, or holds something else, is refused", () => {
+    inSim(async (world) => {
+      const [held] = await openDataDirectories(world, ["/a"]);
+      expect(await openDataDirectories(world, ["/a"]).catch((error: unknown) => error)).toMatchObject({
+        code: "Locked",
+      });
+      await held?.[Symbol.asyncDispose]();
+      await world.disk.makeDirectory("/home");
+      await put(world, "/home/letter.txt", "Dear all");
+      expect(await openDataDirectories(world, ["/home"]).catch((error: unknown) => error)).toMatchObject({
+        code: "Usage",
+      });
+    });
+  });
+});
