@@ -45,6 +45,9 @@ export class ChainLink {
     this.#options = options;
     this.#run().catch((thrown: unknown) => {
       operatingError(context, thrown);
+      // Others that wait for their next use are no better.
+      const address = options.chain[0]?.data;
+      if (address !== undefined) context.pool.forget(address);
       this.#fail(this.#failure(thrown), false);
     });
   }

@@ -39,6 +39,8 @@ export class NextHop {
       .then((frames) => this.#answer(frames))
       .catch((thrown: unknown) => {
         this.abort();
+        // Others that wait for their next use are no better.
+        context.pool.forget(this.#address);
         const error = connectionFailure(`pass chunk ${open.handle} on`, this.#address, thrown);
         return { kind: "failed", error, volume: this.volume };
       });

@@ -1,0 +1,91 @@
+/** Real servers, random faults: clients append while a member is killed, loses power, stalls or is cut off; then the master's part of a seal (DESIGN §4.3). */
+import { describe, expect, test } from "bun:test";
+import { crc32 } from "../../../src/base/checksum.ts";
+import type { World } from "../../../src/io.ts";
+import { fence, fetchTail, finish, type FenceAnswer } from "../../../src/wire/control/commands.ts";
+import { AppendOpen, encodeHeader } from "../../../src/wire/data/headers.ts";
+import { decodeAppendAnswer, encodeAppend } from "../../../src/wire/data/records.ts";
+import { chunkVersion, sequence, sessionId } from "../../../src/wire/ids.ts";
+import { content, dial, handle, origin, readChunk, Trio, version } from "./trio.ts";
+
+const sealVersion = chunkVersion(2);
+const names = ["s1", "s2", "s3"];
+
+interface Acknowledged {
+  readonly offset: number;
+  readonly record: Uint8Array;
+}
+
+/** Appends until it is refused or the connection is gone; what it was told goes to `acknowledged`. */
+async function append(world: World, trio: Trio, session: number, acknowledged: Acknowledged[]): Promise<void> {
+  const primary = trio.address("s1");
+  const frames = await dial(world, primary.data);
+  const header = { volume: primary.volume, handle, version, inode: origin.inode, session: sessionId(session) };
+  frames.send("appendOpen", 1, encodeHeader(AppendOpen, header));
+  const record = (seq: number): Uint8Array => content(50 + ((seq * 7 + session) % 200), seq * 8 + session);
+  let sent = 0;
+  const more = (): void => {
+    const next = record(++sent);
+    frames.send("append", 1, encodeAppend(sequence(sent), crc32(next)), [next]);
+  };
+  for (let i = 0; i < 16; i++) more();
+  for (;;) {
+    const frame = await frames.read();
+    if (frame === null || frame.type === "error") return;
+    if (frame.type !== "appendAnswer") continue;
+    const decoded = decodeAppendAnswer(frame);
+    if (decoded.kind === "refused") return frames.close();
+    const { sequence: seq, fileOffset } = decoded.answer;
+    acknowledged.push({ offset: fileOffset - origin.fileOffset, record: record(seq) });
+    more();
+  }
+}
+
+function hurt(trio: Trio, kind: number, name: string): void {
+  const { simulation } = trio;
+  const machine = trio.machines.find((other) => other.name === name)!;
+  if (kind === 0) machine.crash({ powerLoss: false });
+  else if (kind === 1) machine.crash({ powerLoss: true });
+  else if (kind === 2) machine.pause(8_000);
+  else simulation.network.isolate(name);
+}
+
+describe("DESIGN §4.3 with one fault", () => {
+  test.each(Array.from({ length: 12 }, (_, seed) => [seed] as const))(
+    "seed %d: a seal by two members keeps all that was acknowledged",
+    (seed) => {
+      const trio = new Trio(seed);
+      const { simulation } = trio;
+      trio.openChunk(trio.chain());
+      const acknowledged: Acknowledged[] = [];
+      for (const session of [1, 2, 3])
+        trio.client.run((world) => append(world, trio, session, acknowledged).catch(() => undefined));
+      simulation.runFor(simulation.prng.integer(20, 120));
+      const victim = names[seed % 3]!;
+      hurt(trio, Math.floor(seed / 3), victim);
+      simulation.runFor(simulation.prng.integer(1, 7_000));
+
+      const alive = names.filter((name) => name !== victim);
+      const items = [{ handle, version: sealVersion }];
+      const answers = alive.map((name) => trio.command(name, fence, { items }).answers[0]!);
+      const fenced = answers.filter((given): given is FenceAnswer & { kind: "fenced" } => given.kind === "fenced");
+      expect(fenced).toHaveLength(2);
+      const longest = fenced[0]!.prepared >= fenced[1]!.prepared ? fenced[0]! : fenced[1]!;
+      const length = longest.prepared;
+      const wanted = { handle, version: sealVersion, length, crc: longest.crc, sources: trio.chain(...alive), origin };
+      for (const name of alive) {
+        expect(trio.command(name, fetchTail, wanted).prepared).toBe(length);
+        expect(trio.command(name, finish, { items: [wanted] }).results).toEqual([{ kind: "ok" }]);
+      }
+
+      expect(acknowledged.length).toBeGreaterThan(0);
+      for (const name of alive) {
+        const read = trio.do((world) => readChunk(world, trio.address(name), { version: sealVersion }));
+        for (const { offset, record } of acknowledged)
+          expect(crc32(read.content.subarray(offset, offset + record.length))).toBe(crc32(record));
+      }
+      const known = longest.appendTable.reduce((sum, { answers: given }) => sum + given.at(-1)!.sequence, 0);
+      expect(known).toBeGreaterThanOrEqual(acknowledged.length);
+    },
+  );
+});
