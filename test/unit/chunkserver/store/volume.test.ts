@@ -1,10 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { crc32 } from "../../../../src/base/checksum.ts";
 import { chunkHandle, chunkVersion, clusterId } from "../../../../src/wire/ids.ts";
+import { openStore } from "../../../../src/chunkserver/store/open-store.ts";
 import {
   codeOf,
   content,
   openOptions,
+  optionsOf,
   origin,
   putChunk,
   readAll,
@@ -183,6 +185,34 @@ describe("DESIGN §4.3 appends", () => {
         appendTable: [],
       });
       expect(await codeOf(store.openReplica(openOptions(77)))).toBe("VersionStale");
+    });
+  });
+
+  test("appends and puts go on while the log is emptied again and again, and nothing of them is lost at a power loss", () => {
+    const volume = simVolume();
+    const data = content(600_000);
+    volume.simulation.do(volume.machine, async (world) => {
+      const store = await openStore(world, optionsOf());
+      await store.openReplica(openOptions(4));
+      let done = false;
+      const emptying = (async () => {
+        while (!done) await store.flush();
+      })();
+      for (let n = 0; n < 60; n++) {
+        const offset = n * 10_000;
+        const position = store.append(recordOf(4, n + 1, { offset, data: data.slice(offset, offset + 10_000) }));
+        await Promise.all([store.durable(position), putChunk(store, writeOptions(100 + n), data.slice(0, 9_000 + n))]);
+        expect(await readAll(store, 4, { offset: Math.max(0, offset - 70_000), length: 10_000 })).toHaveLength(10_000);
+      }
+      done = true;
+      await emptying;
+    });
+    volume.machine.crash({ powerLoss: true, keep: 0 });
+    volume.machine.restart();
+    volume.with(async (store) => {
+      expect(await readAll(store, 4)).toEqual(data);
+      for (let n = 0; n < 60; n++) expect(await readAll(store, 100 + n)).toEqual(data.slice(0, 9_000 + n));
+      expect(store.appendTable(h(4))[0]?.answers).toHaveLength(60);
     });
   });
 
