@@ -53,6 +53,11 @@ export class FramePool {
       this.#reused.add(entry.frames);
       return entry.frames;
     }
+    return this.dial(address, timeoutMs, signal);
+  }
+
+  /** A new connection, whatever is idle. @throws as `dialFrames` */
+  async dial(address: string, timeoutMs: number, signal?: AbortSignal): Promise<FrameConnection> {
     const { role, secret, clusterId } = this.#options;
     const frames = await dialFrames(this.#world, address, {
       role,

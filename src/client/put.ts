@@ -1,0 +1,115 @@
+/** Put: a whole new file, or nothing (DESIGN §4.2). */
+import { hasCode } from "../base/errors.ts";
+import { createFile, draftCommit, draftCreate } from "../wire/control/files.ts";
+import { generation } from "../wire/ids.ts";
+import { formatPath, parsePath } from "../wire/path.ts";
+import type { PutOptions, PutResult, Source } from "./api.ts";
+import { type ClientContext, Operation } from "./context.ts";
+import type { MutationSession } from "./session.ts";
+import { type OpenSource, openSource } from "./sources.ts";
+import { abortDraft, writeDraft } from "./write-draft.ts";
+
+export interface PutDefaults {
+  /** What the cluster uses, or this client was told to use. */
+  readonly chunkBytes: number;
+}
+
+/**
+ * @throws GfsError: PathInvalid, Exists, IsDirectory, GenerationMismatch; NotFound, LocalFile, SourceChanged for the source; NoSpace, TooFewServers, Unavailable, Timeout; ChunkLost;
+ * OutcomeUnknown where the commit was not answered in time; Interrupted
+ */
+export async function putFile(
+  ctx: ClientContext,
+  session: MutationSession,
+  put: { readonly source: Source; readonly path: string; readonly defaults: PutDefaults },
+  options: PutOptions,
+): Promise<PutResult> {
+  const path = formatPath(parsePath(put.path));
+  using op = new Operation(ctx, `put ${path}`, options.signal);
+  await using source = await openSource(ctx.world, put.source, ctx.limits.parallelChunks);
+  if (source.bytes === 0) return putEmpty(session, op, path, options);
+  return putContent({ ctx, session, op, path, options }, source, put.defaults);
+}
+
+async function putEmpty(
+  session: MutationSession,
+  op: Operation,
+  path: string,
+  { overwrite, replicas, ifGeneration, onProgress }: PutOptions,
+): Promise<PutResult> {
+  const reply = await session.mutate(op, createFile, (id) => ({
+    id,
+    path,
+    mode: overwrite === true ? "replace" : "new",
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(ifGeneration === undefined ? {} : { ifGeneration: generation(ifGeneration) }),
+  }));
+  onProgress?.(0, 0);
+  return {
+    path,
+    inode: reply.inode,
+    generation: reply.generation,
+    bytes: 0,
+    chunks: 0,
+    replicas: replicas ?? 0,
+    shortChunks: 0,
+  };
+}
+
+interface Putting {
+  readonly ctx: ClientContext;
+  readonly session: MutationSession;
+  readonly op: Operation;
+  readonly path: string;
+  readonly options: PutOptions;
+}
+
+async function putContent(
+  { ctx, session, op, path, options }: Putting,
+  source: OpenSource,
+  defaults: PutDefaults,
+): Promise<PutResult> {
+  const { overwrite = false, replicas, ifGeneration, onProgress } = options;
+  const chunkBytes = options.chunkBytes ?? defaults.chunkBytes;
+  const { location, rack } = ctx.whereabouts;
+  const plan = await session.mutate(op, draftCreate, (id) => ({
+    id,
+    target: {
+      kind: "put" as const,
+      path,
+      overwrite,
+      ...(ifGeneration === undefined ? {} : { ifGeneration: generation(ifGeneration) }),
+    },
+    chunkBytes,
+    firstChunkBytes: Math.min(source.bytes ?? chunkBytes, chunkBytes),
+    ...(source.bytes === undefined ? {} : { sizeBytes: source.bytes }),
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(location === undefined ? {} : { location }),
+    ...(rack === undefined ? {} : { rack }),
+  }));
+  const { draft, placement } = plan;
+  ctx.alive.drafts.add(draft);
+  let mayBeCommitted = false;
+  try {
+    const write = { draft, chunkBytes: plan.chunkBytes, placement, source, path, onProgress };
+    const chunks = await writeDraft(ctx, op, write);
+    mayBeCommitted = true;
+    const reply = await session.mutate(op, draftCommit, (id) => ({ id, draft, chunks }));
+    ctx.alive.drafts.delete(draft);
+    const { inode, bytes, shortChunks } = reply;
+    return {
+      path,
+      inode,
+      generation: reply.generation,
+      bytes,
+      chunks: chunks.length,
+      replicas: reply.replicas,
+      shortChunks,
+    };
+  } catch (error) {
+    ctx.alive.drafts.delete(draft);
+    // An abort of a draft that is committed changes nothing; of one whose commit is on its way it might end that first.
+    if (!mayBeCommitted || !hasCode(error, "OutcomeUnknown", "Interrupted")) abortDraft(ctx, draft);
+    throw error;
+  }
+}

@@ -1,0 +1,209 @@
+/** A client's session with the master (DESIGN §4.1): every mutation carries its place in it, so that retries take effect once. */
+import type { z } from "zod";
+import { utf8 } from "../base/bytes.ts";
+import { GfsError, hasCode } from "../base/errors.ts";
+import { protocol } from "../limits.ts";
+import type { MessageType, MutationId } from "../wire/control/common.ts";
+import { sessionClose, sessionOpen } from "../wire/control/files.ts";
+import { sequence, type SessionId } from "../wire/ids.ts";
+import type { ClientContext, Operation } from "./context.ts";
+import { outcomeUnknown } from "./outcome.ts";
+import { askMaster, backOff, isMasterRetry, isUnknown } from "./retry.ts";
+
+/** Below the window, so that a master that has heard a lower floor still takes the highest. */
+const windowMax = protocol.mutationWindow - 64;
+
+/** One session that is open at the master, and which of its sequences are under way. */
+class OpenSession {
+  readonly id: SessionId;
+  #next = 1;
+  /** Ascending: sequences are taken in order. */
+  readonly #underWay = new Set<number>();
+  #waiting: (() => void)[] = [];
+
+  constructor(id: SessionId) {
+    this.id = id;
+  }
+
+  async take(): Promise<number> {
+    while (this.#next - this.floor() >= windowMax) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+      });
+    }
+    const taken = this.#next++;
+    this.#underWay.add(taken);
+    return taken;
+  }
+
+  /** The lowest sequence whose answer is still wanted. */
+  floor(): number {
+    for (const first of this.#underWay) return first;
+    return this.#next;
+  }
+
+  /** Its answer is known, or of no interest. */
+  finish(taken: number): void {
+    this.#underWay.delete(taken);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+}
+
+/** Opened with the first mutation. After an outcome that stays unknown the next mutation opens another, so that the unknown one can still be asked for. */
+export class MutationSession {
+  readonly #ctx: ClientContext;
+  #opening: Promise<OpenSession> | undefined;
+  readonly #toClose = new Set<SessionId>();
+
+  constructor(ctx: ClientContext) {
+    this.#ctx = ctx;
+  }
+
+  /** A session for appends whose sequences are kept elsewhere; closed with this client. */
+  async openAnother(op: Operation): Promise<SessionId> {
+    const { session } = await askMaster(this.#ctx, op, sessionOpen, { label: this.#ctx.label });
+    this.#toClose.add(session);
+    this.#ctx.alive.sessions.add(session);
+    return session;
+  }
+
+  /** It stays open at the master until it expires: somebody may repeat what is unknown. */
+  abandon(session: SessionId): void {
+    this.#toClose.delete(session);
+  }
+
+  async current(op: Operation): Promise<SessionId> {
+    return (await this.#current(op)).id;
+  }
+
+  /**
+   * One mutation, exactly once, however often it has to be sent.
+   *
+   * @throws what the master refuses with: it had no effect; GfsError("OutcomeUnknown") where the time was over before an answer came; GfsError("Interrupted")
+   */
+  async mutate<Request extends z.ZodType<{ readonly id: MutationId }>, Reply extends z.ZodType>(
+    op: Operation,
+    message: MessageType<Request, Reply>,
+    build: (id: MutationId) => z.infer<Request>,
+  ): Promise<z.infer<Reply>> {
+    for (let expired = 0; ; expired++) {
+      const session = await this.#current(op);
+      const taken = await session.take();
+      const id = { session: session.id, sequence: sequence(taken) };
+      const send = this.#send(op, message, () => build({ ...id, floor: sequence(session.floor()) }));
+      const sent = await send.catch((error: unknown) => {
+        session.finish(taken);
+        throw error;
+      });
+      if (sent.kind === "unknown") {
+        this.#leave(session);
+        throw outcomeUnknown(op.what, sent.error);
+      }
+      session.finish(taken);
+      if (sent.kind === "done") return sent.reply;
+      if (!hasCode(sent.error, "SessionExpired") || sent.doubtful || expired === 2) throw sent.error;
+      // The master knows nothing of the session any more, and this mutation was never executed.
+      this.#forget(session);
+    }
+  }
+
+  /** Closes what was opened, as far as the master answers at once. */
+  async close(): Promise<void> {
+    const { control, master } = this.#ctx;
+    const sessions = [...this.#toClose];
+    this.#toClose.clear();
+    await Promise.allSettled(
+      sessions.map((session) => control.call(master, sessionClose, { session }, { timeoutMs: 1_000 })),
+    );
+  }
+
+  async #send<Request extends z.ZodType<{ readonly id: MutationId }>, Reply extends z.ZodType>(
+    op: Operation,
+    message: MessageType<Request, Reply>,
+    build: () => z.infer<Request>,
+  ): Promise<
+    | { readonly kind: "done"; readonly reply: z.infer<Reply> }
+    | { readonly kind: "refused"; readonly error: unknown; readonly doubtful: boolean }
+    | { readonly kind: "unknown"; readonly error: unknown }
+  > {
+    const { control, master, limits } = this.#ctx;
+    let doubtful = false;
+    for (let failures = 1; ; failures++) {
+      try {
+        const options = { timeoutMs: op.within(limits.controlMs), signal: op.signal };
+        const reply = await control.call(master, message, build(), options);
+        op.progress();
+        return { kind: "done", reply };
+      } catch (error) {
+        if (hasCode(error, "Interrupted")) throw error;
+        doubtful ||= isUnknown(error) || hasCode(error, "ProtocolError");
+        if (!isMasterRetry(error)) return { kind: "refused", error, doubtful };
+        try {
+          await backOff(this.#ctx, op, failures, error);
+        } catch (over) {
+          if (hasCode(over, "Interrupted")) throw over;
+          return doubtful ? { kind: "unknown", error } : { kind: "refused", error, doubtful };
+        }
+      }
+    }
+  }
+
+  #current(op: Operation): Promise<OpenSession> {
+    if (this.#opening !== undefined) return this.#opening;
+    const opening = this.openAnother(op).then((session) => new OpenSession(session));
+    this.#opening = opening;
+    opening.catch(() => {
+      if (this.#opening === opening) this.#opening = undefined;
+    });
+    return opening;
+  }
+
+  #leave(session: OpenSession): void {
+    this.abandon(session.id);
+    this.#opening = undefined;
+  }
+
+  #forget(session: OpenSession): void {
+    this.#toClose.delete(session.id);
+    this.#ctx.alive.sessions.delete(session.id);
+    this.#opening = undefined;
+  }
+}
+
+/** Mutations of a session that has a key: their sequences are given by the plan of what is done under the key, not by counting. */
+export class KeyedSession {
+  readonly #ctx: ClientContext;
+  readonly id: SessionId;
+
+  private constructor(ctx: ClientContext, id: SessionId) {
+    this.#ctx = ctx;
+    this.id = id;
+  }
+
+  /** The same key gets the same session, from whatever process. */
+  static async open(ctx: ClientContext, op: Operation, key: string): Promise<KeyedSession> {
+    const bytes = utf8(key).length;
+    if (key === "" || bytes > protocol.keyBytesMax)
+      throw new GfsError("Usage", `Cannot use an id of ${bytes} bytes: 1 to ${protocol.keyBytesMax} are allowed`);
+    const { session } = await askMaster(ctx, op, sessionOpen, { key, label: ctx.label });
+    return new KeyedSession(ctx, session);
+  }
+
+  /** For the session of an append that is repeated by its place. */
+  static of(ctx: ClientContext, id: SessionId): KeyedSession {
+    return new KeyedSession(ctx, id);
+  }
+
+  /** Step `at` of the plan. What is refused may be tried again. @throws as `MutationSession.mutate`, but OutcomeUnknown is the caller's to say: the plain error comes out */
+  mutate<Request extends z.ZodType<{ readonly id: MutationId }>, Reply extends z.ZodType>(
+    op: Operation,
+    message: MessageType<Request, Reply>,
+    at: number,
+    build: (id: MutationId) => z.infer<Request>,
+  ): Promise<z.infer<Reply>> {
+    const id = { session: this.id, sequence: sequence(at), floor: sequence(1) };
+    return askMaster(this.#ctx, op, message, build(id));
+  }
+}
