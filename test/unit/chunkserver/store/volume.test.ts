@@ -194,9 +194,9 @@ describe("DESIGN §4.3 appends", () => {
     volume.simulation.do(volume.machine, async (world) => {
       const store = await openStore(world, optionsOf());
       await store.openReplica(openOptions(4));
-      let done = false;
+      const progress = { done: false };
       const emptying = (async () => {
-        while (!done) await store.flush();
+        while (!progress.done) await store.flush();
       })();
       for (let n = 0; n < 60; n++) {
         const offset = n * 10_000;
@@ -204,7 +204,7 @@ describe("DESIGN §4.3 appends", () => {
         await Promise.all([store.durable(position), putChunk(store, writeOptions(100 + n), data.slice(0, 9_000 + n))]);
         expect(await readAll(store, 4, { offset: Math.max(0, offset - 70_000), length: 10_000 })).toHaveLength(10_000);
       }
-      done = true;
+      progress.done = true;
       await emptying;
     });
     volume.machine.crash({ powerLoss: true, keep: 0 });
