@@ -20,14 +20,14 @@ export const BANDS: readonly Band[] = [
   { path: "src/wire/", mayImport: ["src/base/", "src/limits.ts"], packages: ["zod", "cbor-x"] },
   { path: "src/config/", mayImport: CORE, packages: ["zod"] },
   { path: "src/io.ts", mayImport: CORE, packages: [] },
-  { path: "src/net/", mayImport: [...CORE, "src/io.ts"], packages: ["hono"] },
+  { path: "src/net/", mayImport: [...CORE, "src/io.ts"], packages: ["hono", "zod"] },
   { path: "src/log/", mayImport: [...CORE, "src/io.ts"], packages: [] },
   { path: "src/host/", mayImport: [...CORE, "src/io.ts"], packages: [...PLATFORM, "hono"] },
   { path: "src/master/core/", mayImport: CORE, packages: [] },
   { path: "src/chunkserver/core/", mayImport: CORE, packages: [] },
-  { path: "src/master/", mayImport: [...SHELL, "src/master/core/"], packages: ["hono"] },
-  { path: "src/chunkserver/", mayImport: [...SHELL, "src/chunkserver/core/"], packages: ["hono"] },
-  { path: "src/client/", mayImport: SHELL, packages: [] },
+  { path: "src/master/", mayImport: [...SHELL, "src/master/core/"], packages: ["hono", "zod"] },
+  { path: "src/chunkserver/", mayImport: [...SHELL, "src/chunkserver/core/"], packages: ["hono", "zod"] },
+  { path: "src/client/", mayImport: SHELL, packages: ["zod"] },
   { path: "cmd/", mayImport: ["src/"], packages: [...PLATFORM, "citty", "cli-progress", "zod"] },
 ];
 
