@@ -170,7 +170,7 @@ export class Heartbeats {
   async #beatOnce(terms: Terms): Promise<boolean> {
     const { world, store, limits, stopping } = this.#context;
     const { roles, master, transfers } = this.#options;
-    roles.repeatCommitted();
+    roles.rest(world.clock.monotonicMs());
     const bad = store.bad().slice(0, 16_384);
     const request = {
       volume: store.volume,

@@ -28,6 +28,8 @@ import { GroupSync } from "./group-sync.ts";
 
 /** Unanswered bytes of one chunk beyond which its clients' streams are not read. */
 const unansweredBytesMax = 16 * 1_048_576;
+/** A chain without records for this long gives its connections back; the next record makes new ones. */
+const idleChainMs = 60_000;
 
 /** A client's append stream. */
 export interface Asker {
@@ -49,20 +51,21 @@ export class OpenPrimary {
   readonly inode: InodeId;
   readonly #context: Context;
   readonly #state: PrimaryState;
-  readonly #rest: Chain;
+  readonly #below: Chain;
   readonly #onStopped: () => void;
   readonly #group: GroupSync;
   readonly #askers = new Map<AskerId, Asker>();
   #nextAsker: AskerId = 1;
   #link: ChainLink | undefined;
   #timer: Timer | undefined;
+  #acceptedMs = 0;
   #roomWaiters: (() => void)[] = [];
 
   constructor(context: Context, { state, inode, rest, onStopped }: OpenPrimaryOptions) {
     this.#context = context;
     this.#state = state;
     this.inode = inode;
-    this.#rest = rest;
+    this.#below = rest;
     this.#onStopped = onStopped;
     this.#group = new GroupSync(
       context,
@@ -109,7 +112,8 @@ export class OpenPrimary {
       bytes: record.bytes,
       crc: record.crc,
     };
-    for (const effect of appendArrived(this.#state, request, this.#context.world.clock.monotonicMs())) {
+    this.#acceptedMs = this.#context.world.clock.monotonicMs();
+    for (const effect of appendArrived(this.#state, request, this.#acceptedMs)) {
       if (effect.kind === "prepare") this.#prepare(effect.offset, session, record);
       else this.#perform(effect);
     }
@@ -128,9 +132,11 @@ export class OpenPrimary {
     leaseExtended(this.#state, untilMs);
   }
 
-  /** To the members that heard of no record since. */
-  repeatCommitted(): void {
-    if (this.#link?.over === false) this.#link.committed(this.committed);
+  /** Every now and then: members that heard of no record since learn what is committed, and an idle chain is let go. */
+  rest(nowMs: number): void {
+    const { prepared, committed } = this.#state.member;
+    this.#tellCommitted();
+    if (prepared === committed && nowMs - this.#acceptedMs >= idleChainMs) this.#link?.close();
   }
 
   fenced(version: ChunkVersion): void {
@@ -168,7 +174,7 @@ export class OpenPrimary {
     } catch (thrown) {
       return this.#failed(operatingError(this.#context, thrown).message);
     }
-    if (this.#rest.length > 0) {
+    if (this.#below.length > 0) {
       const header = encodeChainAppend({ session, sequence, offset, committed: member.committed, crc });
       this.#down().append(header, payload);
     }
@@ -182,7 +188,7 @@ export class OpenPrimary {
     this.#link = new ChainLink(this.#context, {
       handle,
       version,
-      chain: this.#rest,
+      chain: this.#below,
       onVote: (length) => this.#progress(primaryVoted(this.#state, length)),
       onFailure: (error, refused) => {
         const { member } = this.#state;
@@ -207,8 +213,12 @@ export class OpenPrimary {
     for (const effect of effects) this.#perform(effect);
     if (member.stopped !== undefined) return this.#settle();
     traceMutation(this.#context, "commit", member, { length: member.committed });
-    this.repeatCommitted();
+    this.#tellCommitted();
     this.#wake();
+  }
+
+  #tellCommitted(): void {
+    if (this.#link?.over === false) this.#link.committed(this.committed);
   }
 
   #failed(reason: string): void {

@@ -40,8 +40,8 @@ export class Roles {
     }
   }
 
-  repeatCommitted(): void {
-    for (const role of this.#roles.values()) if (role.kind === "primary") role.repeatCommitted();
+  rest(nowMs: number): void {
+    for (const role of this.#roles.values()) if (role.kind === "primary") role.rest(nowMs);
   }
 
   /** What heartbeats say of all open replicas of the volume. */

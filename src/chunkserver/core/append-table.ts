@@ -41,11 +41,6 @@ export function tableToWire(table: AppendTableState): AppendTable {
   return [...table.sessions].map(([session, answers]) => ({ session, answers: answers.slice() }));
 }
 
-/** 0 for a session that appended nothing. */
-export function lastSequence(table: AppendTableState, session: SessionId): number {
-  return table.sessions.get(session)?.at(-1)?.sequence ?? 0;
-}
-
 export function lookupAppend(table: AppendTableState, session: SessionId, identity: AppendIdentity): AppendLookup {
   const answers = table.sessions.get(session);
   const last = answers?.at(-1)?.sequence ?? 0;

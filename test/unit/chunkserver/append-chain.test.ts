@@ -264,6 +264,17 @@ describe("DESIGN §4.3 rollback and seal over a chain", () => {
     expect(trio.simulation.nowMs - beforeMs).toBeLessThan(6_000);
   });
 
+  test("a chain without records lets its connections go, and the next record finds the members again", () => {
+    const trio = new Trio();
+    const chain = trio.chain();
+    trio.openChunk(chain);
+    trio.do((world) => appendAll(world, chain, 1, 1, 2));
+    trio.simulation.runFor(200_000);
+    expect(trio.do((world) => readChunk(world, chain[2]!)).end).toBe(200);
+    expect(trio.do((world) => appendAll(world, chain, 1, 3, 4))).toHaveLength(2);
+    expect(trio.do((world) => readChunk(world, chain[2]!, { committed: 400 })).end).toBe(400);
+  });
+
   test("members whose idle connections broke are found again: nothing was lost, so nothing is sealed", () => {
     const trio = new Trio();
     const chain = trio.chain();

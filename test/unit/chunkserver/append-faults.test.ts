@@ -60,7 +60,7 @@ describe("DESIGN §4.3 with one fault", () => {
       const acknowledged: Acknowledged[] = [];
       for (const session of [1, 2, 3])
         trio.client.run((world) => append(world, trio, session, acknowledged).catch(() => undefined));
-      simulation.runFor(simulation.prng.integer(20, 120));
+      simulation.runFor(simulation.prng.integer(20, 60));
       const victim = names[seed % 3]!;
       hurt(trio, Math.floor(seed / 3), victim);
       simulation.runFor(simulation.prng.integer(1, 7_000));
@@ -81,8 +81,10 @@ describe("DESIGN §4.3 with one fault", () => {
       expect(acknowledged.length).toBeGreaterThan(0);
       for (const name of alive) {
         const read = trio.do((world) => readChunk(world, trio.address(name), { version: sealVersion }));
-        for (const { offset, record } of acknowledged)
-          expect(crc32(read.content.subarray(offset, offset + record.length))).toBe(crc32(record));
+        const lost = acknowledged.filter(
+          ({ offset, record }) => crc32(read.content.subarray(offset, offset + record.length)) !== crc32(record),
+        );
+        expect(lost).toEqual([]);
       }
       const known = longest.appendTable.reduce((sum, { answers: given }) => sum + given.at(-1)!.sequence, 0);
       expect(known).toBeGreaterThanOrEqual(acknowledged.length);
