@@ -15,7 +15,11 @@ const codec = new Encoder({
 
 /** A new array that the caller owns. */
 export function encodeCbor(value: unknown): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(codec.encode(value));
+  const shared = codec.encode(value);
+  // By `set`: the copying constructors take as long as the encoding itself.
+  const own = new Uint8Array(shared.length);
+  own.set(shared);
+  return own;
 }
 
 /**
