@@ -25,6 +25,8 @@ export class WriteStream implements DataStream {
   #received = 0;
   #ended = false;
   #over = false;
+  /** The writer ends by itself: there is nothing to abort any more. */
+  #closing = false;
   /** For `check`: what the stream waits for, and when something last moved. */
   #waiting: "sender" | "disk" | "next" = "sender";
   #movedMs: number;
@@ -151,6 +153,9 @@ export class WriteStream implements DataStream {
       this.#next.forward("writeEnd", frame.header);
     }
     this.#moved("disk");
+    // It may have been given up while this waited.
+    if (this.#over) return;
+    this.#closing = true;
     await writer.close(end.length, end.crc);
     traceMutation(this.#context, "prepare", this.#open, end);
     if (this.#next === undefined) return this.#done(end, []);
@@ -188,6 +193,7 @@ export class WriteStream implements DataStream {
 
   #letGo(): void {
     this.#next?.abort();
+    if (this.#closing) return;
     this.#writer
       .then((writer) => writer.abort())
       .catch((thrown: unknown) => {
