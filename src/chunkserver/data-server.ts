@@ -121,7 +121,7 @@ export class DataServer implements AsyncDisposable {
     if (frame.type === "read") {
       return this.#transfer(reply, () => {
         const stream = new ReadStream(this.#context, reply, () => this.#window());
-        stream.start(frame, (handle) => roles.committed(handle));
+        stream.start(frame, (handle) => roles.get(handle));
         return stream;
       });
     }

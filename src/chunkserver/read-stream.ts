@@ -50,6 +50,12 @@ export function readableEnd(replica: Replica | undefined, read: ReadHeader, comm
   }
 }
 
+/** Only a primary of this start knows the end of an open chunk: a reader who was told less by another would take it for the end of the file. */
+export interface ReaderRole {
+  readonly kind: "primary" | "secondary";
+  readonly committed: number;
+}
+
 export class ReadStream implements DataStream {
   readonly #context: Context;
   readonly #reply: StreamReply;
@@ -65,13 +71,19 @@ export class ReadStream implements DataStream {
     this.#movedMs = context.world.clock.monotonicMs();
   }
 
-  /** `committed`: the length that this volume knows to be committed of a chunk. @throws GfsError that refuses the read */
-  start(frame: Frame, committed: (handle: ReadHeader["handle"]) => number): void {
+  /** `roleOf`: what this start of the volume is to a chunk that isn't sealed. @throws GfsError that refuses the read */
+  start(frame: Frame, roleOf: (handle: ReadHeader["handle"]) => ReaderRole | undefined): void {
     const { store } = this.#context;
     const read = decodeHeader(Read, frame.header);
     if (read.volume !== store.volume)
       throw new GfsError("ReplicaMissing", `Cannot read chunk ${read.handle}: this is volume ${store.volume}`);
-    const readable = readableEnd(store.replica(read.handle), read, committed(read.handle));
+    const role = roleOf(read.handle);
+    const readable = readableEnd(store.replica(read.handle), read, role?.committed ?? 0);
+    if (readable.open && read.committed === undefined && role?.kind !== "primary")
+      throw new GfsError(
+        "NotPrimary",
+        `Cannot tell how far chunk ${read.handle} at version ${read.version} may be read: this volume is not its primary`,
+      );
     this.#serve(read, readable).catch((thrown: unknown) => this.#fail(thrown));
   }
 
