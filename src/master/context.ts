@@ -1,4 +1,5 @@
 /** What all parts of the running master share, and its soft state: never logged, gone with the process (DESIGN §4.1). */
+import { AssertionError } from "../base/assert.ts";
 import { asGfsError, GfsError } from "../base/errors.ts";
 import type { EventFields, World } from "../io.ts";
 import type { Limits } from "../limits.ts";
@@ -116,14 +117,19 @@ export function requireMutations(ctx: MasterContext): void {
   );
 }
 
-/** Runs something nobody waits for. A broken invariant stops the master; an operating error is told. */
+/** Runs something nobody waits for. A broken invariant stops the master; anything else is told, and what it was for is tried again by its loop. */
 export function inBackground(ctx: MasterContext, what: string, task: Promise<unknown>): void {
   task.catch((error: unknown) => {
     if (ctx.stopping.aborted || ctx.engine.failure !== undefined) return;
-    if (error instanceof GfsError && error.code !== "Bug")
-      ctx.world.events.emit("warn", "master.task-failed", { what, code: error.code, reason: error.message });
-    else ctx.engine.fail(asGfsError(error));
+    failOnBrokenInvariant(ctx, error);
+    const { code, message } = asGfsError(error);
+    ctx.world.events.emit(code === "Bug" ? "error" : "warn", "master.task-failed", { what, code, reason: message });
   });
+}
+
+/** A state that can't be must not spread; a request or message that can't be handled harms nobody else. */
+export function failOnBrokenInvariant(ctx: MasterContext, error: unknown): void {
+  if (error instanceof AssertionError) ctx.engine.fail(asGfsError(error));
 }
 
 /** Lets everything else have its turn. */

@@ -156,6 +156,7 @@ function healthFor(
 export function pathOfChunk(ctx: MasterContext, inode: InodeId | undefined): string {
   const slot = inode === undefined ? 0 : slotOfId(ctx.state.inodes, inode);
   if (slot === 0) return "(removed)";
-  const { place, path } = pathOf(ctx.state.inodes, slot);
+  const { place, path: whole } = pathOf(ctx.state.inodes, slot);
+  const path = whole.slice(0, protocol.pathBytesMax).toWellFormed();
   return place === "tree" ? path : `${path} (${place === "trash" ? "in the trash" : "removed"})`;
 }

@@ -1,6 +1,6 @@
 /** The master's role: everything of DESIGN §4.1, started and stopped as one. */
 import { defined } from "../base/assert.ts";
-import { asGfsError, GfsError } from "../base/errors.ts";
+import { GfsError } from "../base/errors.ts";
 import type { Listener, World } from "../io.ts";
 import { assertLimits, type Limits } from "../limits.ts";
 import type { Log } from "../log/log-types.ts";
@@ -9,7 +9,7 @@ import { type Route, serveControl } from "../net/control-server.ts";
 import { Checkpointer } from "./checkpoint.ts";
 import { ClusterClock } from "./cluster-clock.ts";
 import { Commands } from "./commands.ts";
-import { type MasterContext, newSoftState, nowMs, repeat, stopMutations } from "./context.ts";
+import { failOnBrokenInvariant, type MasterContext, newSoftState, nowMs, repeat, stopMutations } from "./context.ts";
 import { beginServing } from "./core/chunk-apply.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
 import { expectVolumes } from "./core/volumes.ts";
@@ -214,7 +214,7 @@ class RunningMaster implements Master {
         mutationsStopped: ctx.soft.mutationsStopped !== undefined,
         position: log.durablePosition,
       }),
-      onBug: (error) => ctx.engine.fail(asGfsError(error)),
+      onBug: (error) => failOnBrokenInvariant(ctx, error),
     });
   }
 

@@ -1,3 +1,4 @@
+import { protocol } from "../limits.ts";
 import type { Origin } from "../wire/control/commands.ts";
 import { type ChunkHandle, type InodeId, rootInode } from "../wire/ids.ts";
 import { findChunk } from "./core/chunk-table.ts";
@@ -27,5 +28,10 @@ export function originOf(state: MasterState, handle: ChunkHandle): Origin {
 export function originOfInode(state: MasterState, inode: InodeId): Origin {
   const slot = slotOfId(state.inodes, inode);
   if (slot === 0) return { inode, path: "", fileOffset: 0 };
-  return { inode, path: pathOf(state.inodes, slot).path, fileOffset: fileBytes(state.inodes, slot) };
+  return { inode, path: shortPath(pathOf(state.inodes, slot).path), fileOffset: fileBytes(state.inodes, slot) };
+}
+
+/** Moves of directories can make paths longer than any that may be asked for. */
+function shortPath(path: string): string {
+  return path.length <= protocol.pathBytesMax ? path : path.slice(0, protocol.pathBytesMax).toWellFormed();
 }

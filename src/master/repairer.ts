@@ -3,14 +3,13 @@ import { asGfsError } from "../base/errors.ts";
 import { clone } from "../wire/control/commands.ts";
 import { chunkView, inBackground, inSlices, type MasterContext, nowMs } from "./context.ts";
 import { replicaCountAt, replicaVolumeAt } from "./core/chunk-replicas.ts";
-import { stepScan, wantScan } from "./core/chunk-scan.ts";
+import { scanSlotsPerSlice, stepScan, wantScan } from "./core/chunk-scan.ts";
 import { stateAt, type VolumeIndex } from "./core/chunk-table.ts";
 import { queueGarbage } from "./core/garbage.ts";
 import { planRepairs, queueRepair, type RepairCommand, repairEnded } from "./core/repair.ts";
 import { tickSafeMode } from "./core/safe-mode.ts";
 import { originOf } from "./origin.ts";
 
-const slotsPerSlice = 512;
 const clonesAtOnceMax = 64;
 /** The slowest copy that is waited for. */
 const cloneBytesPerMs = 2_000;
@@ -21,7 +20,7 @@ export async function scanChunks(ctx: MasterContext): Promise<void> {
   let tally = new Map<VolumeIndex, number>();
   await inSlices(ctx, () => {
     const from = scan.running ? scan.slot : 0;
-    const step = stepScan(chunkView(ctx), scan, { slotsMax: slotsPerSlice, nowMs: nowMs(ctx) });
+    const step = stepScan(chunkView(ctx), scan, { slotsMax: scanSlotsPerSlice, nowMs: nowMs(ctx) });
     if (from < scan.slot) tallyReplicas(ctx, { from, end: scan.slot }, tally);
     for (const short of step.short) queueRepair(repair, short);
     for (const { handle, volume } of step.surplus)

@@ -9,8 +9,10 @@ import { findChunk, type VolumeIndex } from "./core/chunk-table.ts";
 import type { RequestOf } from "./core/decision.ts";
 import { queueGarbage } from "./core/garbage.ts";
 import {
+  absenceSlotsPerSlice,
   pageJob,
   reportComplete,
+  reportEntriesPerSlice,
   type ReportFinding,
   reportSuperseded,
   stepAbsences,
@@ -20,8 +22,6 @@ import {
 import { findVolume, type Volume, volumeAt } from "./core/volumes.ts";
 import { originOf } from "./origin.ts";
 
-const entriesPerSlice = 128;
-const slotsPerSlice = 1_024;
 const finishesMax = 512;
 
 /** Returns when the page is applied. Pages of an older report or incarnation say nothing. @throws GfsError("ProtocolError") */
@@ -37,7 +37,7 @@ export async function takeReportPage(ctx: MasterContext, page: RequestOf<typeof 
   await inSlices(ctx, () => {
     // Another report, or another process, has taken its place.
     if (volume.report?.seen !== job.progress.seen) return "done";
-    const step = stepPage(ctx.state.chunks, job, entriesPerSlice);
+    const step = stepPage(ctx.state.chunks, job, reportEntriesPerSlice);
     for (const finding of step.findings) {
       if (finding.kind === "unfinished") unfinished.push(finding);
       else takeFinding(ctx, volume, finding);
@@ -105,7 +105,7 @@ async function finishReplicas(
 /** Resolves what complete reports lack. */
 export async function resolveAbsences(ctx: MasterContext): Promise<void> {
   await inSlices(ctx, () => {
-    const { absent, resolved, idle } = stepAbsences(ctx.state.chunks, ctx.soft.absences, slotsPerSlice);
+    const { absent, resolved, idle } = stepAbsences(ctx.state.chunks, ctx.soft.absences, absenceSlotsPerSlice);
     for (const index of resolved) {
       const volume = volumeAt(ctx.state.volumes, index);
       volume.reported = true;
