@@ -161,11 +161,9 @@ export function repeat(ctx: MasterContext, everyMs: number, what: string, work: 
   const loop = async (): Promise<void> => {
     for (;;) {
       await sleep(ctx.world.clock, everyMs, ctx.stopping);
-      try {
-        await work();
-      } catch (error) {
-        inBackground(ctx, what, Promise.reject(asGfsError(error)));
-      }
+      const round = Promise.resolve().then(work);
+      inBackground(ctx, what, round);
+      await round.catch(() => undefined);
     }
   };
   inBackground(ctx, what, loop());

@@ -1,0 +1,87 @@
+import { describe, expect, test } from "bun:test";
+import { AssertionError } from "../../../src/base/assert.ts";
+import { GfsError } from "../../../src/base/errors.ts";
+import { ClusterClock } from "../../../src/master/cluster-clock.ts";
+import { Commands } from "../../../src/master/commands.ts";
+import {
+  inSlices,
+  type MasterContext,
+  newSoftState,
+  repeat,
+  requireMutations,
+  stopMutations,
+} from "../../../src/master/context.ts";
+import { newMasterState } from "../../../src/master/core/state.ts";
+import { Engine } from "../../../src/master/engine.ts";
+import { ControlClient } from "../../../src/net/control-client.ts";
+import { sleep } from "../../../src/net/deadline.ts";
+import type { World } from "../../../src/io.ts";
+import { simLimits } from "../../sim/sim-limits.ts";
+import { Simulation } from "../../sim/world/simulation.ts";
+
+function newContext(world: World, fatal: GfsError[], stopping = new AbortController().signal): MasterContext {
+  const log = { append: () => 1, lastPosition: 0, durablePosition: 0, entryBytesMax: 1_000 };
+  const state = newMasterState(simLimits);
+  const clock = new ClusterClock(world.clock);
+  const engine = new Engine({ state, log, clock, events: world.events, onFatal: (error) => fatal.push(error) });
+  const control = new ControlClient(world, { role: "master", clusterId: () => undefined });
+  const commands = new Commands(control, engine, () => undefined);
+  return { world, limits: simLimits, engine, state, commands, soft: newSoftState(0), stopping };
+}
+
+function inSim<T>(code: (world: World) => Promise<T>): T {
+  const simulation = new Simulation(1);
+  return simulation.do(simulation.machine("m"), code);
+}
+
+describe("a loop of the master", () => {
+  test.each([
+    ["a broken invariant stops the master", new AssertionError("impossible"), 1],
+    ["an operating error is tried again", new GfsError("Timeout", "no answer"), 0],
+    ["an odd error harms nobody else", new TypeError("odd"), 0],
+  ])("%s", (_, thrown, fatalCount) => {
+    inSim(async (world) => {
+      const fatal: GfsError[] = [];
+      const stop = new AbortController();
+      let rounds = 0;
+      repeat(newContext(world, fatal, stop.signal), 10, "test", () => {
+        rounds++;
+        throw thrown;
+      });
+      await sleep(world.clock, 100);
+      expect(fatal).toHaveLength(fatalCount);
+      expect(rounds).toBeGreaterThan(3);
+      stop.abort(new GfsError("Interrupted", "stopped"));
+      const before = rounds;
+      await sleep(world.clock, 100);
+      expect(rounds).toBe(before);
+    });
+  });
+
+  test("long work lets others have their turn", () => {
+    inSim(async (world) => {
+      const ctx = newContext(world, []);
+      let turns = 0;
+      let slices = 0;
+      // In virtual time a slice takes none: the limit of 0 ms makes each one a turn of its own.
+      const quick = { ...ctx, limits: { ...ctx.limits, sliceMs: 0 } };
+      const other = world.clock.after(0, () => turns++);
+      await inSlices(quick, () => (++slices < 10 ? "more" : "done"));
+      expect(slices).toBe(10);
+      expect(turns).toBe(1);
+      other.cancel();
+    });
+  });
+
+  test("a master that is behind refuses mutations, and keeps the first reason", () => {
+    inSim(async (world) => {
+      const ctx = newContext(world, []);
+      requireMutations(ctx);
+      stopMutations(ctx, "a is ahead");
+      stopMutations(ctx, "b is ahead");
+      expect(() => requireMutations(ctx)).toThrow("a is ahead");
+      expect(ctx.soft.garbage.stopped).toBe("a is ahead");
+      await sleep(world.clock, 1);
+    });
+  });
+});
