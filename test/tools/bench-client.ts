@@ -1,13 +1,19 @@
 /**
- * Load on a cluster from one compiled process, for the benchmark: `gfs-bench MASTER WORK ARGUMENTS…`; prints one JSON object. Data is random, and what is read is
- * compared in length.
+ * Load on a cluster from one compiled process, for the benchmark: `gfs-bench MASTER WORK PATH COUNT WIDTH BYTES [SOURCE]`. Prints one JSON object: `rate` (calls or
+ * megabytes a second), `peakMib` (most memory ever resident), `longestMs` (longest time without a new byte, in a transfer), after a line `going` when a quarter of a
+ * transfer is done. Data is random, and what is read is compared in length.
  */
-import { GfsClient } from "../../src/gfs.ts";
+import { GfsClient } from "../../src/client/gfs-client.ts";
+import { peakMib } from "./bench-load.ts";
 
-const [master = "", work = "", ...rest] = process.argv.slice(2);
+const [master = "", work = "", path = "/bench", countText = "1000", widthText = "1", bytesText = "0", source = ""] =
+  process.argv.slice(2);
+const count = Number(countText);
+const width = Number(widthText);
+const bytes = Number(bytesText);
 
 /** Runs `count` calls of `run`, `width` at a time; calls a second. */
-async function rate(count: number, width: number, run: (i: number) => Promise<unknown>): Promise<number> {
+async function rate(run: (i: number) => Promise<unknown>): Promise<number> {
   let next = 0;
   const startedMs = performance.now();
   await Promise.all(
@@ -18,28 +24,53 @@ async function rate(count: number, width: number, run: (i: number) => Promise<un
   return count / ((performance.now() - startedMs) / 1_000);
 }
 
+/** Sees how a transfer goes on. */
+class Pauses {
+  longestMs = 0;
+  #lastMs = performance.now();
+  #told = false;
+
+  moved(doneBytes: number): void {
+    const nowMs = performance.now();
+    this.longestMs = Math.max(this.longestMs, nowMs - this.#lastMs);
+    this.#lastMs = nowMs;
+    if (this.#told || doneBytes < bytes / 4) return;
+    this.#told = true;
+    process.stdout.write("going\n");
+  }
+}
+
 async function main(): Promise<void> {
-  await using client = await GfsClient.connect({ master });
-  const [path = "/bench", countText = "1000", widthText = "1", sizeText = "0"] = rest;
-  const count = Number(countText);
-  const width = Number(widthText);
-  const data = crypto.getRandomValues(new Uint8Array(Number(sizeText)));
+  // At the place of the first chunkserver, so that it is the one in use.
+  await using client = await GfsClient.connect({ master, location: { x: 0, y: 0 } });
+  const data = work === "upload" || work === "download" ? new Uint8Array(0) : randomBytes();
+  const pauses = new Pauses();
   const name = (i: number): string => `${path}/${i}`;
-  const result = await (async () => {
+  const read = async (i: number): Promise<void> => {
+    let done = 0;
+    for await (const piece of client.read(name(i))) {
+      done += piece.length;
+      pauses.moved(done);
+    }
+    if (done !== bytes) throw new Error(`${name(i)} has ${done} bytes, not ${bytes}`);
+  };
+  const measure = async (): Promise<number> => {
     switch (work) {
       case "put":
-        return rate(count, width, (i) => client.put({ kind: "bytes", bytes: data }, name(i)));
+        return rate((i) => client.put({ kind: "bytes", bytes: data }, name(i)));
       case "stat":
-        return rate(count, width, (i) => client.stat(name(i)));
+        return rate((i) => client.stat(name(i)));
       case "read":
-        return rate(count, width, async (i) => {
-          let bytes = 0;
-          for await (const piece of client.read(name(i))) bytes += piece.length;
-          if (bytes !== data.length) throw new Error(`${name(i)} has ${bytes} bytes, not ${data.length}`);
-        });
+        return rate(read);
+      case "upload": {
+        const onProgress = (done: number): void => pauses.moved(done);
+        return (bytes / 1e6) * (await rate((i) => client.uploadFile(source, name(i), { onProgress, overwrite: true })));
+      }
+      case "download":
+        return (bytes / 1e6) * (await rate(read));
       case "append-serial": {
         await using appender = await client.appender(path);
-        return await rate(count, 1, () => appender.append(data));
+        return await rate(() => appender.append(data));
       }
       case "append": {
         await using appender = await client.appender(path);
@@ -55,8 +86,15 @@ async function main(): Promise<void> {
       default:
         throw new Error(`unknown work ${work}`);
     }
-  })();
-  process.stdout.write(`${JSON.stringify({ rate: result, residentMb: process.memoryUsage().rss / 1e6 })}\n`);
+  };
+  const result = { rate: await measure(), peakMib: peakMib("self"), longestMs: pauses.longestMs };
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+function randomBytes(): Uint8Array {
+  const data = new Uint8Array(bytes);
+  for (let at = 0; at < bytes; at += 65_536) crypto.getRandomValues(data.subarray(at, at + 65_536));
+  return data;
 }
 
 main().then(

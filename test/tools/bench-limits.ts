@@ -13,7 +13,8 @@ export async function writeAndSync(directory: string, files: number, bytes: numb
   await Promise.all(
     paths.map(async (path) => {
       const file = await open(path, "w");
-      for (let at = 0; at < bytes; at += piece.length) await file.write(piece, 0, Math.min(piece.length, bytes - at), at);
+      for (let at = 0; at < bytes; at += piece.length)
+        await file.write(piece, 0, Math.min(piece.length, bytes - at), at);
       await file.datasync();
       await file.close();
     }),
@@ -75,7 +76,11 @@ export async function loopback(bytes: number): Promise<number> {
   const script = `const done = Promise.withResolvers(); let got = 0;
     const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data(s, d) { got += d.length; if (got >= ${bytes}) { s.write("x"); s.flush(); } }, close() { done.resolve(); } } });
     console.log(server.port); await done.promise; process.exit(0);`;
-  const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "inherit", env: { ...process.env, BUN_BE_BUN: "1" } });
+  const child = Bun.spawn([process.execPath, "-e", script], {
+    stdout: "pipe",
+    stderr: "inherit",
+    env: { ...process.env, BUN_BE_BUN: "1" },
+  });
   const reader = child.stdout.getReader();
   const { value } = await reader.read();
   const port = Number(new TextDecoder().decode(value));
@@ -91,7 +96,11 @@ export async function loopback(bytes: number): Promise<number> {
     }
   };
   const startedMs = performance.now();
-  const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { open: pump, drain: pump, data: () => done.resolve(), error: (_, error) => done.reject(error) } });
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port,
+    socket: { open: pump, drain: pump, data: () => done.resolve(), error: (_, error) => done.reject(error) },
+  });
   await done.promise;
   const seconds = (performance.now() - startedMs) / 1_000;
   socket.end();

@@ -1,0 +1,94 @@
+/** The load generator (bench-client.ts) as a compiled process, and other programs that the benchmark times. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { cleanEnvironment, gfsPath, type TestCluster } from "./processes.ts";
+
+const loadPath = resolve(gfsPath, "../gfs-bench");
+
+export async function buildLoad(): Promise<void> {
+  const source = resolve(import.meta.dirname, "bench-client.ts");
+  const command = [process.execPath, "build", "--compile", "--minify", "--bytecode", source, "--outfile", loadPath];
+  const build = Bun.spawn(command, { stdout: "ignore", stderr: "inherit" });
+  if ((await build.exited) !== 0) throw new Error("the load generator does not build");
+}
+
+/** What the load generator measured: see bench-client.ts. */
+export interface LoadResult {
+  readonly rate: number;
+  readonly peakMib: number;
+  readonly longestMs: number;
+}
+
+export interface Load {
+  /** Resolves when it has done about a quarter of a transfer. */
+  readonly going: Promise<void>;
+  readonly result: Promise<LoadResult>;
+}
+
+type Argument = string | number;
+
+export function startLoad(cluster: TestCluster, args: readonly Argument[]): Load {
+  const child = Bun.spawn([loadPath, cluster.address, ...args.map(String)], {
+    stdout: "pipe",
+    stderr: "inherit",
+    env: cleanEnvironment(),
+  });
+  const { promise: going, resolve: goes, reject } = Promise.withResolvers<void>();
+  going.catch(() => {}); // the result tells too
+  const failed = new Error(`gfs-bench ${args.join(" ")} failed`);
+  const run = async (): Promise<LoadResult> => {
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const piece of child.stdout) {
+      text += decoder.decode(piece, { stream: true });
+      if (text.startsWith("going\n")) goes();
+    }
+    reject(failed);
+    if ((await child.exited) !== 0) throw failed;
+    return parseResult(text.replace(/^going\n/, ""));
+  };
+  return { going, result: run() };
+}
+
+function parseResult(text: string): LoadResult {
+  const result: unknown = JSON.parse(text);
+  if (typeof result !== "object" || result === null) throw new Error(`gfs-bench said ${text}`);
+  const field = (name: string): number => Number(new Map(Object.entries(result)).get(name) ?? Number.NaN);
+  return { rate: field("rate"), peakMib: field("peakMib"), longestMs: field("longestMs") };
+}
+
+/** The rate that the load generator reports. */
+export async function drive(cluster: TestCluster, ...args: readonly Argument[]): Promise<number> {
+  return (await startLoad(cluster, args).result).rate;
+}
+
+/** Seconds that a shell command took. @throws Error where it fails */
+export async function shell(command: string): Promise<number> {
+  const startedMs = performance.now();
+  const child = Bun.spawn(["bash", "-c", `set -o pipefail; ${command}`], {
+    stdout: "ignore",
+    stderr: "inherit",
+    env: cleanEnvironment(),
+  });
+  if ((await child.exited) !== 0) throw new Error(`${command} failed`);
+  return (performance.now() - startedMs) / 1_000;
+}
+
+/** A file of random bytes, on the disk. */
+export async function makeFile(path: string, bytes: number): Promise<void> {
+  await shell(`head -c ${bytes} /dev/urandom > ${path} && sync ${path}`);
+}
+
+/** The most memory that a process ever had resident, since its start or `resetPeak`, in MiB. Linux only; undefined when it has ended. */
+export function peakMib(pid: number | "self"): number | undefined {
+  try {
+    const kib = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    return kib === undefined ? undefined : Number(kib) / 1_024;
+  } catch {
+    return undefined;
+  }
+}
+
+export function resetPeak(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, "5");
+}

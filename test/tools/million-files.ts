@@ -1,0 +1,39 @@
+/** A master's state with very many one-chunk files of three replicas, made by the decisions that real puts make. */
+import { decideDraftCommit, decideDraftCreate } from "../../src/master/core/decide-drafts.ts";
+import { decideSessionOpen } from "../../src/master/core/decide-sessions.ts";
+import { planHandles } from "../../src/master/core/chunk-apply.ts";
+import type { Now } from "../../src/master/core/decision.ts";
+import type { MasterState } from "../../src/master/core/state.ts";
+import { chunkVersion, sequence, sessionId, volumeId } from "../../src/wire/ids.ts";
+import type { LogRecord } from "../../src/wire/log-records.ts";
+
+/** Applies what was decided, and logs it where that is wanted. */
+export type Log = (records: readonly LogRecord[]) => void;
+
+const volumes = [1, 2, 3].map((n) => volumeId(n.toString(16).padStart(32, "0")));
+/** The first mutation of the first session; its answers are not kept. */
+export const mutationId = { session: sessionId(1), sequence: sequence(1), floor: sequence(1) };
+
+export function filePath(i: number): string {
+  return `/data/dir-${Math.floor(i / 1_000)}/file-${i}.bin`;
+}
+
+/** Three volumes and a session, in a state without any. */
+export function beginFiles(state: MasterState, now: Now, log: Log): void {
+  log(volumes.map((volume, index) => ({ kind: "volume-added", index, volume, label: "" }) as const));
+  log(decideSessionOpen(state, { label: "" }, now).records);
+}
+
+/** File number `i`: a draft with its chunk, and the commit. */
+export function putFile(state: MasterState, now: Now, i: number, log: Log): void {
+  const { handles, reserveUpTo } = planHandles(state.chunks, 1, 1_000);
+  const [handle] = handles;
+  if (handle === undefined) throw new Error("no handle was planned");
+  const version = chunkVersion(1);
+  const target = { kind: "put", path: filePath(i), overwrite: false } as const;
+  const placed = { placement: { handle, version, chain: [] }, members: [0, 1, 2], reserveUpTo };
+  const created = decideDraftCreate(state, { id: mutationId, target }, placed);
+  log(created.records);
+  const chunks = [{ handle, version, length: 1_000 + (i % 64), crc: i, volumes }];
+  log(decideDraftCommit(state, { id: mutationId, draft: created.reply.draft, chunks }, now).records);
+}
