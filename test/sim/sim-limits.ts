@@ -1,4 +1,4 @@
-import { type Limits, assertLimits, defaultLimits } from "../../src/limits.ts";
+import { defaultLimits, type Limits } from "../../src/limits.ts";
 import type { Prng } from "./world/prng.ts";
 
 /** Small and quick, so that a minute of virtual time holds many chunks, leases, seals, checkpoints and repairs. */
@@ -24,14 +24,12 @@ export const simLimits: Limits = {
   controlMs: 1_000,
   clientTimeoutMs: 10_000,
   smallChunkBytesMax: 24_000,
-  logSegmentBytes: 4_300_000,
-  volumeLogBytesMax: 8_600_000,
+  logSegmentBytes: 400_000,
+  volumeLogBytesMax: 1_200_000,
   checkpointRecords: 150,
   handleBatch: 20,
   reserveBytes: 1_000_000,
 };
-
-assertLimits(simLimits);
 
 /** Those of one seed: a few bounds at either end of what is sensible. */
 export function drawLimits(prng: Prng): Limits {

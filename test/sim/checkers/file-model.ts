@@ -4,10 +4,19 @@ import { isDone, type Operation } from "../history.ts";
 /** Records of a file: numbers of operations with their bytes. Paths without a file are absent. Never changed in place. */
 export type FilesState = ReadonlyMap<string, readonly { readonly operation: number; readonly bytes: number }[]>;
 
+/** The first half of an append that may create its file: others can see the file while it is empty, and it stays where the second half fails. */
+export interface CreateStep {
+  readonly kind: "create";
+  readonly path: string;
+}
+
 /** The state after the operation, or undefined where it can't have ended as it did in this one. */
-export function applyToFiles(state: FilesState, operation: Operation): FilesState | undefined {
+export function applyToFiles(state: FilesState, operation: Operation | CreateStep): FilesState | undefined {
   const file = state.get(operation.path);
+  if (operation.kind === "create") return file === undefined ? changed(state, operation.path, []) : undefined;
   const refused = operation.ending?.kind === "refused" ? operation.ending.code : undefined;
+  // One that may create its file is told so where the file is removed in between.
+  if (refused === "NotFound" && operation.kind === "append" && operation.create) return state;
   if (refused === "NotFound") return file === undefined ? state : undefined;
   if (refused === "Exists")
     return state.has(operation.kind === "move" ? operation.to : operation.path) ? state : undefined;

@@ -12,7 +12,7 @@ import {
   type Violation,
   wasRefused,
 } from "../history.ts";
-import { applyToFiles, type FilesState, keyOfFiles } from "./file-model.ts";
+import { applyToFiles, type CreateStep, type FilesState, keyOfFiles } from "./file-model.ts";
 
 export interface LinearizabilityReport {
   readonly violations: readonly Violation[];
@@ -31,9 +31,8 @@ export function checkLinearizable(
   const violations: Violation[] = [];
   const undecided: string[] = [];
   for (const directory of directories) {
-    const operations = history.operations
-      .filter(({ path }) => path === directory || path.startsWith(`${directory}/`))
-      .filter(matters);
+    const all = history.operations.filter(({ path }) => path === directory || path.startsWith(`${directory}/`));
+    const operations = all.filter(matters);
     // What nobody ever saw need not have happened: mostly that explains all, and is quick to find.
     const seen = new Set(
       operations.flatMap((one) =>
@@ -43,8 +42,11 @@ export function checkLinearizable(
     const likely = operations.filter(
       (one) => Number.isFinite(endOf(one)) || seen.has(one.id) || one.kind === "remove" || one.kind === "move",
     );
-    if (search(likely, stepsMax).kind === "found") continue;
-    const result = search(operations, stepsMax);
+    if (search(stepsOf(likely, []), stepsMax).kind === "found") continue;
+    // One that is refused may leave the empty file that it made.
+    const creating = all.filter((one) => one.kind === "append" && one.create);
+    if (search(stepsOf(likely, creating), stepsMax).kind === "found") continue;
+    const result = search(stepsOf(operations, creating), stepsMax);
     if (result.kind === "gave-up") undecided.push(directory);
     if (result.kind === "none")
       violations.push({
@@ -64,6 +66,32 @@ function matters(operation: Operation): boolean {
   return !looks || isDone(operation);
 }
 
+/** What takes effect at one moment. */
+interface Step {
+  readonly operation: Operation | CreateStep;
+  readonly called: Tick;
+  /** Infinity: it need not have happened at all. */
+  readonly end: Tick;
+  /** A create step comes before its append, if at all. */
+  readonly before: Operation | undefined;
+}
+
+function stepsOf(operations: readonly Operation[], creating: readonly Operation[]): Step[] {
+  const whole = operations.map((operation) => ({
+    operation,
+    called: operation.called,
+    end: endOf(operation),
+    before: undefined,
+  }));
+  const creates = creating.map((append) => ({
+    operation: { kind: "create" as const, path: append.path },
+    called: append.called,
+    end: Number.POSITIVE_INFINITY,
+    before: append,
+  }));
+  return [...whole, ...creates].sort((a, b) => a.called - b.called);
+}
+
 type SearchResult =
   | { readonly kind: "found" }
   | { readonly kind: "gave-up" }
@@ -74,64 +102,81 @@ interface Node {
   /** Taken ones, by index. */
   readonly taken: Uint8Array;
   readonly takenCount: number;
+  /** Of those that must have happened. */
+  readonly definiteCount: number;
   readonly candidates: readonly number[];
   next: number;
 }
 
-function search(unsorted: readonly Operation[], stepsMax: number): SearchResult {
-  const operations = [...unsorted].sort((a, b) => a.called - b.called);
-  const definite = operations.filter((one) => Number.isFinite(endOf(one))).length;
-  const ends: readonly Tick[] = operations.map(endOf);
+function search(steps: readonly Step[], stepsMax: number): SearchResult {
+  const definite = steps.filter(({ end }) => Number.isFinite(end)).length;
   const memory = new Set<string>();
-  const root = nodeOf(operations, ends, { state: new Map(), taken: new Uint8Array(operations.length), takenCount: 0 });
-  const path: Node[] = [root];
-  let best = root;
-  for (let steps = 0; path.length > 0; steps++) {
-    if (steps > stepsMax) return { kind: "gave-up" };
+  const empty = { state: new Map(), taken: new Uint8Array(steps.length), takenCount: 0, definiteCount: 0 };
+  const path: Node[] = [nodeOf(steps, empty)];
+  let best = path[0]!;
+  for (let count = 0; path.length > 0; count++) {
+    if (count > stepsMax) return { kind: "gave-up" };
     const node = path.at(-1)!;
-    if (node.takenCount > best.takenCount) best = node;
-    if (definiteTaken(node, ends) === definite) return { kind: "found" };
+    if (node.definiteCount > best.definiteCount) best = node;
+    if (node.definiteCount === definite) return { kind: "found" };
     const candidate = node.candidates[node.next++];
     if (candidate === undefined) {
       path.pop();
       continue;
     }
-    const state = applyToFiles(node.state, operations[candidate]!);
+    const { operation, end } = steps[candidate]!;
+    const state = applyToFiles(node.state, operation);
     if (state === undefined) continue;
     const taken = node.taken.slice();
     taken[candidate] = 1;
-    const key = `${taken.join("")} ${keyOfFiles(state)}`;
+    const key = `${keyOfTaken(taken)} ${keyOfFiles(state)}`;
     if (memory.has(key)) continue;
     memory.add(key);
-    path.push(nodeOf(operations, ends, { state, taken, takenCount: node.takenCount + 1 }));
+    const definiteCount = node.definiteCount + (Number.isFinite(end) ? 1 : 0);
+    path.push(nodeOf(steps, { state, taken, takenCount: node.takenCount + 1, definiteCount }));
   }
   return {
     kind: "none",
-    explained: best.takenCount,
+    explained: best.definiteCount,
     state: keyOfFiles(best.state) || "(none)",
-    stuck: best.candidates.map((index) => operations[index]!),
+    stuck: best.candidates.flatMap((index) => {
+      const { operation } = steps[index]!;
+      return operation.kind === "create" ? [] : [operation];
+    }),
   };
 }
 
-function definiteTaken(node: Node, ends: readonly Tick[]): number {
-  let count = 0;
-  for (const [index, taken] of node.taken.entries()) if (taken === 1 && Number.isFinite(ends[index])) count++;
-  return count;
+/** What is not taken before the last one that is, and how many are. */
+function keyOfTaken(taken: Uint8Array): string {
+  let left = "";
+  const last = taken.lastIndexOf(1);
+  for (let index = 0; index < last; index++) if (taken[index] === 0) left += `${index},`;
+  return `${last}-${left}`;
 }
 
 /** Candidates: not taken, and called before any other one that is not taken had ended. Those that ended come first, by their ends. */
 function nodeOf(
-  operations: readonly Operation[],
-  ends: readonly Tick[],
-  at: { readonly state: FilesState; readonly taken: Uint8Array; readonly takenCount: number },
+  steps: readonly Step[],
+  at: {
+    readonly state: FilesState;
+    readonly taken: Uint8Array;
+    readonly takenCount: number;
+    readonly definiteCount: number;
+  },
 ): Node {
   let firstEnd = Number.POSITIVE_INFINITY;
-  for (const [index, end] of ends.entries()) if (at.taken[index] === 0 && end < firstEnd) firstEnd = end;
+  for (const [index, { end }] of steps.entries()) if (at.taken[index] === 0 && end < firstEnd) firstEnd = end;
   const candidates: number[] = [];
-  for (const [index, operation] of operations.entries()) {
-    if (operation.called > firstEnd) break;
-    if (at.taken[index] === 0) candidates.push(index);
+  for (const [index, step] of steps.entries()) {
+    if (step.called > firstEnd) break;
+    if (at.taken[index] === 0 && (step.before === undefined || isOpen(steps, at.taken, step.before)))
+      candidates.push(index);
   }
-  candidates.sort((a, b) => (ends[a] === ends[b] ? a - b : ends[a]! - ends[b]!));
+  candidates.sort((a, b) => (steps[a]!.end === steps[b]!.end ? a - b : steps[a]!.end - steps[b]!.end));
   return { ...at, candidates, next: 0 };
+}
+
+function isOpen(steps: readonly Step[], taken: Uint8Array, append: Operation): boolean {
+  const index = steps.findIndex(({ operation }) => operation === append);
+  return index < 0 || taken[index] === 0;
 }

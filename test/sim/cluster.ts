@@ -1,0 +1,155 @@
+/** A whole cluster in one simulation: the production code of every role, each on a machine of its own, started again after each end. */
+import { type Chunkserver, startChunkserver } from "../../src/chunkserver/chunkserver.ts";
+import type { World } from "../../src/io.ts";
+import type { Limits } from "../../src/limits.ts";
+import { runCheckpoint } from "../../src/master/checkpoint.ts";
+import { type Master, startMaster } from "../../src/master/master.ts";
+import type { History } from "./history.ts";
+import type { Machine } from "./world/machine.ts";
+import type { Simulation } from "./world/simulation.ts";
+
+export interface ClusterOptions {
+  readonly chunkservers: number;
+  readonly limits: Limits;
+  /** Directories of the operation log. */
+  readonly masterDirectories: number;
+}
+
+const controlPort = 4370;
+const dataPort = 4371;
+const version = "simulated";
+
+export class Cluster {
+  readonly simulation: Simulation;
+  readonly limits: Limits;
+  readonly master: Machine;
+  /** In service; one whose drive was lost is not among them any more. */
+  readonly servers: Machine[] = [];
+  readonly #history: History;
+  readonly #dataDirs: readonly string[];
+  readonly #places = new Map<Machine, number>();
+  #serverCount = 0;
+  readonly #masters = new Map<World, Master>();
+  readonly #chunkservers = new Map<World, Chunkserver>();
+
+  constructor(simulation: Simulation, history: History, options: ClusterOptions) {
+    this.simulation = simulation;
+    this.limits = options.limits;
+    this.#history = history;
+    this.#dataDirs = Array.from({ length: options.masterDirectories }, (_, i) => `/master${i + 1}`);
+    simulation.program("checkpoint-master", async (world, args) => {
+      await runCheckpoint(world, args.slice(1), this.limits);
+      return { exitCode: 0 };
+    });
+    this.master = simulation.machine("master");
+    for (let i = 0; i < options.chunkservers; i++) this.#addServer();
+  }
+
+  get masterAddress(): string {
+    return this.master.address(controlPort);
+  }
+
+  /** All machines of servers, the master first. */
+  get machines(): readonly Machine[] {
+    return [this.master, ...this.servers];
+  }
+
+  /** All roles begin. */
+  start(): void {
+    for (const machine of this.machines) this.begin(machine);
+  }
+
+  /** Starts the role of a machine whose process is new. */
+  begin(machine: Machine): void {
+    const world = machine.world;
+    const task = machine.run(() =>
+      machine === this.master ? this.#serveMaster(world) : this.#serveChunks(world, machine),
+    );
+    // A role that ends by itself is started again by whoever supervises it, a little later.
+    const supervise = (): void => {
+      if (machine.world !== world) return;
+      if (task.state === "failed")
+        this.#history.violations.push({
+          promise: "P7",
+          what: `${machine.name} ended by itself: ${task.error?.stack ?? task.error?.message ?? ""}`,
+        });
+      if (task.state === "failed") return;
+      this.simulation.after(1_000, supervise);
+    };
+    this.simulation.after(1_000, supervise);
+  }
+
+  /** The process of a machine dies now, and the role begins again after `downMs`. */
+  crash(machine: Machine, how: { readonly powerLoss: boolean; readonly keep?: number }, downMs: number): void {
+    machine.crash(how);
+    const world = machine.world;
+    this.simulation.after(downMs, () => {
+      if (machine.world === world && this.machines.includes(machine)) this.restart(machine);
+    });
+  }
+
+  restart(machine: Machine): void {
+    machine.restart();
+    this.begin(machine);
+  }
+
+  /** Everything that is down comes up. */
+  reviveAll(): void {
+    for (const machine of this.machines) if (!machine.alive || !machine.up) this.restart(machine);
+  }
+
+  /** A server and its drive are gone for ever; an empty one takes its place. */
+  replace(machine: Machine): void {
+    machine.crash({ powerLoss: true });
+    this.servers.splice(this.servers.indexOf(machine), 1);
+    this.begin(this.#addServer());
+    this.simulation.scheduler.count("machine.lost");
+  }
+
+  #addServer(): Machine {
+    const machine = this.simulation.machine(`server${++this.#serverCount}`);
+    this.#places.set(machine, this.#serverCount);
+    this.servers.push(machine);
+    return machine;
+  }
+
+  /** The chunkserver that runs on a machine now. */
+  chunkserver(machine: Machine): Chunkserver | undefined {
+    return this.#chunkservers.get(machine.world);
+  }
+
+  get runningMaster(): Master | undefined {
+    return this.#masters.get(this.master.world);
+  }
+
+  async #serveMaster(world: World): Promise<void> {
+    const master = await startMaster(world, {
+      dataDirs: [...this.#dataDirs],
+      listen: this.masterAddress,
+      limits: this.limits,
+      insecure: true,
+      version,
+    });
+    this.#masters.clear();
+    this.#masters.set(world, master);
+    await master.failed;
+  }
+
+  async #serveChunks(world: World, machine: Machine): Promise<void> {
+    const place = this.#places.get(machine) ?? 0;
+    const server = await startChunkserver(world, {
+      master: this.masterAddress,
+      dataDir: "/volume",
+      listen: machine.address(controlPort),
+      dataListen: machine.address(dataPort),
+      label: machine.name,
+      location: { x: place, y: 0 },
+      rack: `rack${place % 3}`,
+      limits: this.limits,
+      insecure: true,
+      version,
+    });
+    this.#chunkservers.set(world, server);
+    await server.failed;
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * After the faults: all machines up, links open, drives quick. Then every operation ends, every chunk gets back to all of its replicas, and every file is read once
+ * more by the library and once from each of its replicas, which must be the same bytes (P1, P2, P5, P6, P7).
+ */
+import { asGfsError } from "../../src/base/errors.ts";
+import type { ClusterStatus, FileStatus } from "../../src/client/api.ts";
+import type { GfsClient } from "../../src/client/gfs-client.ts";
+import type { World } from "../../src/io.ts";
+import { FramePool } from "../../src/net/frame-pool.ts";
+import type { Cluster } from "./cluster.ts";
+import { describe, type History, type Violation } from "./history.ts";
+import { readReplica } from "./replica-reader.ts";
+import { firstDifference } from "./content.ts";
+import { connectTo, pause, type Workload } from "./workload.ts";
+
+const operationsEndMs = 60_000;
+const repairMs = 120_000;
+const verifyMs = 240_000;
+const looksMax = 20;
+
+export interface HealedOptions {
+  readonly cluster: Cluster;
+  readonly history: History;
+  readonly workload: Workload;
+  /** Every path that a client may have written to. */
+  readonly paths: readonly string[];
+}
+
+/** Runs it; what was broken. */
+export function healAndVerify({ cluster, history, workload, paths }: HealedOptions): Violation[] {
+  const { simulation } = cluster;
+  const violations: Violation[] = [];
+  workload.stop();
+  cluster.reviveAll();
+  if (!simulation.runUntil(() => workload.running === 0, operationsEndMs)) {
+    const open = history.operations.filter(({ ending, client }) => ending === undefined && isAlive(cluster, client));
+    violations.push({
+      promise: "P6",
+      what: `${workload.running} operations still run ${operationsEndMs} ms after all faults were over:\n  ${open.map(describe).join("\n  ")}`,
+    });
+  }
+  const verifier = simulation.machine("verifier");
+  try {
+    const repaired = simulation.do(verifier, (world) => untilWhole(cluster, world), repairMs + 20_000);
+    if (repaired !== undefined) violations.push({ promise: "P7", what: repaired });
+  } catch (error) {
+    violations.push({ promise: "P6", what: `the cluster did not answer after all faults were over: ${textOf(error)}` });
+    return violations;
+  }
+  try {
+    violations.push(
+      ...simulation.do(verifier, (world) => readEverything({ cluster, history, workload, paths }, world), verifyMs),
+    );
+  } catch (error) {
+    violations.push({
+      promise: "P6",
+      what: `the files could not all be read after all faults were over: ${textOf(error)}`,
+    });
+  }
+  return violations;
+}
+
+function isAlive(cluster: Cluster, client: string): boolean {
+  return cluster.simulation.machine(client.split("/")[0] ?? client).alive;
+}
+
+/** Undefined once nothing is short, else why not. */
+async function untilWhole(cluster: Cluster, world: World): Promise<string | undefined> {
+  const startMs = world.clock.monotonicMs();
+  let last = "no answer yet";
+  while (world.clock.monotonicMs() - startMs < repairMs) {
+    try {
+      await using client = await connectTo(cluster, world, "verifier");
+      const status = await client.status();
+      const wanting = whatIsWanting(status);
+      if (wanting === undefined) return undefined;
+      last = wanting;
+    } catch (error) {
+      last = textOf(error);
+    }
+    await pause(world, 500);
+  }
+  return `not whole ${repairMs} ms after all faults were over: ${last}`;
+}
+
+function whatIsWanting({ chunks, shortChunks, safeMode, stopped }: ClusterStatus): string | undefined {
+  const { short, lost, pending, sealing } = chunks;
+  if (short + lost + pending + sealing === 0 && !safeMode.active && stopped.mutations === undefined) return undefined;
+  return JSON.stringify({ chunks, shortChunks, safeMode, stopped });
+}
+
+async function readEverything({ cluster, workload, paths }: HealedOptions, world: World): Promise<Violation[]> {
+  const violations: Violation[] = [];
+  await using client = await connectTo(cluster, world, "verifier");
+  using pool = poolOf(world);
+  for (const path of paths) {
+    const read = await workload.read(client, "verifier", path);
+    if (read.ending?.kind !== "done") {
+      const why = read.ending?.kind === "refused" ? read.ending.message : "";
+      violations.push({ promise: "P1", what: `can't be read after all faults were over: ${describe(read)} ${why}` });
+    } else if (read.content !== undefined) {
+      const compared = await settled(world, async () => compareReplicas(await client.stat(path), pool));
+      violations.push(...compared);
+    }
+  }
+  violations.push(...(await settled(world, () => problemsOf(client))));
+  return violations;
+}
+
+/** A replica too many may go, and a tail be sealed, just when it is looked at: what is still wrong a while later counts. */
+async function settled(world: World, look: () => Promise<Violation[]>): Promise<Violation[]> {
+  let violations = await look();
+  for (let attempt = 0; violations.length > 0 && attempt < looksMax; attempt++) {
+    await pause(world, 1_000);
+    violations = await look();
+  }
+  return violations;
+}
+
+async function problemsOf(client: GfsClient): Promise<Violation[]> {
+  const violations: Violation[] = [];
+  for await (const { problems } of client.fsck("/"))
+    for (const { kind, path, text } of problems)
+      violations.push({ promise: "P7", what: `fsck: ${kind} ${path}: ${text}` });
+  return violations;
+}
+
+/** Every replica of every extent holds the same bytes. */
+async function compareReplicas({ path, extents }: FileStatus, pool: FramePool): Promise<Violation[]> {
+  const violations: Violation[] = [];
+  for (const extent of extents) {
+    let first: { readonly label: string; readonly bytes: Uint8Array } | undefined;
+    for (const replica of extent.replicas) {
+      const what = `chunk ${extent.handle} of ${path} at ${replica.label}`;
+      try {
+        // An open chunk: what the primary has committed, from every member.
+        const committed = first?.bytes.length;
+        const bytes = await readReplica(pool, { ...extent, replica, committed });
+        if (first !== undefined) {
+          const wrong = firstDifference(first.bytes, bytes);
+          if (wrong !== undefined)
+            violations.push({
+              promise: "P2",
+              what: `${what} differs from ${first.label} at byte ${wrong} (${bytes.length} and ${first.bytes.length} bytes)`,
+            });
+        }
+        first ??= { label: replica.label, bytes };
+      } catch (error) {
+        if (replica.health === "healthy" || extent.state === "open")
+          violations.push({
+            promise: "P5",
+            what: `${what} (${extent.state}, ${replica.health}) can't be read: ${textOf(error)}`,
+          });
+      }
+    }
+    if (extent.state === "sealed" && (first?.bytes.length ?? 0) < extent.offset + extent.length)
+      violations.push({
+        promise: "P1",
+        what: `chunk ${extent.handle} of ${path} has ${first?.bytes.length ?? 0} of ${extent.offset + extent.length} bytes`,
+      });
+  }
+  return violations;
+}
+
+function poolOf(world: World): FramePool & Disposable {
+  const pool = new FramePool(world, { role: "client" });
+  return Object.assign(pool, { [Symbol.dispose]: () => pool.close() });
+}
+
+function textOf(error: unknown): string {
+  const { code, message, stack } = asGfsError(error);
+  return code === "Bug" ? `${message}\n${stack ?? ""}` : `${message} (${code})`;
+}

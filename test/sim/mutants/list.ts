@@ -1,0 +1,241 @@
+import type { Mutant } from "./mutant.ts";
+
+export const mutants: readonly Mutant[] = [
+  // ------------------------------------------------ DESIGN §4.3, the rules that were modelled
+  {
+    name: "seal-with-one-copy",
+    rule: "a seal is logged only when at least min(2, chain length) members hold all of it durably",
+    edits: [
+      {
+        file: "src/master/core/seal-target.ts",
+        find: "return target.length === 0 ? 1 : Math.min(2, members(machine).length);",
+        replace: "return target.length < 0 ? 2 : 1 + 0 * members(machine).length;",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "no-seal-before-replace",
+    rule: "what replaces or removes a file first seals its open tail",
+    edits: [
+      {
+        file: "src/master/tail-service.ts",
+        find: "if (inode === undefined || openTailsUnder(ctx.state, inode).length === 0) return decide();",
+        replace: "if (inode === undefined || inode > 0) return decide();",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "one-version-number",
+    rule: "a replica keeps the version it promised and the version of its bytes apart",
+    edits: [
+      {
+        file: "src/chunkserver/store/volume-state.ts",
+        find: '      if (active.state === "open") active.state = "fenced";\n',
+        replace: '      if (active.state === "open") active.state = "fenced";\n      active.dataVersion = version;\n',
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "silence-is-death",
+    rule: "no answer to a fence says nothing about what a member holds",
+    edits: [
+      {
+        file: "src/master/core/seal.ts",
+        find: '  if (failure.kind === "failed" && (failure.code === "VolumeRetired" || failure.code === "DiskFailed"))\n    party.gone = true;\n}\n\n/** Attempts',
+        replace: '  if (failure.kind !== "failed") party.gone = true;\n}\n\n/** Attempts',
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "finish-sent-once",
+    rule: "finish is sent again until it is confirmed",
+    edits: [
+      {
+        file: "src/master/core/seal.ts",
+        find: "  const { failure, effects } = step;\n  backOff(party, step.time);\n",
+        replace: "  const { failure, effects } = step;\n  backOff(party, step.time);\n  party.finished = true;\n",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "no-table-handed-on",
+    rule: "the append table goes on to the inode's next tail",
+    edits: [
+      {
+        file: "src/master/tail-service.ts",
+        find: "appendTable: appendTableOf(state.appendTables, request.inode),",
+        replace: "appendTable: appendTableOf(state.appendTables, request.inode).slice(0, 0),",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "bounded-recent-ids",
+    rule: "the append table holds an answer for every session, not the last few of all",
+    edits: [
+      {
+        file: "src/master/tail-service.ts",
+        find: "appendTable: appendTableOf(state.appendTables, request.inode),",
+        replace: "appendTable: appendTableOf(state.appendTables, request.inode).slice(-2),",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "no-second-look",
+    rule: "a member looks at its promise again after the sync, and votes only if it did not rise",
+    edits: [
+      {
+        file: "src/chunkserver/open-secondary.ts",
+        find: "if (promised > state.version) return this.fenced(promised);",
+        replace: "if (promised < state.version) return this.fenced(promised);",
+      },
+      {
+        file: "src/chunkserver/open-secondary.ts",
+        find: "if (vote <= this.#voted || this.#state.stopped !== undefined) return;",
+        replace: "if (vote <= this.#voted) return;",
+      },
+      {
+        file: "src/chunkserver/open-primary.ts",
+        find: "if (promised > member.version) return this.fenced(promised);",
+        replace: "if (promised < member.version) return this.fenced(promised);",
+      },
+      {
+        file: "src/chunkserver/core/member.ts",
+        find: "if (state.promised > state.version || state.stopped !== undefined) return;",
+        replace: "",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "page-cache-trusted",
+    rule: "after SIGKILL what is found is synced before it is reported or answers a fence",
+    edits: [
+      {
+        file: "src/log/recover.ts",
+        find: "        await file.sync();\n      } finally {\n        await file.close();\n      }\n    }\n    await disk.syncDirectory(directory);",
+        replace:
+          "      } finally {\n        await file.close();\n      }\n    }\n    await disk.syncDirectory(directory);",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "shortest-prefix",
+    rule: "the sealed length is the longest durable prepared prefix among the answers",
+    edits: [
+      {
+        file: "src/master/core/seal-target.ts",
+        find: "const length = Math.max(-1, ...(sealed.length > 0 ? sealed : parties).map((party) => party.holds?.length ?? -1));",
+        replace:
+          "const length = parties.length === 0 ? -1 : Math.min(...(sealed.length > 0 ? sealed : parties).map((party) => party.holds?.length ?? -1));",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "shortest-committed",
+    rule: "a seal never goes by the committed lengths that members know",
+    edits: [
+      {
+        file: "src/master/core/seal.ts",
+        find: "party.holds = { length: answer.prepared, crc: answer.crc };",
+        replace: "party.holds = { length: Math.min(answer.prepared, answer.committed), crc: answer.crc };",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "acknowledged-before-the-sync",
+    rule: "a member votes only for what is synced",
+    edits: [
+      {
+        file: "src/chunkserver/group-sync.ts",
+        find: "await this.#store.durable(this.#position);",
+        replace: "await Promise.resolve();",
+      },
+    ],
+    killedBy: [],
+  },
+  // ------------------------------------------------ other rules of appends and seals
+  {
+    name: "fence-not-durable",
+    rule: "a fence is durable before it is answered",
+    edits: [
+      {
+        file: "src/chunkserver/store/replica-changes.ts",
+        find: '  await ground.log.commit({ kind: "promised", handle, version });\n  return answerOf',
+        replace:
+          '  if (active.state === "open") active.state = "fenced";\n  ground.log.write({ kind: "promised", handle, version });\n  return answerOf',
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "own-vote-is-enough",
+    rule: "a member votes for what all members below it have voted for",
+    edits: [
+      {
+        file: "src/chunkserver/core/member.ts",
+        find: "return Math.min(state.own, state.downstream);",
+        replace: "return state.own;",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "prepared-bytes-served",
+    rule: "nobody serves bytes past the committed length it knows",
+    edits: [
+      {
+        file: "src/chunkserver/core/member.ts",
+        find: "return Math.min(known.durable, Math.max(known.committed, brought ?? 0));",
+        replace: "return Math.max(known.durable, known.committed * (brought ?? 0) * 0);",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "stale-replica-served",
+    rule: "a replica is read only at exactly its version",
+    edits: [
+      {
+        file: "src/chunkserver/read-stream.ts",
+        find: "if (!fencedFor && replica.dataVersion !== read.version)",
+        replace: "if (!fencedFor && replica.dataVersion > read.version + 1_000)",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "sequence-gap-accepted",
+    rule: "a primary accepts sequence last + 1 of a session only",
+    edits: [
+      {
+        file: "src/chunkserver/core/primary.ts",
+        find: 'if (known.kind === "gap")\n',
+        replace: 'if (known.kind === "gap" && known.expected < 0)\n',
+      },
+    ],
+    killedBy: [],
+  },
+  // ------------------------------------------------ log, outbox, sessions
+  {
+    name: "outbox-open",
+    rule: "nothing leaves the master before the log is durable up to it",
+    edits: [
+      {
+        file: "src/master/engine.ts",
+        find: "    await this.#outbox.until(this.#log.lastPosition);\n    return value;",
+        replace: "    await Promise.resolve();\n    return value;",
+      },
+    ],
+    killedBy: [],
+  },
+];

@@ -1,0 +1,356 @@
+/** Clients at work: each machine runs the library, several operations at a time, and begins again after each crash. Everything goes into the history. */
+import { asGfsError, hasCode } from "../../src/base/errors.ts";
+import { concatBytes } from "../../src/base/bytes.ts";
+import { GfsClient } from "../../src/client/gfs-client.ts";
+import type { World } from "../../src/io.ts";
+import type { Cluster } from "./cluster.ts";
+import { parseContent, recordBytesMin, recordOf } from "./content.ts";
+import type { AppendCall, History, ListCall, MoveCall, PutCall, ReadCall, RemoveCall, StatCall } from "./history.ts";
+import type { Machine } from "./world/machine.ts";
+
+/** A plain object, printed with a failure. Weights are relative. */
+export interface WorkloadSettings {
+  readonly clients: number;
+  /** Operations of one client at a time. */
+  readonly lanes: number;
+  readonly durationMs: number;
+  /** Over all clients; they spread them over the duration. */
+  readonly operations: number;
+  readonly hotFiles: number;
+  readonly groups: number;
+  readonly filesPerGroup: number;
+  /** Most operations under one group's directory: the search for an order is exponential. */
+  readonly operationsPerGroup: number;
+  /** Most appends to hot files: each read takes the whole file. */
+  readonly hotAppends: number;
+  readonly hotWeight: number;
+  readonly largeAppends: number;
+  readonly pipelined: number;
+  readonly keyed: number;
+  readonly abandoned: number;
+}
+
+export const hotDirectory = "/hot";
+export const groupDirectory = (index: number): string => `/group${index}`;
+
+interface Lane {
+  readonly name: string;
+  readonly client: GfsClient;
+  readonly world: World;
+}
+
+export class Workload {
+  readonly #cluster: Cluster;
+  readonly #history: History;
+  readonly #settings: WorkloadSettings;
+  readonly machines: readonly Machine[];
+  readonly #perGroup = new Map<string, number>();
+  #hotAppends = 0;
+  #running = 0;
+  #over = false;
+
+  constructor(cluster: Cluster, history: History, settings: WorkloadSettings) {
+    this.#cluster = cluster;
+    this.#history = history;
+    this.#settings = settings;
+    this.machines = Array.from({ length: settings.clients }, (_, i) => cluster.simulation.machine(`client${i + 1}`));
+  }
+
+  /** Operations in flight, over all clients that live. */
+  get running(): number {
+    return this.#running;
+  }
+
+  start(): void {
+    for (const machine of this.machines) this.#begin(machine);
+  }
+
+  /** No new operations; those in flight end by themselves. */
+  stop(): void {
+    this.#over = true;
+  }
+
+  crash(machine: Machine, downMs: number, powerLoss: boolean): void {
+    if (!machine.alive) return;
+    machine.crash({ powerLoss });
+    for (const task of this.#inFlight.get(machine) ?? []) {
+      task.ended = true;
+      this.#running--;
+    }
+    this.#inFlight.delete(machine);
+    const world = machine.world;
+    this.#cluster.simulation.after(downMs, () => {
+      if (machine.world !== world) return;
+      machine.restart();
+      this.#begin(machine);
+    });
+  }
+
+  readonly #inFlight = new Map<Machine, Set<{ ended: boolean }>>();
+
+  #begin(machine: Machine): void {
+    if (this.#over) return;
+    const world = machine.world;
+    const task = machine.run(() => this.#runClient(machine, world));
+    const watch = (): void => {
+      if (machine.world !== world || task.state === "dead" || task.state === "done") return;
+      if (task.state === "failed") {
+        this.#history.violations.push({
+          promise: "harness",
+          what: `${machine.name} failed: ${task.error?.stack ?? ""}`,
+        });
+        return;
+      }
+      this.#cluster.simulation.after(500, watch);
+    };
+    watch();
+  }
+
+  async #runClient(machine: Machine, world: World): Promise<void> {
+    for (let attempt = 0; !this.#over; attempt++) {
+      try {
+        const client = await connectTo(this.#cluster, world, machine.name);
+        const lanes = Array.from({ length: this.#settings.lanes }, (_, i) =>
+          this.#runLane({ name: `${machine.name}/${i}/${world.random.fraction()}`, client, world }, machine),
+        );
+        await Promise.all(lanes);
+        await client[Symbol.asyncDispose]();
+        return;
+      } catch (error) {
+        // The master may be away for now.
+        if (!hasCode(error, "Timeout", "Unavailable", "Busy")) throw error;
+        await pause(world, 50 + world.random.fraction() * 200);
+      }
+    }
+  }
+
+  async #runLane(lane: Lane, machine: Machine): Promise<void> {
+    const { operations, durationMs, clients, lanes } = this.#settings;
+    const meanMs = (durationMs * clients * lanes) / operations;
+    while (!this.#over) {
+      // In bursts, with rests between them.
+      const rest = lane.world.random.fraction() < 0.1 ? 8 : 0.2;
+      await pause(lane.world, lane.world.random.fraction() * 2 * rest * meanMs);
+      if (this.#over) return;
+      const task = { ended: false };
+      const tasks = this.#inFlight.get(machine) ?? new Set();
+      this.#inFlight.set(machine, tasks);
+      tasks.add(task);
+      this.#running++;
+      try {
+        await this.#operate(lane);
+      } finally {
+        if (!task.ended) {
+          task.ended = true;
+          tasks.delete(task);
+          this.#running--;
+        }
+      }
+    }
+  }
+
+  async #operate(lane: Lane): Promise<void> {
+    const random = (): number => lane.world.random.fraction();
+    if (random() < this.#settings.hotWeight || this.#settings.groups === 0) {
+      const path = `${hotDirectory}/f${pick(random, this.#settings.hotFiles)}`;
+      const draw = random();
+      const more = this.#hotAppends < this.#settings.hotAppends;
+      if (more && draw < this.#settings.pipelined) await this.#appendRun(lane, path);
+      else if (more && draw < 0.75) await this.#append(lane, path, true);
+      else if (draw < 0.95) await this.read(lane.client, lane.name, path);
+      else await this.#stat(lane, path);
+      return;
+    }
+    const directory = groupDirectory(pick(random, this.#settings.groups));
+    const count = this.#perGroup.get(directory) ?? 0;
+    if (count >= this.#settings.operationsPerGroup) return;
+    this.#perGroup.set(directory, count + 1);
+    const path = `${directory}/f${pick(random, this.#settings.filesPerGroup)}`;
+    const draw = random();
+    if (draw < 0.2) await this.#put(lane, path);
+    else if (draw < 0.5) await this.#append(lane, path, random() < 0.7);
+    else if (draw < 0.75) await this.read(lane.client, lane.name, path);
+    else if (draw < 0.8) await this.#stat(lane, path);
+    else if (draw < 0.88) await this.#remove(lane, path);
+    else if (draw < 0.95) {
+      const to = `${directory}/f${pick(random, this.#settings.filesPerGroup)}`;
+      if (to !== path) await this.#move(lane, path, to);
+    } else await this.#list(lane, directory);
+  }
+
+  /** A signal that gives the operation up, for some. */
+  #signal(lane: Lane): AbortSignal | undefined {
+    if (lane.world.random.fraction() >= this.#settings.abandoned) return undefined;
+    const controller = new AbortController();
+    lane.world.clock.after(lane.world.random.fraction() ** 2 * 2_000, () => controller.abort());
+    return controller.signal;
+  }
+
+  async #put(lane: Lane, path: string): Promise<void> {
+    const random = lane.world.random.fraction();
+    const draw = lane.world.random.fraction();
+    const bytes = draw < 0.05 ? 0 : recordBytesMin + Math.floor(random * (draw < 0.6 ? 3_000 : 180_000));
+    const overwrite = lane.world.random.fraction() < 0.8;
+    const call = this.#history.add<PutCall>({ ...this.#history.call(lane.name, path), kind: "put", bytes, overwrite });
+    try {
+      const content = bytes === 0 ? new Uint8Array() : recordOf(call.id, bytes);
+      await lane.client.put({ kind: "bytes", bytes: content }, path, { overwrite, signal: this.#signal(lane) });
+      this.#history.done(call);
+    } catch (error) {
+      this.#history.failed(call, asGfsError(error));
+    }
+  }
+
+  #newAppend(lane: Lane, path: string, create: boolean): AppendCall {
+    const { random } = lane.world;
+    const most = random.fraction() < this.#settings.largeAppends ? 150_000 : random.fraction() < 0.7 ? 1_000 : 16_000;
+    const bytes = recordBytesMin + Math.floor(random.fraction() * most);
+    if (path.startsWith(hotDirectory)) this.#hotAppends++;
+    const call = this.#history.call(lane.name, path);
+    return this.#history.add<AppendCall>({ ...call, kind: "append", bytes, create, lane: lane.name, offsets: [] });
+  }
+
+  async #append(lane: Lane, path: string, create: boolean): Promise<void> {
+    const keyed = lane.world.random.fraction() < this.#settings.keyed;
+    const call = this.#newAppend(lane, path, create);
+    const data = recordOf(call.id, call.bytes);
+    const id = keyed ? `key-${call.id}` : undefined;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const { offset } = await lane.client.appendToFile(path, data, { id, create, signal: this.#signal(lane) });
+        call.offsets.push(offset);
+        // An id repeated after its answer gets the same answer.
+        if (keyed && attempt === 0 && path.startsWith(hotDirectory) && lane.world.random.fraction() < 0.2) continue;
+        this.#history.done(call);
+        return;
+      } catch (thrown) {
+        const error = asGfsError(thrown);
+        const again = keyed && attempt < 4 && path.startsWith(hotDirectory);
+        if (call.offsets.length > 0) return this.#history.done(call);
+        if (again && hasCode(error, "OutcomeUnknown", "Interrupted")) continue;
+        this.#history.failed(call, error);
+        return;
+      }
+    }
+  }
+
+  async #appendRun(lane: Lane, path: string): Promise<void> {
+    const count = 1 + pick(() => lane.world.random.fraction(), 20);
+    const calls: Promise<void>[] = [];
+    try {
+      const appender = await lane.client.appender(path);
+      for (let i = 0; i < count; i++) {
+        await appender.ready();
+        const call = this.#newAppend(lane, path, true);
+        const sent = this.#settle(call, appender.append(recordOf(call.id, call.bytes)));
+        calls.push(sent);
+      }
+      await Promise.all(calls);
+      await appender.close();
+    } catch (error) {
+      await Promise.all(calls);
+      this.#mayFail(error);
+    }
+  }
+
+  async #settle(call: AppendCall, answer: Promise<{ readonly offset: number }>): Promise<void> {
+    try {
+      call.offsets.push((await answer).offset);
+      this.#history.done(call);
+    } catch (error) {
+      this.#history.failed(call, asGfsError(error));
+    }
+  }
+
+  /** Errors outside any one operation of the history. */
+  #mayFail(thrown: unknown): void {
+    const error = asGfsError(thrown);
+    if (error.code === "Bug")
+      this.#history.violations.push({ promise: "P7", what: `a bug: ${error.message} ${error.stack ?? ""}` });
+  }
+
+  /** The whole file. */
+  async read(client: GfsClient, name: string, path: string): Promise<ReadCall> {
+    const call = this.#history.add<ReadCall>({ ...this.#history.call(name, path), kind: "read", content: undefined });
+    try {
+      const pieces: Uint8Array[] = [];
+      for await (const piece of client.read(path)) pieces.push(piece);
+      call.content = parseContent(concatBytes(pieces));
+      this.#history.done(call);
+    } catch (thrown) {
+      const error = asGfsError(thrown);
+      if (error.code === "NotFound") this.#history.done(call);
+      else this.#history.failed(call, error);
+    }
+    return call;
+  }
+
+  async #stat(lane: Lane, path: string): Promise<void> {
+    const call = this.#history.add<StatCall>({
+      ...this.#history.call(lane.name, path),
+      kind: "stat",
+      bytes: undefined,
+    });
+    try {
+      call.bytes = (await lane.client.stat(path)).entry.bytes;
+      this.#history.done(call);
+    } catch (thrown) {
+      const error = asGfsError(thrown);
+      if (error.code === "NotFound") this.#history.done(call);
+      else this.#history.failed(call, error);
+    }
+  }
+
+  async #remove(lane: Lane, path: string): Promise<void> {
+    const call = this.#history.add<RemoveCall>({ ...this.#history.call(lane.name, path), kind: "remove" });
+    try {
+      await lane.client.remove(path, { skipTrash: lane.world.random.fraction() < 0.5, signal: this.#signal(lane) });
+      this.#history.done(call);
+    } catch (error) {
+      this.#history.failed(call, asGfsError(error));
+    }
+  }
+
+  async #move(lane: Lane, path: string, to: string): Promise<void> {
+    const overwrite = lane.world.random.fraction() < 0.5;
+    const base = this.#history.call(lane.name, path);
+    const call = this.#history.add<MoveCall>({ ...base, kind: "move", to, overwrite });
+    try {
+      await lane.client.move(path, to, { overwrite, signal: this.#signal(lane) });
+      this.#history.done(call);
+    } catch (error) {
+      this.#history.failed(call, asGfsError(error));
+    }
+  }
+
+  async #list(lane: Lane, path: string): Promise<void> {
+    const call = this.#history.add<ListCall>({ ...this.#history.call(lane.name, path), kind: "list", names: [] });
+    try {
+      const names: string[] = [];
+      for await (const entry of lane.client.list(path)) names.push(entry.name);
+      call.names = names;
+      this.#history.done(call);
+    } catch (error) {
+      this.#history.failed(call, asGfsError(error));
+    }
+  }
+}
+
+export function connectTo(cluster: Cluster, world: World, label: string): Promise<GfsClient> {
+  return GfsClient.connect(world, {
+    master: cluster.masterAddress,
+    label,
+    location: { x: world.random.fraction() * 5, y: 0 },
+    limits: cluster.limits,
+  });
+}
+
+export function pause(world: World, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    world.clock.after(ms, resolve);
+  });
+}
+
+function pick(random: () => number, count: number): number {
+  return Math.floor(random() * count);
+}
