@@ -1,5 +1,5 @@
 /** What the parts of one client share, and how an operation of it waits. */
-import { GfsError } from "../base/errors.ts";
+import type { GfsError } from "../base/errors.ts";
 import type { EventFields, World } from "../io.ts";
 import type { Limits } from "../limits.ts";
 import type { ControlClient } from "../net/control-client.ts";
@@ -34,6 +34,7 @@ export class Operation implements Disposable {
   readonly what: string;
   readonly deadline: Deadline;
   readonly #abort = new AbortController();
+  #parent: Operation | undefined;
   readonly #operations: Set<Operation>;
   readonly #outer: AbortSignal | undefined;
   readonly #onAbort: () => void;
@@ -52,6 +53,13 @@ export class Operation implements Disposable {
     ctx.operations.add(this);
   }
 
+  /** A part of another one: ends with it, may end before it, and its progress counts for both. */
+  static under(ctx: ClientContext, parent: Operation): Operation {
+    const part = new Operation(ctx, parent.what, parent.signal);
+    part.#parent = parent;
+    return part;
+  }
+
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
@@ -59,6 +67,7 @@ export class Operation implements Disposable {
   /** Something was achieved: the time that it may go on without progress begins anew. */
   progress(): void {
     this.deadline.extend();
+    this.#parent?.progress();
   }
 
   /** `ms`, or what is left until the deadline, if that is less; at least 1. */
@@ -80,15 +89,31 @@ export class Operation implements Disposable {
   }
 }
 
+/** What the promise gives, unless the operation is aborted first: for waits that can't be ended themselves. */
+export async function unlessAborted<T>(op: Operation, promise: Promise<T>): Promise<T> {
+  op.check();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(abortError(op.what, op.signal));
+  op.signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    op.signal.removeEventListener("abort", onAbort);
+  }
+}
+
 /** Runs what nobody waits for; a failure becomes an event. */
 export function inBackground(ctx: ClientContext, what: string, work: Promise<unknown>): void {
-  const done = work.then(
-    () => {},
-    (error: unknown) => {
+  const run = async (): Promise<void> => {
+    try {
+      await work;
+    } catch (error) {
       const fields: EventFields = { what, reason: error instanceof Error ? error.message : String(error) };
       ctx.world.events.emit("debug", "client.background-failed", fields);
-    },
-  );
-  const tracked = done.finally(() => ctx.background.delete(tracked));
-  ctx.background.add(tracked);
+    } finally {
+      ctx.background.delete(running);
+    }
+  };
+  const running = run();
+  ctx.background.add(running);
 }

@@ -1,6 +1,15 @@
 /** Operations of which nobody knows whether they took effect, and the names under which they can be repeated (DESIGN §1, P4). */
 import { GfsError } from "../base/errors.ts";
-import { draftId, type DraftId, inodeId, type InodeId, sequence, type Sequence, sessionId, type SessionId } from "../wire/ids.ts";
+import {
+  draftId,
+  type DraftId,
+  inodeId,
+  type InodeId,
+  sequence,
+  type Sequence,
+  sessionId,
+  type SessionId,
+} from "../wire/ids.ts";
 
 /** An append without a key of its own: its place in the session that sent it. `content` tells a large one from another. */
 export type AppendPlace =
@@ -33,7 +42,9 @@ export function parsePlace(id: string): AppendPlace | undefined {
     const [session = 0, inode = 0, at = 0] = record.slice(1).map(Number);
     return { kind: "record", session: sessionId(session), inode: inodeId(inode), sequence: sequence(at) };
   }
-  const draft = /^@([1-9]\d{0,15})\.([1-9]\d{0,15})\.d([1-9]\d{0,15})\.([1-9]\d{0,15})\.(\d{1,16})\.(\d{1,10})$/.exec(id);
+  const draft = /^@([1-9]\d{0,15})\.([1-9]\d{0,15})\.d([1-9]\d{0,15})\.([1-9]\d{0,15})\.(\d{1,16})\.(\d{1,10})$/.exec(
+    id,
+  );
   if (draft === null) return undefined;
   const [session = 0, inode = 0, at = 0, number = 0, bytes = 0, crc = 0] = draft.slice(1).map(Number);
   return {
@@ -50,7 +61,8 @@ export function parsePlace(id: string): AppendPlace | undefined {
 export function outcomeUnknown(what: string, cause: unknown, id?: string): GfsError {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new GfsError("OutcomeUnknown", `Cannot tell whether it was possible to ${what}: ${why}`, {
-    details: id === undefined ? {} : { id, hint: `repeat it with --id ${id}: it takes effect once, and the answer tells` },
+    details:
+      id === undefined ? {} : { id, hint: `repeat it with --id ${id}: it takes effect once, and the answer tells` },
     cause,
   });
 }

@@ -4,7 +4,7 @@ import { createFile, draftCommit, draftCreate } from "../wire/control/files.ts";
 import { generation } from "../wire/ids.ts";
 import { formatPath, parsePath } from "../wire/path.ts";
 import type { PutOptions, PutResult, Source } from "./api.ts";
-import { type ClientContext, Operation } from "./context.ts";
+import { type ClientContext, Operation, unlessAborted } from "./context.ts";
 import type { MutationSession } from "./session.ts";
 import { type OpenSource, openSource } from "./sources.ts";
 import { abortDraft, writeDraft } from "./write-draft.ts";
@@ -12,6 +12,7 @@ import { abortDraft, writeDraft } from "./write-draft.ts";
 export interface PutDefaults {
   /** What the cluster uses, or this client was told to use. */
   readonly chunkBytes: number;
+  readonly replicas: number;
 }
 
 /**
@@ -26,21 +27,36 @@ export async function putFile(
 ): Promise<PutResult> {
   const path = formatPath(parsePath(put.path));
   using op = new Operation(ctx, `put ${path}`, options.signal);
-  await using source = await openSource(ctx.world, put.source, ctx.limits.parallelChunks);
-  if (source.bytes === 0) return putEmpty(session, op, path, options);
-  return putContent({ ctx, session, op, path, options }, source, put.defaults);
+  await using source = await beginSource(ctx, op, put.source, "piecewise");
+  op.progress();
+  if (source.bytes === 0) return await putEmpty({ ctx, session, op, path, options }, put.defaults);
+  return await putContent({ ctx, session, op, path, options }, source, put.defaults);
 }
 
-async function putEmpty(
-  session: MutationSession,
+/** A stream's first bytes may be long in coming: who gives up before does not wait for them. */
+export async function beginSource(
+  ctx: ClientContext,
   op: Operation,
-  path: string,
-  { overwrite, replicas, ifGeneration, onProgress }: PutOptions,
-): Promise<PutResult> {
+  source: Source,
+  how: "piecewise" | "whole",
+): Promise<OpenSource> {
+  const { parallelChunks } = ctx.limits;
+  const opening = openSource(ctx.world, source, { parallelChunks, whole: how === "whole" });
+  try {
+    return await unlessAborted(op, opening);
+  } catch (error) {
+    opening.then((opened) => opened[Symbol.asyncDispose]()).catch(() => {});
+    throw error;
+  }
+}
+
+async function putEmpty({ session, op, path, options }: Putting, defaults: PutDefaults): Promise<PutResult> {
+  const { overwrite, replicas, ifGeneration, onProgress } = options;
+  const mode = overwrite === true ? ("replace" as const) : ("new" as const);
   const reply = await session.mutate(op, createFile, (id) => ({
     id,
     path,
-    mode: overwrite === true ? "replace" : "new",
+    mode,
     ...(replicas === undefined ? {} : { replicas }),
     ...(ifGeneration === undefined ? {} : { ifGeneration: generation(ifGeneration) }),
   }));
@@ -51,7 +67,7 @@ async function putEmpty(
     generation: reply.generation,
     bytes: 0,
     chunks: 0,
-    replicas: replicas ?? 0,
+    replicas: replicas ?? defaults.replicas,
     shortChunks: 0,
   };
 }

@@ -19,12 +19,7 @@ export function isUnknown(error: unknown): boolean {
  * Waits before the next try after `failures` failures in a row: at least as long as the error asks for.
  * @throws the error itself where the operation's time is over before; GfsError("Interrupted")
  */
-export async function backOff(
-  ctx: ClientContext,
-  op: Operation,
-  failures: number,
-  error: unknown,
-): Promise<void> {
+export async function backOff(ctx: ClientContext, op: Operation, failures: number, error: unknown): Promise<void> {
   const asked = error instanceof GfsError ? (error.retryAfterMs ?? 0) : 0;
   const ms = Math.max(asked, backoffMs(failures, ctx.world.random));
   if (op.deadline.remainingMs() <= ms) throw error;

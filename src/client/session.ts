@@ -81,12 +81,14 @@ export class MutationSession {
   /**
    * One mutation, exactly once, however often it has to be sent.
    *
+   * `nameOf`: under which id a user can repeat it, should its outcome stay unknown.
    * @throws what the master refuses with: it had no effect; GfsError("OutcomeUnknown") where the time was over before an answer came; GfsError("Interrupted")
    */
   async mutate<Request extends z.ZodType<{ readonly id: MutationId }>, Reply extends z.ZodType>(
     op: Operation,
     message: MessageType<Request, Reply>,
     build: (id: MutationId) => z.infer<Request>,
+    nameOf?: (place: Pick<MutationId, "session" | "sequence">) => string,
   ): Promise<z.infer<Reply>> {
     for (let expired = 0; ; expired++) {
       const session = await this.#current(op);
@@ -99,7 +101,7 @@ export class MutationSession {
       });
       if (sent.kind === "unknown") {
         this.#leave(session);
-        throw outcomeUnknown(op.what, sent.error);
+        throw outcomeUnknown(op.what, sent.error, nameOf?.(id));
       }
       session.finish(taken);
       if (sent.kind === "done") return sent.reply;

@@ -1,16 +1,17 @@
 /** Where the bytes of a put come from: read by ranges, again where a chunk must be sent again. */
+import { unreachable } from "../base/assert.ts";
+import { concatBytes } from "../base/bytes.ts";
 import { crc32 } from "../base/checksum.ts";
 import { GfsError } from "../base/errors.ts";
 import type { DiskFile, World } from "../io.ts";
 import type { Source } from "./api.ts";
 import { fileInfo, local } from "./local-files.ts";
 import type { Content } from "./outcome.ts";
-import { openSpool } from "./spool.ts";
+import { Spool, spoolWhole } from "./spool.ts";
 
 /** Bytes of one chunk, in order. */
 export interface ChunkSource {
-  /** Undefined while nobody knows how long the chunk will be. */
-  readonly bytes: number | undefined;
+  readonly bytes: number;
   /**
    * The bytes at `offset` of the chunk: as many as `into` holds, fewer only at the chunk's end. They lie in `into`, or where the source has them anyway.
    * @throws GfsError("SourceChanged") and those of local files
@@ -23,45 +24,57 @@ export interface ChunkSource {
 export interface OpenSource extends AsyncDisposable {
   /** Undefined while nobody knows. */
   readonly bytes: number | undefined;
-  /** The next chunk, of at most `chunkBytes`; undefined at the end. May wait for a stream, and for earlier chunks to be released. One call at a time. */
+  /** The next chunk, of at most `chunkBytes` and at least one; undefined at the end. May wait for a stream, and for earlier chunks to be released. One call at a time. */
   nextChunk(chunkBytes: number): Promise<{ readonly fileOffset: number; readonly source: ChunkSource } | undefined>;
+  /** Begins again with the first chunk. Only where `bytes` is known. */
+  rewind(): void;
+  /** Length and checksum of all of it. Only where `bytes` is known. */
+  content(): Promise<Content>;
   /** After all was read: throws GfsError("SourceChanged") where the source is not what it was at the start. */
   verify(): Promise<void>;
 }
 
 /** Streams up to here are taken whole before anything is sent: they then need no spool. */
 const smallStreamBytes = 1_048_576;
+const contentPieceBytes = 1_048_576;
+
+export interface SourceOptions {
+  readonly parallelChunks: number;
+  /** A stream is taken to its end before anything else, so that its length and checksum are known. */
+  readonly whole: boolean;
+}
 
 /** @throws GfsError NotFound | IsDirectory | LocalFile | Denied for a local file */
-export async function openSource(world: World, source: Source, parallelChunks: number): Promise<OpenSource> {
+export async function openSource(world: World, source: Source, options: SourceOptions): Promise<OpenSource> {
   switch (source.kind) {
     case "bytes":
       return bytesSource(source.bytes);
     case "file":
       return openFile(world, source.path);
-    case "stream": {
-      const pieces: Uint8Array[] = [];
-      let bytes = 0;
-      const iterator = source.stream[Symbol.asyncIterator]();
-      while (bytes <= smallStreamBytes) {
-        const next = await iterator.next();
-        if (next.done === true) return bytesSource(joined(pieces, bytes));
-        pieces.push(next.value);
-        bytes += next.value.length;
-      }
-      return openSpool(world, { head: pieces, rest: iterator, directory: source.spoolDirectory, slots: parallelChunks + 1 });
-    }
+    case "stream":
+      return openStream(world, source, options);
+    default:
+      return unreachable(source);
   }
 }
 
-function joined(pieces: readonly Uint8Array[], bytes: number): Uint8Array {
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
+async function openStream(
+  world: World,
+  { stream, spoolDirectory }: Extract<Source, { kind: "stream" }>,
+  { parallelChunks, whole }: SourceOptions,
+): Promise<OpenSource> {
+  const pieces: Uint8Array[] = [];
+  const rest = stream[Symbol.asyncIterator]();
+  for (let bytes = 0; bytes <= smallStreamBytes;) {
+    const next = await rest.next();
+    if (next.done === true) return bytesSource(concatBytes(pieces));
+    pieces.push(next.value);
+    bytes += next.value.length;
   }
-  return whole;
+  const spooled = { head: pieces, rest, directory: spoolDirectory };
+  if (!whole) return new Spool(world, { ...spooled, slots: parallelChunks + 1 });
+  const { file, bytes } = await spoolWhole(world, spooled);
+  return fileSource({ file, path: "(a stream)", bytes, verify: async () => {} });
 }
 
 export function bytesSource(whole: Uint8Array): OpenSource {
@@ -80,6 +93,8 @@ export function bytesSource(whole: Uint8Array): OpenSource {
       };
       return { fileOffset, source };
     },
+    rewind: () => (at = 0),
+    content: async () => ({ bytes: whole.length, crc: crc32(whole) }),
     verify: async () => {},
     [Symbol.asyncDispose]: async () => {},
   };
@@ -88,48 +103,67 @@ export function bytesSource(whole: Uint8Array): OpenSource {
 async function openFile(world: World, path: string): Promise<OpenSource> {
   const before = await fileInfo(world, path);
   const file = await local("read", world.disk.open(path, "read"));
-  const changed = (how: string): GfsError =>
-    new GfsError("SourceChanged", `Cannot send local ${path}: it ${how} while it was read`);
+  return fileSource({
+    file,
+    path,
+    bytes: before.bytes,
+    verify: async () => {
+      const after = await local("read", world.disk.info(path));
+      if (after === undefined) return; // removed, or renamed: what is open here is what was read
+      if (after.bytes !== before.bytes || after.modifiedMs !== before.modifiedMs) throw changed(path, "changed");
+    },
+  });
+}
+
+function changed(path: string, how: string): GfsError {
+  return new GfsError("SourceChanged", `Cannot send local ${path}: it ${how} while it was read`);
+}
+
+function fileSource({
+  file,
+  path,
+  bytes: fileBytes,
+  verify,
+}: {
+  readonly file: DiskFile;
+  readonly path: string;
+  readonly bytes: number;
+  readonly verify: () => Promise<void>;
+}): OpenSource {
+  const readAt = async (into: Uint8Array, offset: number): Promise<void> => {
+    if ((await local("read", file.read(into, offset))) < into.length) throw changed(path, "shrank");
+  };
   let at = 0;
   return {
-    bytes: before.bytes,
+    bytes: fileBytes,
     nextChunk: async (chunkBytes) => {
-      if (at === before.bytes) return undefined;
+      if (at === fileBytes) return undefined;
       const fileOffset = at;
-      const bytes = Math.min(chunkBytes, before.bytes - at);
+      const bytes = Math.min(chunkBytes, fileBytes - at);
       at += bytes;
       const source: ChunkSource = {
         bytes,
         read: async (into, offset) => {
-          const wanted = Math.min(into.length, bytes - offset);
-          if (wanted === 0) return into.subarray(0, 0);
-          const part = into.subarray(0, wanted);
-          if ((await local("read", file.read(part, fileOffset + offset))) < wanted) throw changed("shrank");
+          const part = into.subarray(0, Math.min(into.length, bytes - offset));
+          await readAt(part, fileOffset + offset);
           return part;
         },
         release: () => {},
       };
       return { fileOffset, source };
     },
-    verify: async () => {
-      const after = await local("read", world.disk.info(path));
-      if (after === undefined) return; // removed, or renamed: what is open here is what was read
-      if (after.bytes !== before.bytes || after.modifiedMs !== before.modifiedMs) throw changed("changed");
+    rewind: () => (at = 0),
+    content: async () => {
+      const buffer = new Uint8Array(Math.min(contentPieceBytes, fileBytes));
+      let crc = 0;
+      for (let from = 0; from < fileBytes; from += buffer.length) {
+        const part = buffer.subarray(0, Math.min(buffer.length, fileBytes - from));
+        await readAt(part, from);
+        crc = crc32(part, crc);
+      }
+      return { bytes: fileBytes, crc };
     },
+    verify,
     [Symbol.asyncDispose]: () => file.close(),
   };
-}
-
-/** Length and checksum of all that is in a local file. */
-export async function contentOfFile(file: DiskFile, bytes: number): Promise<Content> {
-  const buffer = new Uint8Array(1_048_576);
-  let crc = 0;
-  for (let at = 0; at < bytes; ) {
-    const part = buffer.subarray(0, Math.min(buffer.length, bytes - at));
-    const count = await local("read", file.read(part, at));
-    if (count < part.length) throw new GfsError("SourceChanged", `Cannot send local ${file.path}: it shrank`);
-    crc = crc32(part, crc);
-    at += count;
-  }
-  return { bytes, crc };
 }

@@ -1,4 +1,5 @@
 /** A stream that is put: kept in temporary files as it comes, so that a chunk can be sent again; they hold only chunks that are not safe yet. */
+import { assert, AssertionError } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
 import type { DiskFile, World } from "../io.ts";
 import { toHex } from "../net/secret.ts";
@@ -14,58 +15,19 @@ export interface SpoolOptions {
   readonly slots: number;
 }
 
-/** One chunk in its file: written at the end, read anywhere before it. */
-class Slot {
-  readonly file: DiskFile;
-  written = 0;
-  whole = false;
-  failure: unknown;
-  #waiting: (() => void)[] = [];
-
-  constructor(file: DiskFile) {
-    this.file = file;
-  }
-
-  changed(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
-  }
-
-  /** Until `bytes` are there, or the chunk is whole. */
-  async until(bytes: number): Promise<void> {
-    while (this.written < bytes && !this.whole && this.failure === undefined)
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-    if (this.failure !== undefined) throw this.failure;
-  }
-}
-
-/** The files have no name any more while they are used: nothing is left behind, however this process ends. */
-async function openSlotFile({ disk, random }: World, directory: string): Promise<DiskFile> {
-  const path = `${directory}/.gfs-spool-${toHex(random.bytes(8))}`;
-  const file = await local("spool to", disk.open(path, "create"));
-  await local("spool to", disk.remove(path));
-  return file;
-}
-
-export async function openSpool(world: World, options: SpoolOptions): Promise<OpenSource> {
-  return new Spool(world, options);
-}
-
-class Spool implements OpenSource {
+/**
+ * A chunk is given out when it is whole: a stream may pause for as long as it likes, a server does not wait for it. The next one is filled while those before are sent.
+ */
+export class Spool implements OpenSource {
   readonly bytes = undefined;
   readonly #world: World;
   readonly #options: SpoolOptions;
   readonly #ready: Uint8Array[];
   readonly #files: DiskFile[] = [];
   readonly #free: DiskFile[] = [];
-  #freeWaiting: (() => void)[] = [];
+  #freed: (() => void)[] = [];
   #fileOffset = 0;
   #ended = false;
-  /** The chunk that is being filled. */
-  #filling: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(world: World, options: SpoolOptions) {
@@ -75,36 +37,39 @@ class Spool implements OpenSource {
   }
 
   async nextChunk(chunkBytes: number): Promise<{ fileOffset: number; source: ChunkSource } | undefined> {
-    await this.#filling;
-    const first = await this.#take();
-    if (first === undefined) return undefined;
-    this.#ready.unshift(first);
-    const slot = new Slot(await this.#freeFile());
+    const file = await this.#freeFile();
+    const bytes = await this.#fill(file, chunkBytes);
+    if (bytes === 0) {
+      this.#release(file);
+      return undefined;
+    }
     const fileOffset = this.#fileOffset;
-    this.#filling = this.#fill(slot, chunkBytes);
-    this.#filling.catch(() => {}); // whoever reads the chunk, or wants the next, hears of it
-    let released = false;
+    this.#fileOffset += bytes;
     const source: ChunkSource = {
-      bytes: undefined,
+      bytes,
       read: async (into, offset) => {
-        await slot.until(offset + into.length);
-        const part = into.subarray(0, Math.max(0, Math.min(into.length, slot.written - offset)));
-        if (part.length > 0) await local("spool from", slot.file.read(part, offset));
+        const part = into.subarray(0, Math.min(into.length, bytes - offset));
+        await local("spool from", file.read(part, offset));
         return part;
       },
-      release: () => {
-        if (!released) this.#release(slot.file);
-        released = true;
-      },
+      release: () => this.#release(file),
     };
     return { fileOffset, source };
+  }
+
+  rewind(): void {
+    assert(false, "a stream can't be read twice");
+  }
+
+  content(): Promise<never> {
+    return Promise.reject(new AssertionError("what is in a stream is not known before its end"));
   }
 
   async verify(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    for (const resolve of this.#freeWaiting.splice(0)) resolve();
+    for (const resolve of this.#freed.splice(0)) resolve();
     if (!this.#ended) {
       // Not waited for: a stream that is silent may never answer.
       const ended = this.#options.rest.return?.();
@@ -113,41 +78,31 @@ class Spool implements OpenSource {
     await Promise.allSettled(this.#files.map((file) => file.close()));
   }
 
-  /** The next piece of the stream; undefined at its end. */
-  async #take(): Promise<Uint8Array | undefined> {
-    for (;;) {
-      const ready = this.#ready.shift();
-      if (ready !== undefined && ready.length > 0) return ready;
-      if (ready !== undefined) continue;
-      if (this.#ended) return undefined;
-      const next = await this.#options.rest.next();
-      if (next.done === true) {
-        this.#ended = true;
-        return undefined;
-      }
-      this.#ready.push(next.value);
+  /** Up to `chunkBytes` of the stream into the file; how many. */
+  async #fill(file: DiskFile, chunkBytes: number): Promise<number> {
+    let bytes = 0;
+    while (bytes < chunkBytes) {
+      const piece = await this.#take();
+      if (this.#closed) throw new GfsError("Interrupted", "Cannot read the stream any further: its put has ended");
+      if (piece === undefined) break;
+      const part = piece.subarray(0, chunkBytes - bytes);
+      if (part.length < piece.length) this.#ready.unshift(piece.subarray(part.length));
+      await local("spool to", file.write([part], bytes));
+      bytes += part.length;
     }
+    return bytes;
   }
 
-  async #fill(slot: Slot, chunkBytes: number): Promise<void> {
-    try {
-      while (slot.written < chunkBytes && !this.#closed) {
-        const piece = await this.#take();
-        if (piece === undefined) break;
-        const part = piece.subarray(0, chunkBytes - slot.written);
-        if (part.length < piece.length) this.#ready.unshift(piece.subarray(part.length));
-        await local("spool to", slot.file.write([part], slot.written));
-        slot.written += part.length;
-        this.#fileOffset += part.length;
-        slot.changed();
-      }
-      slot.whole = true;
-    } catch (thrown) {
-      slot.failure = thrown;
-      throw thrown;
-    } finally {
-      slot.changed();
+  /** The next piece of the stream; undefined at its end. */
+  async #take(): Promise<Uint8Array | undefined> {
+    const ready = this.#ready.shift();
+    if (ready !== undefined) return ready;
+    while (!this.#ended) {
+      const next = await this.#options.rest.next();
+      if (next.done === true) this.#ended = true;
+      else if (next.value.length > 0) return next.value;
     }
+    return undefined;
   }
 
   async #freeFile(): Promise<DiskFile> {
@@ -156,18 +111,47 @@ class Spool implements OpenSource {
       const free = this.#free.pop();
       if (free !== undefined) return free;
       if (this.#files.length < this.#options.slots) {
-        const file = await openSlotFile(this.#world, this.#options.directory);
+        const file = await openNameless(this.#world, this.#options.directory);
         this.#files.push(file);
         return file;
       }
       await new Promise<void>((resolve) => {
-        this.#freeWaiting.push(resolve);
+        this.#freed.push(resolve);
       });
     }
   }
 
   #release(file: DiskFile): void {
     this.#free.push(file);
-    this.#freeWaiting.shift()?.();
+    this.#freed.shift()?.();
+  }
+}
+
+/** It has no name any more while it is used: nothing is left behind, however this process ends. */
+async function openNameless({ disk, random }: World, directory: string): Promise<DiskFile> {
+  const path = `${directory}/.gfs-spool-${toHex(random.bytes(8))}`;
+  const file = await local("spool to", disk.open(path, "create"));
+  await local("spool to", disk.remove(path));
+  return file;
+}
+
+/** All of a stream in one file, which the caller closes. */
+export async function spoolWhole(
+  world: World,
+  { head, rest, directory }: Omit<SpoolOptions, "slots">,
+): Promise<{ readonly file: DiskFile; readonly bytes: number }> {
+  const file = await openNameless(world, directory);
+  try {
+    let bytes = 0;
+    const add = async (piece: Uint8Array): Promise<void> => {
+      await local("spool to", file.write([piece], bytes));
+      bytes += piece.length;
+    };
+    for (const piece of head) await add(piece);
+    for (let next = await rest.next(); next.done !== true; next = await rest.next()) await add(next.value);
+    return { file, bytes };
+  } catch (thrown) {
+    await file.close();
+    throw thrown;
   }
 }

@@ -77,8 +77,8 @@ export async function writeChunk(
   try {
     const { handle, version, chain } = placement;
     const { source, chunkBytes, origin } = write;
-    const bytes = source.bytes === undefined ? {} : { bytes: source.bytes };
-    frames.send("writeOpen", streamId, encodeHeader(WriteOpen, { handle, version, chain, chunkBytes, origin, ...bytes }));
+    const { bytes } = source;
+    frames.send("writeOpen", streamId, encodeHeader(WriteOpen, { handle, version, chain, bytes, chunkBytes, origin }));
     const answer = new Answer(frames, head);
     const sent = await sendAll({ ctx, op, frames, answer, head }, write, ring);
     frames.send("writeEnd", streamId, encodeHeader(WriteEnd, sent));
@@ -93,7 +93,8 @@ export async function writeChunk(
     return { handle, version, length: sent.length, crc: sent.crc, volumes: done.volumes };
   } catch (error) {
     op.check();
-    if (!(error instanceof ChainFailure) || error.reason.code !== "Unavailable" || !ctx.pool.wasIdle(frames)) throw error;
+    if (!(error instanceof ChainFailure) || error.reason.code !== "Unavailable" || !ctx.pool.wasIdle(frames))
+      throw error;
     // The server was perhaps only started anew while the connection waited in the pool.
     ctx.pool.forget(head.data);
     throw new ChainFailure(undefined, error.reason);
@@ -155,14 +156,13 @@ interface Sending {
 /** Reads ahead by one piece while the one before is sent. */
 async function sendAll(
   sending: Sending,
-  { source, chunkBytes, onSent }: ChunkWrite,
+  { source, onSent }: ChunkWrite,
   ring: PieceRing,
 ): Promise<{ length: number; crc: number }> {
   const { frames, answer, op } = sending;
-  const end = source.bytes ?? chunkBytes;
-  const readAt = (i: number, at: number): Promise<Uint8Array> => {
-    const left = end - at;
-    if (left === 0) return Promise.resolve(new Uint8Array(0));
+  const readAt = (i: number, at: number): Promise<Uint8Array> | undefined => {
+    const left = source.bytes - at;
+    if (left === 0) return undefined;
     const reading = source.read(ring.at(i, left), at);
     reading.catch(() => {}); // awaited below, unless something else fails first
     return reading;
@@ -170,9 +170,8 @@ async function sendAll(
   let length = 0;
   let crc = 0;
   let next = readAt(0, 0);
-  for (let i = 0; ; i++) {
+  for (let i = 0; next !== undefined; i++) {
     const piece = await next;
-    if (piece.length === 0) break;
     if (answer.failure !== undefined) throw answer.failure;
     next = readAt(i + 1, length + piece.length);
     const crcs = partCrcs(length, [piece]);

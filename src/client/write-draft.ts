@@ -5,7 +5,7 @@ import { sleep } from "../net/deadline.ts";
 import type { Placement } from "../wire/control/common.ts";
 import { chunkAllocate, draftAbort, type WrittenChunk } from "../wire/control/files.ts";
 import { type DraftId, type InodeId, rootInode, type VolumeId } from "../wire/ids.ts";
-import { type ClientContext, inBackground, type Operation } from "./context.ts";
+import { type ClientContext, inBackground, Operation, unlessAborted } from "./context.ts";
 import { askMaster } from "./retry.ts";
 import type { ChunkSource, OpenSource } from "./sources.ts";
 import { ChainFailure, PieceRing, writeChunk } from "./write-chunk.ts";
@@ -31,14 +31,15 @@ export interface DraftWrite {
  * @throws GfsError of the source, of the master (NoSpace, TooFewServers, DraftEnded …), or of the last server that failed, after `retryAttempts` repetitions of one chunk
  */
 export async function writeDraft(ctx: ClientContext, op: Operation, write: DraftWrite): Promise<WrittenChunk[]> {
-  const run = new DraftWriter(ctx, op, write);
+  using inner = Operation.under(ctx, op);
+  const run = new DraftWriter(ctx, inner, write);
   // A small file is one chunk: no second worker is worth its promise.
   const { bytes } = write.source;
   const chunks = bytes === undefined ? Number.POSITIVE_INFINITY : Math.ceil(bytes / write.chunkBytes);
   const workers = Math.max(1, Math.min(ctx.limits.parallelChunks, chunks));
   await Promise.all(Array.from({ length: workers }, () => run.work()));
-  await write.source.verify();
-  return run.written();
+  op.check();
+  return await run.finish();
 }
 
 /** Gives up a draft, without waiting. */
@@ -68,23 +69,27 @@ class DraftWriter {
     this.#placement = write.placement;
   }
 
-  written(): WrittenChunk[] {
+  /** After all workers ended. */
+  async finish(): Promise<WrittenChunk[]> {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    await this.#write.source.verify();
     return this.#written;
   }
 
-  /** Chunk after chunk, until the source ends or any worker has failed. */
+  /** Chunk after chunk, until the source ends or any worker has failed: `finish` tells. */
   async work(): Promise<void> {
     const ring = new PieceRing();
     try {
       for (;;) {
-        const taken = await this.#take();
+        const taken = await unlessAborted(this.#op, this.#take());
         if (taken === undefined || this.#failure !== undefined) return;
+        this.#op.progress();
         this.#written[taken.index] = await this.#writeOne(taken, ring);
         taken.source.release();
       }
     } catch (error) {
       this.#failure ??= { error };
-      throw error;
+      this.#op.stop(new GfsError("Interrupted", "another chunk failed"));
     }
   }
 
@@ -101,8 +106,8 @@ class DraftWriter {
   async #writeOne(chunk: { fileOffset: number; source: ChunkSource }, ring: PieceRing): Promise<WrittenChunk> {
     const { path, inode = rootInode, chunkBytes } = this.#write;
     const { source, fileOffset } = chunk;
-    for (let failures = 0; ; ) {
-      const placement = await this.#place(source.bytes ?? chunkBytes);
+    for (let failures = 0; ;) {
+      const placement = await this.#place(source.bytes);
       let sentBytes = 0;
       const onSent = (bytes: number): void => {
         sentBytes += bytes;

@@ -86,6 +86,8 @@ export const draftCreate = message(
     replicas: Replicas.optional(),
     chunkBytes: ChunkBytes.optional(),
     sizeBytes: Uint53.optional(),
+    /** CRC-32 of what will be written: a draft that claims an append under a key is refused to other content (IdReused). */
+    contentCrc: Crc.optional(),
     firstChunkBytes: Uint53.optional(),
   }),
   z.object({
@@ -135,13 +137,15 @@ export const draftAbort = message("draft-abort", z.object({ draft: DraftId }), N
 /**
  * The open tail of a file for a record append; opened first where there is none. `failed` tells what the client saw of an earlier answer: the
  * master then seals that chunk and opens another.
- * @throws NotFound (no such inode any more), TooFewServers, Busy (a seal is under way: come back)
+ * @throws NotFound (no such inode any more), TooFewServers, Busy (a seal is under way: come back), SessionExpired
  */
 export const appendTail = message(
   "append-tail",
   Whereabouts.extend({
     inode: InodeId,
     recordBytes: Uint32,
+    /** Whose records these are: an ended one gets SessionExpired, for no tail knows any more what it has appended. */
+    session: SessionId.optional(),
     failed: z.object({ handle: ChunkHandle, version: ChunkVersion, reason: z.string().max(64) }).optional(),
   }),
   z.object({

@@ -1,0 +1,395 @@
+/**
+ * The records that one session appends to one file, in order (DESIGN §4.3, client's side): streamed to the primary of the open tail, at most `appendWindow` unanswered; after any
+ * failure sent again under their old sequences to whatever is the tail then, until each is answered, or the time is over.
+ */
+import { crc32 } from "../base/checksum.ts";
+import { GfsError, hasCode } from "../base/errors.ts";
+import { StreamError, type Timer } from "../io.ts";
+import { protocol } from "../limits.ts";
+import { backoffMs } from "../net/backoff.ts";
+import { sleep } from "../net/deadline.ts";
+import { errorOfFrame, type FrameConnection } from "../net/frame-connection.ts";
+import type { AppendAnswer } from "../wire/control/common.ts";
+import { decodeAppendAnswer, encodeAppend } from "../wire/data/records.ts";
+import type { ChunkHandle, ChunkVersion, InodeId, Sequence, SessionId } from "../wire/ids.ts";
+import { sequence } from "../wire/ids.ts";
+import type { ClientContext } from "./context.ts";
+import { appendError, appendStreamId, type FailedTail, isFinal, openTail, TailFailure } from "./open-tail.ts";
+import { formatPlace, outcomeUnknown } from "./outcome.ts";
+
+/** A line without records for so long lets its connection go. */
+const idleMs = 15_000;
+
+export interface LineOptions {
+  readonly inode: InodeId;
+  readonly session: SessionId;
+  /** Of the first record. */
+  readonly first: number;
+  /** What to repeat a record under whose outcome is unknown; its place in the session where none is given. */
+  readonly id?: string | undefined;
+  /** The line takes no more records: its last ones failed. Their session must stay, if `unknown`. */
+  readonly onBroken: (unknown: boolean) => void;
+}
+
+/** One record, from `append` to its answer. */
+interface Waiting {
+  readonly record: Uint8Array;
+  readonly crc: number;
+  /** Given when it is first sent: what was never sent can be dropped without a gap. */
+  sequence: Sequence | undefined;
+  readonly resolve: (answer: AppendAnswer) => void;
+  readonly reject: (error: GfsError) => void;
+}
+
+interface OpenTail {
+  readonly frames: FrameConnection;
+  readonly handle: ChunkHandle;
+  readonly version: ChunkVersion;
+  readonly openedMs: number;
+  /** How many of the queue, from its head, were sent on this stream. */
+  sent: number;
+  /** What the primary refused: it takes no more records here, but may still answer earlier ones. */
+  refusal: GfsError | undefined;
+}
+
+export class AppendLine {
+  readonly #ctx: ClientContext;
+  readonly #options: LineOptions;
+  /** Unanswered, in order; those with a sequence first. */
+  #queue: Waiting[] = [];
+  #queuedBytes = 0;
+  #nextSequence: number;
+  #tail: OpenTail | undefined;
+  #failed: FailedTail | undefined;
+  #connecting = false;
+  #blocked = false;
+  #broken: GfsError | undefined;
+  #failures = 0;
+  #progressMs: number;
+  #timer: Timer | undefined;
+  #roomWaiters: (() => void)[] = [];
+  readonly #stop = new AbortController();
+
+  constructor(ctx: ClientContext, options: LineOptions) {
+    this.#ctx = ctx;
+    this.#options = options;
+    this.#nextSequence = options.first;
+    this.#progressMs = ctx.world.clock.monotonicMs();
+  }
+
+  get inode(): InodeId {
+    return this.#options.inode;
+  }
+
+  get session(): SessionId {
+    return this.#options.session;
+  }
+
+  get idle(): boolean {
+    return this.#queue.length === 0 && !this.#blocked;
+  }
+
+  get broken(): boolean {
+    return this.#broken !== undefined;
+  }
+
+  /** Fewer records are unanswered than may be, and not too many bytes. */
+  get hasRoom(): boolean {
+    return this.#queue.length < protocol.appendWindow && this.#queuedBytes < this.#ctx.limits.bytesInFlightPerClientMax;
+  }
+
+  /**
+   * Settles when the record is durable on all members, or refused. The bytes must not be changed before.
+   *
+   * @throws GfsError("OutcomeUnknown") with the id to repeat it under; ("Interrupted"); other codes say that it had no effect: NotFound (the file is gone), NoSpace, TooFewServers,
+   * Unavailable, Timeout …
+   */
+  append(record: Uint8Array, signal?: AbortSignal): Promise<AppendAnswer> {
+    if (this.#broken !== undefined) return Promise.reject(this.#broken);
+    const { promise, resolve, reject } = Promise.withResolvers<AppendAnswer>();
+    const waiting: Waiting = { record, crc: crc32(record), sequence: undefined, resolve, reject };
+    if (this.#queue.length === 0) this.#progressMs = this.#ctx.world.clock.monotonicMs();
+    this.#queue.push(waiting);
+    this.#queuedBytes += record.length;
+    this.#go();
+    if (signal === undefined) return promise;
+    const onAbort = (): void => this.#giveUp(waiting);
+    signal.addEventListener("abort", onAbort, { once: true });
+    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  /** Resolves when there is room, or the line is broken. */
+  async ready(): Promise<void> {
+    while (!this.hasRoom && this.#broken === undefined) await this.#change();
+  }
+
+  /**
+   * Runs `work` when all records that were sent are answered, and sends none until it is over: a large append is never on its way together with records.
+   * @throws what broke the line, and what `work` throws
+   */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#blocked) await this.#change();
+    this.#blocked = true;
+    try {
+      while (this.#queue[0]?.sequence !== undefined) await this.#change();
+      if (this.#broken !== undefined) throw this.#broken;
+      return await work();
+    } finally {
+      this.#blocked = false;
+      this.#wake();
+      this.#go();
+    }
+  }
+
+  /** Resolves when nothing is unanswered. */
+  async settled(): Promise<void> {
+    while (this.#queue.length > 0) await this.#change();
+  }
+
+  /** Ends at once; what is unanswered is told that nobody knows. */
+  close(): void {
+    this.#break(new GfsError("Interrupted", "Cannot append any more: the client was closed"));
+  }
+
+  #go(): void {
+    const [first] = this.#queue;
+    if (first === undefined || (this.#blocked && first.sequence === undefined)) return;
+    if (this.#tail !== undefined) this.#send(this.#tail);
+    else if (!this.#connecting) {
+      this.#connecting = true;
+      this.#connect()
+        .catch((error: unknown) => this.#break(appendError(error)))
+        .finally(() => {
+          this.#connecting = false;
+          // Something may have come in the very moment in which it ended.
+          if (this.#tail === undefined && this.#broken === undefined) this.#go();
+        });
+    }
+    this.#arm();
+  }
+
+  // ------------------------------------------------------------ to a tail
+
+  async #connect(): Promise<void> {
+    while (this.#tail === undefined && this.#queue.length > 0 && this.#broken === undefined) {
+      try {
+        const tail = await this.#open();
+        if (this.#broken !== undefined) return tail.frames.close();
+        this.#tail = tail;
+        this.#send(tail);
+        this.#arm();
+        this.#receive(tail).catch((error: unknown) => this.#break(appendError(error)));
+      } catch (error) {
+        await this.#pause(appendError(error));
+      }
+    }
+  }
+
+  /** @throws GfsError | TailFailure */
+  async #open(): Promise<OpenTail> {
+    const { inode, session } = this.#options;
+    const recordBytes = Math.max(...this.#queue.slice(0, protocol.appendWindow).map(({ record }) => record.length));
+    const failed = this.#failed;
+    const request = { inode, session, recordBytes, failed, signal: this.#stop.signal };
+    try {
+      const { answers, ...opened } = await openTail(this.#ctx, request);
+      this.#failed = undefined;
+      for (const answer of answers) this.#settle(answer);
+      return { ...opened, openedMs: this.#ctx.world.clock.monotonicMs(), sent: 0, refusal: undefined };
+    } catch (thrown) {
+      // The master has dealt with the tail that failed before this one, if it named another.
+      if (thrown instanceof TailFailure) this.#failed = thrown.failed;
+      throw thrown;
+    }
+  }
+
+  /** Before the next try. @throws GfsError where there is none */
+  async #pause(error: GfsError): Promise<void> {
+    const { world } = this.#ctx;
+    const sentAny = this.#queue.some((waiting) => waiting.sequence !== undefined);
+    if (isFinal(error, sentAny)) throw error;
+    this.#failures++;
+    const ms = Math.max(error.retryAfterMs ?? 0, this.#failures === 1 ? 0 : backoffMs(this.#failures, world.random));
+    if (this.#leftMs() <= ms) throw error;
+    world.events.emit("debug", "append.retry", { inode: this.inode, reason: error.message });
+    if (ms > 0) await sleep(world.clock, ms, this.#stop.signal);
+  }
+
+  // ------------------------------------------------------------ on a tail
+
+  #send(tail: OpenTail): void {
+    if (tail.refusal !== undefined) return;
+    while (tail.sent < this.#queue.length && tail.sent < protocol.appendWindow) {
+      const waiting = this.#queue[tail.sent];
+      if (waiting === undefined || (this.#blocked && waiting.sequence === undefined)) return;
+      waiting.sequence ??= sequence(this.#nextSequence++);
+      tail.frames.send("append", appendStreamId, encodeAppend(waiting.sequence, waiting.crc), [waiting.record]);
+      tail.sent++;
+    }
+  }
+
+  async #receive(tail: OpenTail): Promise<void> {
+    let error: GfsError;
+    try {
+      error = await this.#receiveAnswers(tail);
+    } catch (thrown) {
+      error = appendError(thrown);
+      // A connection that broke says nothing about the tail: it is tried again, and then shows whether it still is one.
+      if (!(thrown instanceof StreamError)) this.#blame(tail, error);
+    }
+    if (this.#tail !== tail) return;
+    this.#tail = undefined;
+    tail.frames.close();
+    if (this.#queue.length === 0 || this.#broken !== undefined) return;
+    const sentAny = this.#queue.some((waiting) => waiting.sequence !== undefined);
+    if (isFinal(error, sentAny)) return this.#break(error);
+    this.#go();
+  }
+
+  /** Until the stream is of no more use: why. */
+  async #receiveAnswers(tail: OpenTail): Promise<GfsError> {
+    const { frames } = tail;
+    for (;;) {
+      const frame = frames.take() ?? (await frames.read());
+      if (frame === null) throw new StreamError("closed", `the primary of chunk ${tail.handle} closed the connection`);
+      if (frame.type === "error") {
+        const error = errorOfFrame(frame, frames.remote);
+        this.#blame(tail, error);
+        return error;
+      }
+      if (frame.type !== "appendAnswer" || frame.stream !== appendStreamId) continue;
+      const decoded = decodeAppendAnswer(frame);
+      if (decoded.kind === "done") {
+        this.#settle(decoded.answer);
+        this.#send(tail);
+      } else {
+        const { error, sequence: at } = decoded.refusal;
+        // An earlier record of the session is missing there: it can't come after this one any more.
+        if (error.code === "ProtocolError") {
+          this.#break(error);
+          return error;
+        }
+        tail.refusal ??= error;
+        if (!hasCode(error, "Busy")) this.#blame(tail, error);
+        // Those before it are answered yet, or refused as well.
+        tail.sent = Math.min(tail.sent, this.#indexOf(at));
+      }
+      if (tail.refusal !== undefined && tail.sent <= 0) return tail.refusal;
+    }
+  }
+
+  #blame(tail: OpenTail, error: GfsError): void {
+    const { handle, version } = tail;
+    this.#failed ??= { handle, version, reason: error.code };
+  }
+
+  #indexOf(at: Sequence): number {
+    const index = this.#queue.findIndex((waiting) => waiting.sequence === at);
+    return index < 0 ? 0 : index;
+  }
+
+  /** An answer from the primary's table; one that nobody waits for any more is passed over. */
+  #settle(answer: AppendAnswer): void {
+    const index = this.#queue.findIndex((waiting) => waiting.sequence === answer.sequence);
+    const waiting = this.#queue[index];
+    if (waiting === undefined) return;
+    if (answer.crc !== waiting.crc || answer.bytes !== waiting.record.length) {
+      const text = `Cannot append under ${this.#idOf(waiting)}: it was used for other content`;
+      return this.#break(new GfsError("IdReused", text));
+    }
+    this.#queue.splice(index, 1);
+    this.#queuedBytes -= waiting.record.length;
+    if (this.#tail !== undefined && index < this.#tail.sent) this.#tail.sent--;
+    this.#failures = 0;
+    this.#progressMs = this.#ctx.world.clock.monotonicMs();
+    waiting.resolve(answer);
+    this.#wake();
+  }
+
+  // ------------------------------------------------------------ time, and ends
+
+  #leftMs(): number {
+    return this.#ctx.limits.clientTimeoutMs - (this.#ctx.world.clock.monotonicMs() - this.#progressMs);
+  }
+
+  /** One timer a line: for a primary that is silent, and for a line that is idle. */
+  #arm(): void {
+    if (this.#timer !== undefined || this.#broken !== undefined || this.#tail === undefined) return;
+    const { clock } = this.#ctx.world;
+    const { prepareMs, connectMs } = this.#ctx.limits;
+    // The primary rolls back itself after `prepareMs`: it is given the time to say so.
+    const spanMs = this.#queue.length > 0 ? prepareMs + connectMs : idleMs;
+    const sinceMs = clock.monotonicMs() - Math.max(this.#progressMs, this.#tail.openedMs);
+    this.#timer = clock.after(Math.max(1, spanMs - sinceMs), () => {
+      this.#timer = undefined;
+      const tail = this.#tail;
+      if (tail === undefined) return;
+      const quietMs = clock.monotonicMs() - Math.max(this.#progressMs, tail.openedMs);
+      if (this.#queue.length > 0 && quietMs >= prepareMs + connectMs) {
+        this.#blame(tail, new GfsError("Timeout", "its primary is silent"));
+        return tail.frames.close();
+      }
+      if (this.#queue.length === 0 && quietMs >= idleMs) {
+        this.#tail = undefined;
+        return tail.frames.end();
+      }
+      this.#arm();
+    });
+  }
+
+  /** The caller does not want to wait any longer. */
+  #giveUp(waiting: Waiting): void {
+    const index = this.#queue.indexOf(waiting);
+    if (index < 0) return;
+    if (waiting.sequence === undefined) {
+      this.#queue.splice(index, 1);
+      this.#queuedBytes -= waiting.record.length;
+      this.#wake();
+      return waiting.reject(new GfsError("Interrupted", "Cannot append: interrupted before it was sent"));
+    }
+    const id = this.#idOf(waiting);
+    waiting.reject(
+      new GfsError("Interrupted", "Cannot wait for an append any longer: interrupted; it may take effect", {
+        details: { id, outcome: "unknown" },
+      }),
+    );
+  }
+
+  /** Nothing more goes through this line. */
+  #break(error: GfsError): void {
+    if (this.#broken !== undefined) return;
+    this.#broken = error;
+    this.#stop.abort(error);
+    this.#timer?.cancel();
+    this.#tail?.frames.close();
+    this.#tail = undefined;
+    const queue = this.#queue;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    const sent = queue.filter((waiting) => waiting.sequence !== undefined);
+    this.#options.onBroken(sent.length > 0);
+    for (const waiting of queue) {
+      const known = waiting.sequence === undefined || hasCode(error, "IdReused");
+      waiting.reject(known ? error : outcomeUnknown("append", error, this.#idOf(waiting)));
+    }
+    this.#wake();
+  }
+
+  #idOf(waiting: Waiting): string {
+    const { inode, session, id } = this.#options;
+    return id ?? formatPlace({ kind: "record", session, inode, sequence: waiting.sequence ?? sequence(1) });
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#roomWaiters.push(resolve);
+    });
+  }
+
+  #wake(): void {
+    const waiters = this.#roomWaiters;
+    if (waiters.length === 0) return;
+    this.#roomWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+}

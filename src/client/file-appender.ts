@@ -1,0 +1,52 @@
+import { appendRecordBytesMax } from "../limits.ts";
+import type { Appender, AppendOptions, AppendResult } from "./api.ts";
+import { type Appending, appendOnce } from "./append.ts";
+import type { AppendLine } from "./append-line.ts";
+
+/** Many appends to one file, in order, without waiting for each. Ends with its line: after an outcome that stays unknown another appender is needed. */
+export class FileAppender implements Appender {
+  readonly #appending: Appending;
+  readonly #line: AppendLine;
+  readonly #path: string;
+  readonly #options: AppendOptions;
+  #settled: Promise<unknown> = Promise.resolve();
+  #unsettled = 0;
+
+  constructor(appending: Appending, line: AppendLine, to: { readonly path: string; readonly options: AppendOptions }) {
+    this.#appending = appending;
+    this.#line = line;
+    this.#path = to.path;
+    this.#options = to.options;
+  }
+
+  /** The bytes must not be changed before it settles. A record too large for the tail becomes chunks of its own, after all records before it. */
+  append(record: Uint8Array): Promise<AppendResult> {
+    const appended = this.#append(record);
+    this.#unsettled++;
+    const settle = (): void => {
+      this.#unsettled--;
+    };
+    this.#settled = appended.then(settle, settle);
+    return appended;
+  }
+
+  ready(): Promise<void> {
+    return this.#line.ready();
+  }
+
+  /** When all is answered. */
+  async close(): Promise<void> {
+    while (this.#unsettled > 0) await this.#settled;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #append(record: Uint8Array): Promise<AppendResult> {
+    if (record.length === 0 || record.length > appendRecordBytesMax(this.#appending.chunkBytes))
+      return appendOnce(this.#appending, { path: this.#path, source: { kind: "bytes", bytes: record } }, this.#options);
+    const { fileOffset, bytes } = await this.#line.append(record, this.#options.signal);
+    return { path: this.#path, offset: fileOffset, bytes };
+  }
+}

@@ -1,0 +1,139 @@
+/** Reading a file: its parts in order, several asked for ahead, to its end as of the last moment (DESIGN §4.4). */
+import { GfsError, hasCode } from "../base/errors.ts";
+import { fileLength, type LocatedExtent } from "../wire/control/files.ts";
+import type { InodeId } from "../wire/ids.ts";
+import { formatPath, parsePath } from "../wire/path.ts";
+import type { ReadOptions, TransferOptions } from "./api.ts";
+import { type ClientContext, Operation } from "./context.ts";
+import { type FilePart, type FileTarget, locateRange, sealedParts } from "./locations.ts";
+import { fatal, type FileRead, PartRead } from "./read-part.ts";
+import { askEnd } from "./read-replica.ts";
+import { askMaster, backOff } from "./retry.ts";
+
+/** Beyond any file; sums with offsets stay exact. */
+const endless = 2 ** 52;
+/** A tail that changes hands each time it is looked at is not waited for longer. */
+const tailLooksMax = 16;
+
+/**
+ * Verified bytes of [offset, offset + length) in order; ends early where the file does.
+ *
+ * @throws GfsError NotFound, IsDirectory, PathInvalid, RangeInvalid; Unavailable, Timeout, Corrupt … where no replica gives some bytes; Interrupted
+ */
+export async function* readFile(
+  ctx: ClientContext,
+  gfsPath: string,
+  options: ReadOptions & TransferOptions,
+): AsyncGenerator<Uint8Array> {
+  const path = formatPath(parsePath(gfsPath));
+  const { offset = 0, length = endless, onProgress } = options;
+  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset > endless)
+    throw new GfsError("RangeInvalid", `Cannot read ${path} from ${offset}, ${length} bytes: no such range`);
+  using op = new Operation(ctx, `read ${path}`, options.signal);
+  const wanted = { at: offset, end: Math.min(offset + length, endless) };
+  let done = 0;
+  for await (const piece of pieces(ctx, op, { kind: "path", path }, wanted)) {
+    yield piece.bytes;
+    op.progress();
+    done += piece.bytes.length;
+    onProgress?.(done, Math.max(done, piece.knownEnd - offset));
+  }
+  if (done === 0) onProgress?.(0, 0);
+}
+
+interface Piece {
+  readonly bytes: Uint8Array;
+  /** As far as the file is known to reach within what is wanted. */
+  readonly knownEnd: number;
+}
+
+async function* pieces(
+  ctx: ClientContext,
+  op: Operation,
+  path: FileTarget,
+  { at: offset, end }: { readonly at: number; readonly end: number },
+): AsyncGenerator<Piece> {
+  let target = path;
+  let at = offset;
+  const failed: FileRead["failed"] = new Set();
+  for (let tailLooks = 0; at < end;) {
+    const located = await locateRange(ctx, op, target, { offset: at, length: end - at });
+    const { inode } = located;
+    target = { kind: "inode", inode };
+    const file = { ctx, op, inode, failed };
+    const parts = sealedParts(located, at, end);
+    const sealedEnd = Math.min(end, Math.max(located.sealedBytes, at));
+    for await (const bytes of partsInOrder(file, parts)) {
+      at += bytes.length;
+      yield { bytes, knownEnd: sealedEnd };
+    }
+    if (located.more) continue;
+    const tail = located.extents.find(({ state }) => state !== "sealed");
+    if (tail === undefined || at >= end) return;
+    // Time has passed: what was the tail may be sealed by now, and another one be open.
+    if (parts.length > 0) continue;
+    const known = await tailEnd(file, tail);
+    if (known.kind === "moved") {
+      if (++tailLooks > tailLooksMax) throw tailMoves(inode);
+      continue;
+    }
+    const to = Math.min(end, known.end);
+    if (to <= at) return;
+    const committed = known.end - tail.fileOffset;
+    for await (const bytes of new PartRead(file, { extent: tail, from: at, to }, committed).pieces()) {
+      at += bytes.length;
+      yield { bytes, knownEnd: to };
+    }
+    return;
+  }
+}
+
+function tailMoves(inode: InodeId): GfsError {
+  return new GfsError("Busy", `Cannot find the end of inode ${inode}: its tail changes all the time`);
+}
+
+/** The first is read; those after it are asked for already, and wait in their connections. */
+async function* partsInOrder(file: FileRead, parts: readonly FilePart[]): AsyncGenerator<Uint8Array> {
+  const reads = parts.map((part) => new PartRead(file, part));
+  const ahead = file.ctx.limits.parallelChunks;
+  let current = 0;
+  try {
+    for (; current < reads.length; current++) {
+      for (const read of reads.slice(current, current + ahead)) read.start();
+      const read = reads[current];
+      if (read !== undefined) yield* read.pieces();
+    }
+  } finally {
+    for (const read of reads.slice(current)) read.close();
+  }
+}
+
+/** Where the file ends now: the primary of its open tail knows. `moved`: that is no longer the tail. */
+async function tailEnd(
+  file: FileRead,
+  tail: LocatedExtent,
+): Promise<{ readonly kind: "end"; readonly end: number } | { readonly kind: "moved" }> {
+  const { ctx, op, inode } = file;
+  const { handle, version } = tail;
+  const [primary] = tail.replicas;
+  if (tail.state === "open" && primary !== undefined) {
+    try {
+      return { kind: "end", end: tail.fileOffset + (await askEnd(ctx, op, primary, { handle, version })) };
+    } catch (error) {
+      op.check();
+      if (!(error instanceof GfsError) || fatal.includes(error.code)) throw error;
+      file.failed.add(primary.volume);
+    }
+  }
+  // The master asks it, and seals the tail where it does not answer either.
+  try {
+    const { bytes } = await askMaster(ctx, op, fileLength, { inode });
+    const now = await locateRange(ctx, op, { kind: "inode", inode }, { offset: bytes, length: endless - bytes });
+    const same = now.extents.some((extent) => extent.handle === handle && extent.version === version);
+    if (same && tail.state === "open") return { kind: "end", end: bytes };
+  } catch (error) {
+    if (!hasCode(error, "Busy", "Unavailable", "Timeout")) throw error;
+    await backOff(ctx, op, 1, error);
+  }
+  return { kind: "moved" };
+}

@@ -1,0 +1,43 @@
+/** A client that lives says so: its sessions and drafts then do not expire (DESIGN §4.1, §4.2). */
+import type { Timer } from "../io.ts";
+import { toHex } from "../net/secret.ts";
+import { clientHeartbeat } from "../wire/control/files.ts";
+import { type ClientContext, inBackground } from "./context.ts";
+
+const sessionsMax = 1_024;
+const draftsMax = 4_096;
+
+/** The first one after `intervalMs`: a client that is gone by then needs none. Until disposed. */
+export function startHeartbeats(ctx: ClientContext, intervalMs: number): Disposable {
+  const { world, control, master, label, alive, whereabouts } = ctx;
+  const client = toHex(world.random.bytes(8));
+  let timer: Timer | undefined;
+  let ended = false;
+  const beat = async (): Promise<void> => {
+    const { location, rack } = whereabouts;
+    const request = {
+      client,
+      label,
+      sessions: [...alive.sessions].slice(-sessionsMax),
+      drafts: [...alive.drafts].slice(-draftsMax),
+      ...(location === undefined ? {} : { location }),
+      ...(rack === undefined ? {} : { rack }),
+    };
+    try {
+      await control.call(master, clientHeartbeat, request, { timeoutMs: ctx.limits.controlMs });
+    } finally {
+      arm();
+    }
+  };
+  const arm = (): void => {
+    if (ended) return;
+    timer = world.clock.after(intervalMs, () => inBackground(ctx, "send a heartbeat", beat()));
+  };
+  arm();
+  return {
+    [Symbol.dispose]: () => {
+      ended = true;
+      timer?.cancel();
+    },
+  };
+}
