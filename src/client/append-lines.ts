@@ -49,6 +49,8 @@ export class AppendLines {
       onBroken: (unknown) => {
         if (this.#lines.get(inode) === line) this.#lines.delete(inode);
         if (unknown) this.#session.abandon(session);
+        // An ended one would be given out again otherwise.
+        this.#first = false;
         this.#current = undefined;
       },
     });

@@ -117,8 +117,8 @@ async function appendPlain(one: OneAppend): Promise<AppendResult> {
       options.onProgress?.(bytes, bytes);
       return { path, offset: fileOffset, bytes };
     } catch (error) {
-      // It was never sent: the path may have another file by now.
-      if (!hasCode(error, "NotFound") || lookups === lookupsMax) throw error;
+      // It was never sent: the path may have another file by now, and an idle client another session.
+      if (!hasCode(error, "NotFound", "SessionExpired") || lookups === lookupsMax) throw error;
       source.rewind();
     }
   }

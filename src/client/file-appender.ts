@@ -9,6 +9,8 @@ export class FileAppender implements Appender {
   readonly #line: AppendLine;
   readonly #path: string;
   readonly #options: AppendOptions;
+  /** Fulfilled when the next record may go: what is larger than a record of the line is written aside, and later ones must not overtake it. */
+  #turn: Promise<unknown> = Promise.resolve();
   #settled: Promise<unknown> = Promise.resolve();
   #unsettled = 0;
 
@@ -21,17 +23,19 @@ export class FileAppender implements Appender {
 
   /** The bytes must not be changed before it settles. A record too large for the tail becomes chunks of its own, after all records before it. */
   append(record: Uint8Array): Promise<AppendResult> {
-    const appended = this.#append(record);
+    const appended = this.#append(record, this.#turn);
     this.#unsettled++;
     const settle = (): void => {
       this.#unsettled--;
     };
     this.#settled = appended.then(settle, settle);
+    if (this.#isLarge(record)) this.#turn = this.#settled;
     return appended;
   }
 
-  ready(): Promise<void> {
-    return this.#line.ready();
+  async ready(): Promise<void> {
+    await this.#turn;
+    await this.#line.ready();
   }
 
   /** When all is answered. */
@@ -43,8 +47,13 @@ export class FileAppender implements Appender {
     return this.close();
   }
 
-  async #append(record: Uint8Array): Promise<AppendResult> {
-    if (record.length === 0 || record.length > appendRecordBytesMax(this.#appending.chunkBytes))
+  #isLarge(record: Uint8Array): boolean {
+    return record.length === 0 || record.length > appendRecordBytesMax(this.#appending.chunkBytes);
+  }
+
+  async #append(record: Uint8Array, turn: Promise<unknown>): Promise<AppendResult> {
+    await turn;
+    if (this.#isLarge(record))
       return appendOnce(this.#appending, { path: this.#path, source: { kind: "bytes", bytes: record } }, this.#options);
     const { fileOffset, bytes } = await this.#line.append(record, this.#options.signal);
     return { path: this.#path, offset: fileOffset, bytes };

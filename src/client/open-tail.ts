@@ -57,6 +57,7 @@ export async function openTail(ctx: ClientContext, request: TailRequest): Promis
   const { location, rack } = whereabouts;
   const ask = {
     inode,
+    session,
     recordBytes,
     ...(failed === undefined ? {} : { failed }),
     ...(location === undefined ? {} : { location }),

@@ -3,7 +3,7 @@ import { GfsError } from "../base/errors.ts";
 import type { Timer, World } from "../io.ts";
 import { type DialIdentity, dialFrames, type FrameConnection } from "./frame-connection.ts";
 
-const idlePerAddressMax = 8;
+const idlePerAddressMax = 64;
 const idleMax = 256;
 const idleMs = 30_000;
 
@@ -19,7 +19,7 @@ export interface FramePoolOptions extends Omit<DialIdentity, "clusterId"> {
 }
 
 /**
- * Idle connections by address: at most 8 for one, 256 in all, 30 s each; one that ends or breaks while it waits is dropped at once. A connection that is taken belongs to the
+ * Idle connections by address: at most 64 for one, 256 in all, 30 s each; one that ends or breaks while it waits is dropped at once. A connection that is taken belongs to the
  * caller, who gives it back with nothing under way on it, or closes it.
  */
 export class FramePool {
