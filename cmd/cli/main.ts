@@ -17,6 +17,8 @@ export async function main(groups: readonly VerbGroup[]): Promise<void> {
     process.stderr.write(`gfs: a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     exit(70);
   });
+  // Timers of the world don't keep a process alive: waiting for a retry alone must not end it, with 0 at that.
+  setInterval(() => {}, 1 << 30);
   exit(await run(groups, [...argv()]));
 }
 

@@ -40,8 +40,6 @@ export async function serveUntilSignal(
       hint: `ulimit -n ${openFilesWanted}`,
     });
   }
-  // A plain interval holds the process: timers of the world's clock don't.
-  const hold = setInterval(() => {}, 1 << 30);
   let signals = 0;
   const signalled = new Promise<void>((resolve) => {
     onSignal((name) => {
@@ -53,7 +51,6 @@ export async function serveUntilSignal(
   try {
     await Promise.race([signalled, ended]);
   } finally {
-    clearInterval(hold);
     await stop();
   }
   return 0;

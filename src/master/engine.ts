@@ -9,6 +9,7 @@ import type { Events } from "../io.ts";
 import type { LogPosition } from "../log/log-types.ts";
 import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
 import type { MessageType, MutationId } from "../wire/control/common.ts";
+import { draftCommit } from "../wire/control/files.ts";
 import type { LogBatch, LogRecord } from "../wire/log-records.ts";
 import type { ClusterClock } from "./cluster-clock.ts";
 import { applyBatch } from "./core/apply.ts";
@@ -162,7 +163,7 @@ export class Engine {
   ): Promise<z.infer<Reply>> {
     this.#requireWhole();
     const { id } = request;
-    const print = printOf(request);
+    const print = printOf(message, request);
     const key = `${id.session}:${id.sequence}`;
     const running = this.#inFlight.get(key);
     if (running !== undefined) {
@@ -212,7 +213,11 @@ export class Engine {
   }
 }
 
-/** Of a request without its id: tells a retry from another request under the same id. */
-function printOf(request: object): number {
-  return crc32(encodeCbor({ ...request, id: undefined }));
+/**
+ * Of a request without its id: tells a retry from another request under the same id. A commit is its draft's: who comes to a draft that was
+ * committed before, under the same key, learns the outcome without knowing the chunks.
+ */
+function printOf(message: MessageType, request: object): number {
+  const identity = message.name === draftCommit.name && "draft" in request ? { draft: request.draft } : request;
+  return crc32(encodeCbor({ ...identity, id: undefined }));
 }

@@ -132,6 +132,7 @@ export function statExtents(ctx: MasterContext, slot: number, from: Whereabouts)
       const address = replicaAddress(ctx, volume, from);
       return address === undefined ? [] : [{ ...address, health: healthFor(ctx, volume, health) }];
     });
+    replicas.sort((a, b) => (a.distance ?? 0) - (b.distance ?? 0));
     extents.push({ fileOffset, handle, version: chunk.version, offset, length, state: "sealed", replicas });
   }
   const tail = extents.length < protocol.locateExtentsMax ? locateTail(ctx, idOfSlot(inodes, slot), from) : undefined;
@@ -148,8 +149,9 @@ function healthFor(
   health: "named" | "healthy" | "unfinished" | "stale" | "corrupt",
 ): StatExtent["replicas"][number]["health"] {
   if (!isUsable(ctx.state.volumes.byIndex[index])) return "dead";
-  if (health === "named" || health === "unfinished") return "unreported";
-  return health;
+  // Named by the log: it acknowledged this chunk to us, or to an earlier start of the master that may be long ago.
+  if (health === "named") return ctx.soft.safeMode.active ? "unreported" : "healthy";
+  return health === "unfinished" ? "unreported" : health;
 }
 
 /** Path of a chunk's file, for people. */
