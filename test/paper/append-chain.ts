@@ -16,6 +16,7 @@ import {
   primarySynced,
   primaryVoted,
 } from "../../src/chunkserver/core/primary.ts";
+import { defaultLimits } from "../../src/limits.ts";
 import { crc32 } from "../../src/base/checksum.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import type { AppendTable } from "../../src/wire/control/common.ts";
@@ -41,16 +42,18 @@ export class AppendChain {
 
   constructor({ members = 3, chunkBytes = 1_000, fileOffset = 0, appendTable = [] }: ChainOptions = {}) {
     const handle = chunkHandle(1);
-    this.primary = openPrimary({
+    const options = {
       handle,
       version,
       chunkBytes,
       chainLength: members,
       fileOffset,
       appendTable,
+      limits: defaultLimits,
       prepareMs: 5_000,
       leaseUntilMs,
-    });
+    };
+    this.primary = openPrimary(options);
     const others = Array.from({ length: members - 1 }, (_, i) =>
       openMember({ handle, version, chunkBytes, last: i === members - 2 }),
     );

@@ -8,14 +8,14 @@ const words = [...doc.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? "");
 
 describe("docs/PAPER.md", () => {
   test("names every test of this folder", () => {
-    const tests = readdirSync(import.meta.dir).filter((name) => /^section-.*\.test\.ts$/.test(name));
+    const tests = readdirSync(import.meta.dir).filter((name) => /^(?:section-.*|whole-cluster)\.test\.ts$/.test(name));
     expect(tests.map((name) => name.replace(".test.ts", "")).filter((name) => !words.includes(name))).toEqual([]);
   });
 
   test("names only files that there are", () => {
     const folders = ["", "src/master/", "src/chunkserver/", "test/paper/"];
     const paths = words.filter((word) =>
-      /^(?:section-[a-z0-9-]+|[a-z-]+(?:\/[a-z0-9.-]+)*\.ts|(?:src|test)\/[a-z0-9./-]+)$/.test(word),
+      /^(?:(?:section-[a-z0-9-]+|whole-cluster)|[a-z-]+(?:\/[a-z0-9.-]+)*\.ts|(?:src|test)\/[a-z0-9./-]+)$/.test(word),
     );
     expect(paths.length).toBeGreaterThan(40);
     const missing = paths.filter(
