@@ -62,7 +62,8 @@ export class AppendLine {
   #tail: OpenTail | undefined;
   #failed: FailedTail | undefined;
   #connecting = false;
-  #blocked = false;
+  /** How many of the queue, from its head, may be sent: those that came before a large append which waits for its turn, or has it. */
+  #allowed = Number.POSITIVE_INFINITY;
   #broken: GfsError | undefined;
   #failures = 0;
   #progressMs: number;
@@ -86,7 +87,7 @@ export class AppendLine {
   }
 
   get idle(): boolean {
-    return this.#queue.length === 0 && !this.#blocked;
+    return this.#queue.length === 0 && !this.#isHeld;
   }
 
   get broken(): boolean {
@@ -124,21 +125,25 @@ export class AppendLine {
   }
 
   /**
-   * Runs `work` when all records that were sent are answered, and sends none until it is over: a large append is never on its way together with records.
+   * Runs `work` when all records that came before are answered, and sends none until it is over: a large append is never on its way together with records.
    * @throws what broke the line, and what `work` throws
    */
   async alone<T>(work: () => Promise<T>): Promise<T> {
-    while (this.#blocked) await this.#change();
-    this.#blocked = true;
+    while (this.#isHeld) await this.#change();
+    this.#allowed = this.#queue.length;
     try {
-      while (this.#queue[0]?.sequence !== undefined) await this.#change();
+      while (this.#allowed > 0 && this.#broken === undefined) await this.#change();
       if (this.#broken !== undefined) throw this.#broken;
       return await work();
     } finally {
-      this.#blocked = false;
+      this.#allowed = Number.POSITIVE_INFINITY;
       this.#wake();
       this.#go();
     }
+  }
+
+  get #isHeld(): boolean {
+    return this.#allowed !== Number.POSITIVE_INFINITY;
   }
 
   /** Resolves when nothing is unanswered. */
@@ -152,8 +157,7 @@ export class AppendLine {
   }
 
   #go(): void {
-    const [first] = this.#queue;
-    if (first === undefined || (this.#blocked && first.sequence === undefined)) return;
+    if (this.#queue.length === 0 || this.#allowed === 0) return;
     if (this.#tail !== undefined) this.#send(this.#tail);
     else if (!this.#connecting) {
       this.#connecting = true;
@@ -219,9 +223,9 @@ export class AppendLine {
 
   #send(tail: OpenTail): void {
     if (tail.refusal !== undefined) return;
-    while (tail.sent < this.#queue.length && tail.sent < protocol.appendWindow) {
+    while (tail.sent < Math.min(this.#queue.length, this.#allowed, protocol.appendWindow)) {
       const waiting = this.#queue[tail.sent];
-      if (waiting === undefined || (this.#blocked && waiting.sequence === undefined)) return;
+      if (waiting === undefined) return;
       waiting.sequence ??= sequence(this.#nextSequence++);
       tail.frames.send("append", appendStreamId, encodeAppend(waiting.sequence, waiting.crc), [waiting.record]);
       tail.sent++;
@@ -297,13 +301,18 @@ export class AppendLine {
       const text = `Cannot append under ${this.#idOf(waiting)}: it was used for other content`;
       return this.#break(new GfsError("IdReused", text));
     }
-    this.#queue.splice(index, 1);
-    this.#queuedBytes -= waiting.record.length;
+    this.#remove(index, waiting);
     if (this.#tail !== undefined && index < this.#tail.sent) this.#tail.sent--;
     this.#failures = 0;
     this.#progressMs = this.#ctx.world.clock.monotonicMs();
     waiting.resolve(answer);
     this.#wake();
+  }
+
+  #remove(index: number, waiting: Waiting): void {
+    this.#queue.splice(index, 1);
+    this.#queuedBytes -= waiting.record.length;
+    if (index < this.#allowed) this.#allowed--;
   }
 
   // ------------------------------------------------------------ time, and ends
@@ -342,8 +351,7 @@ export class AppendLine {
     const index = this.#queue.indexOf(waiting);
     if (index < 0) return;
     if (waiting.sequence === undefined) {
-      this.#queue.splice(index, 1);
-      this.#queuedBytes -= waiting.record.length;
+      this.#remove(index, waiting);
       this.#wake();
       return waiting.reject(new GfsError("Interrupted", "Cannot append: interrupted before it was sent"));
     }

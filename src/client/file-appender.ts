@@ -11,8 +11,7 @@ export class FileAppender implements Appender {
   readonly #options: AppendOptions;
   /** Fulfilled when the next record may go: what is larger than a record of the line is written aside, and later ones must not overtake it. */
   #turn: Promise<unknown> = Promise.resolve();
-  #settled: Promise<unknown> = Promise.resolve();
-  #unsettled = 0;
+  readonly #unsettled = new Set<Promise<unknown>>();
 
   constructor(appending: Appending, line: AppendLine, to: { readonly path: string; readonly options: AppendOptions }) {
     this.#appending = appending;
@@ -23,13 +22,14 @@ export class FileAppender implements Appender {
 
   /** The bytes must not be changed before it settles. A record too large for the tail becomes chunks of its own, after all records before it. */
   append(record: Uint8Array): Promise<AppendResult> {
-    const appended = this.#append(record, this.#turn);
-    this.#unsettled++;
+    const large = this.#isLarge(record);
+    const appended = this.#append(record, large ? this.close() : this.#turn);
     const settle = (): void => {
-      this.#unsettled--;
+      this.#unsettled.delete(appended);
     };
-    this.#settled = appended.then(settle, settle);
-    if (this.#isLarge(record)) this.#turn = this.#settled;
+    const settled = appended.then(settle, settle);
+    this.#unsettled.add(appended);
+    if (large) this.#turn = settled;
     return appended;
   }
 
@@ -40,7 +40,7 @@ export class FileAppender implements Appender {
 
   /** When all is answered. */
   async close(): Promise<void> {
-    while (this.#unsettled > 0) await this.#settled;
+    await Promise.allSettled(this.#unsettled);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -51,10 +51,21 @@ export class FileAppender implements Appender {
     return record.length === 0 || record.length > appendRecordBytesMax(this.#appending.chunkBytes);
   }
 
-  async #append(record: Uint8Array, turn: Promise<unknown>): Promise<AppendResult> {
-    await turn;
-    if (this.#isLarge(record))
-      return appendOnce(this.#appending, { path: this.#path, source: { kind: "bytes", bytes: record } }, this.#options);
+  #append(record: Uint8Array): Promise<AppendResult> {
+    if (record.length > 0 && record.length <= appendRecordBytesMax(this.#appending.chunkBytes))
+      return this.#gate === undefined ? this.#small(record) : this.#gate.then(() => this.#small(record));
+    const large = (): Promise<AppendResult> =>
+      appendOnce(this.#appending, { path: this.#path, source: { kind: "bytes", bytes: record } }, this.#options);
+    const appended = this.#gate === undefined ? large() : this.#gate.then(large);
+    const open = (): void => {
+      if (this.#gate === gate) this.#gate = undefined;
+    };
+    const gate = appended.then(open, open);
+    this.#gate = gate;
+    return appended;
+  }
+
+  async #small(record: Uint8Array): Promise<AppendResult> {
     const { fileOffset, bytes } = await this.#line.append(record, this.#options.signal);
     return { path: this.#path, offset: fileOffset, bytes };
   }

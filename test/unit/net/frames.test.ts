@@ -204,11 +204,11 @@ describe("pool of data connections", () => {
     expect(pool.idleCount).toBe(0);
   });
 
-  test("keeps at most 32 for one address, and none with something under way", () => {
+  test("keeps at most 64 for one address, and none with something under way", () => {
     const { simulation, client, pool, take } = withPool();
-    const many = Array.from({ length: 34 }, take);
+    const many = Array.from({ length: 66 }, take);
     for (const frames of many) pool.give(frames);
-    expect(pool.idleCount).toBe(32);
+    expect(pool.idleCount).toBe(64);
     pool.forget("s:1");
     expect(pool.idleCount).toBe(0);
     const busy = take();
