@@ -146,11 +146,6 @@ export class AppendLine {
     return this.#allowed !== Number.POSITIVE_INFINITY;
   }
 
-  /** Resolves when nothing is unanswered. */
-  async settled(): Promise<void> {
-    while (this.#queue.length > 0) await this.#change();
-  }
-
   /** Ends at once; what is unanswered is told that nobody knows. */
   close(): void {
     this.#break(new GfsError("Interrupted", "Cannot append any more: the client was closed"));

@@ -51,21 +51,10 @@ export class FileAppender implements Appender {
     return record.length === 0 || record.length > appendRecordBytesMax(this.#appending.chunkBytes);
   }
 
-  #append(record: Uint8Array): Promise<AppendResult> {
-    if (record.length > 0 && record.length <= appendRecordBytesMax(this.#appending.chunkBytes))
-      return this.#gate === undefined ? this.#small(record) : this.#gate.then(() => this.#small(record));
-    const large = (): Promise<AppendResult> =>
-      appendOnce(this.#appending, { path: this.#path, source: { kind: "bytes", bytes: record } }, this.#options);
-    const appended = this.#gate === undefined ? large() : this.#gate.then(large);
-    const open = (): void => {
-      if (this.#gate === gate) this.#gate = undefined;
-    };
-    const gate = appended.then(open, open);
-    this.#gate = gate;
-    return appended;
-  }
-
-  async #small(record: Uint8Array): Promise<AppendResult> {
+  async #append(record: Uint8Array, turn: Promise<unknown>): Promise<AppendResult> {
+    await turn;
+    if (this.#isLarge(record))
+      return appendOnce(this.#appending, { path: this.#path, source: { kind: "bytes", bytes: record } }, this.#options);
     const { fileOffset, bytes } = await this.#line.append(record, this.#options.signal);
     return { path: this.#path, offset: fileOffset, bytes };
   }
