@@ -56,7 +56,9 @@ export interface Master {
 }
 
 /** How often each loop looks, in milliseconds; those that follow heartbeats are a share of their interval. */
-const loops = { expiryMs: 1_000, scanMs: 500, repairMs: 250, deletionMs: 500, checkpointMs: 1_000, fullScanMs: 60_000 };
+const loops = { expiryMs: 1_000, scanMs: 500, repairMs: 250, deletionMs: 500, checkpointMs: 1_000 };
+/** Rounds over the chunk table keep what status says fresh; they take at most a twentieth of the time. */
+const scanPause = { minMs: 1_000, perRound: 20, maxMs: 60_000 };
 
 /**
  * @throws GfsError("Usage") for an address that can't be bound or must not be without a secret, ("Locked"), ("WrongCluster"), ("FormatUnsupported"), ("Corrupt"),
@@ -220,18 +222,19 @@ class RunningMaster implements Master {
 
   #startLoops(ctx: MasterContext, checkpointer: Checkpointer): void {
     const deleting = new Set<VolumeIndex>();
-    let fullScanMs = nowMs(ctx);
+    let nextScanMs = 0;
     repeat(ctx, ctx.limits.heartbeatMs / 4, "watch liveness", () => {
       livenessTick(ctx);
       safeModeTick(ctx);
     });
     repeat(ctx, loops.scanMs, "scan chunks", async () => {
       await resolveAbsences(ctx);
-      if (nowMs(ctx) - fullScanMs >= loops.fullScanMs) {
-        fullScanMs = nowMs(ctx);
-        ctx.soft.scan.wanted = true;
-      }
+      const beganMs = nowMs(ctx);
+      if (beganMs >= nextScanMs) ctx.soft.scan.wanted = true;
       await scanChunks(ctx);
+      const tookMs = nowMs(ctx) - beganMs;
+      if (ctx.soft.scan.finished !== undefined && ctx.soft.scan.finished.atMs >= beganMs)
+        nextScanMs = nowMs(ctx) + Math.min(scanPause.maxMs, Math.max(scanPause.minMs, scanPause.perRound * tookMs));
     });
     repeat(ctx, loops.repairMs, "repair", () => startRepairs(ctx));
     repeat(ctx, loops.expiryMs, "expire", () => expire(ctx));
