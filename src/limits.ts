@@ -27,6 +27,8 @@ export const protocol = {
   controlResponseBytesMax: 16 * 1_048_576,
   /** Reports are paged so that heartbeats are never stuck behind them. */
   reportPageBytesMax: 524_288,
+  /** Largest entry of an operation or volume log; less where its segments are smaller. */
+  logEntryBytesMax: 8 * 1_048_576,
   locateExtentsMax: 1_024,
   listEntriesMax: 4_096,
   commitChunksMax: 65_536,
@@ -58,6 +60,10 @@ export interface Limits {
   readonly suspectHeartbeats: number;
   readonly deadHeartbeats: number;
   readonly clientHeartbeatMs: number;
+  /** Sessions that one tail takes records of, beyond those it began with; then it is full (DESIGN §4.3). */
+  readonly appendSessionsMax: number;
+  /** Sessions, and answers, that a tail begins with. More sessions of one file, open and with appends to it, must end first; of answers the oldest are left out. */
+  readonly appendTableMax: number;
   /** Full report of a volume to the master, besides the one at registration. */
   readonly reportIntervalMs: number;
   readonly connectMs: number;
@@ -109,6 +115,8 @@ export const defaultLimits: Limits = {
   suspectHeartbeats: 2,
   deadHeartbeats: 6,
   clientHeartbeatMs: 30_000,
+  appendSessionsMax: 4_096,
+  appendTableMax: 16_384,
   reportIntervalMs: 600_000,
   connectMs: 1_000,
   prepareMs: 5_000,
@@ -151,6 +159,24 @@ export function assertLimits(limits: Limits): void {
     "a log segment must hold the largest record",
   );
   assert(limits.sealResponders >= 1, "sealResponders must be at least 1");
+  assert(limits.appendSessionsMax >= 1 && limits.appendTableMax >= 1, "an append table must hold a session");
+  const { appendTableMax, appendSessionsMax, logSegmentBytes } = limits;
+  const begunBytes = appendTableBytesMax(appendTableMax, appendTableMax);
+  const sealedBytes = appendTableBytesMax(appendTableMax + appendSessionsMax, 2 * appendTableMax);
+  assert(begunBytes + besideTableBytes <= protocol.controlRequestBytesMax, "an append table must fit a request");
+  assert(sealedBytes + besideTableBytes <= protocol.controlResponseBytesMax, "an append table must fit an answer");
+  assert(
+    sealedBytes + besideTableBytes <= Math.min(logSegmentBytes, protocol.logEntryBytesMax),
+    "an append table must fit an entry of the log",
+  );
+}
+
+/** What an append table's message or record holds besides: a chain, a path, a version … */
+const besideTableBytes = 65_536;
+
+/** Upper bound of an append table in CBOR, in bytes: field names and numbers at their longest. */
+export function appendTableBytesMax(sessions: number, answers: number): number {
+  return sessions * 32 + answers * 60;
 }
 
 assertLimits(defaultLimits);

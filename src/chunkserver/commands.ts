@@ -17,6 +17,7 @@ import type { ItemError } from "../wire/control/common.ts";
 import type { ChunkHandle, ChunkVersion, ClusterId, Epoch, VolumeId } from "../wire/ids.ts";
 import { cloneChunk, fetchMissingTail } from "./chunk-transfers.ts";
 import { operatingError, traceMutation, type Context } from "./context.ts";
+import { fittingAnswers } from "./core/fence-answers.ts";
 import { OpenChunks } from "./open-chunks.ts";
 import type { Roles } from "./roles.ts";
 
@@ -55,7 +56,9 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
 
     route(fence, async (request, caller) => {
       await obey(context, request, caller);
-      return { answers: await Promise.all(request.items.map((item) => fenceOne(context, roles, item))) };
+      return {
+        answers: fittingAnswers(await Promise.all(request.items.map((item) => fenceOne(context, roles, item)))),
+      };
     }),
 
     route(fetchTail, async (request, caller) => {

@@ -81,6 +81,7 @@ export class OpenChunks {
       chainLength: chain.length,
       fileOffset: origin.fileOffset,
       appendTable,
+      limits: this.#context.limits,
       prepareMs: this.#context.limits.prepareMs,
       leaseUntilMs,
     });

@@ -3,6 +3,7 @@ import { assert, defined } from "../base/assert.ts";
 import { byteLengthOf } from "../base/bytes.ts";
 import { asGfsError, type GfsError } from "../base/errors.ts";
 import { DiskError, type World } from "../io.ts";
+import { protocol } from "../limits.ts";
 import { sleepMs } from "./pause.ts";
 import { aligned, batchHeaderBytes, encodeBatch, entryOverheadBytes } from "./batch.ts";
 import type { EntryPlace, Log, LogEntry, LogOptions, LogPosition } from "./log-types.ts";
@@ -65,7 +66,7 @@ export class SegmentLog implements Log {
     this.#options = options;
     this.#spareSegments = options.spareSegments ?? 1;
     const room = options.segmentBytes - segmentHeaderBytes - batchHeaderBytes - entryOverheadBytes;
-    this.#batchBytesMax = Math.min(options.batchBytesMax ?? 8 * 1_048_576, room);
+    this.#batchBytesMax = Math.min(options.batchBytesMax ?? protocol.logEntryBytesMax, room);
     this.entryBytesMax = this.#batchBytesMax;
     assert(this.entryBytesMax > 0, `a log segment of ${options.segmentBytes} bytes holds no entry`);
     this.#mirrors = options.directories.map((directory) => new Mirror(world.disk, directory, options.segmentBytes));

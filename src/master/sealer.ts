@@ -7,13 +7,14 @@ import { asGfsError, GfsError, hasCode } from "../base/errors.ts";
 import type { Timer } from "../io.ts";
 import { sleep } from "../net/deadline.ts";
 import { fence, type FenceAnswer, fetchTail, finish } from "../wire/control/commands.ts";
-import type { ChunkHandle } from "../wire/ids.ts";
+import type { ChunkHandle, SessionId } from "../wire/ids.ts";
 import { chunkView, inBackground, type MasterContext, nowMs, stopMutations, traceMutation } from "./context.ts";
 import { markBad } from "./bad-replica.ts";
 import { failureOf } from "./commands.ts";
+import { newAnswers } from "./core/append-tables.ts";
 import { noteReplicaFact } from "./core/chunk-replicas.ts";
 import { wantScan } from "./core/chunk-scan.ts";
-import { findChunk, type VolumeIndex } from "./core/chunk-table.ts";
+import { chunkOf, findChunk, type VolumeIndex } from "./core/chunk-table.ts";
 import { dropLease, type MustSeal, sealingChunks } from "./core/leases.ts";
 import { candidatesOf, place } from "./core/placement.ts";
 import { beginSeal, resumeSeal, stepSeal } from "./core/seal.ts";
@@ -188,8 +189,14 @@ async function logBegun(ctx: MasterContext, effect: Extract<SealEffect, { kind: 
 }
 
 async function logSealed(ctx: MasterContext, effect: Extract<SealEffect, { kind: "log-chunk-sealed" }>): Promise<void> {
-  const { handle, version, length, crc, members, appendTable } = effect;
+  const { handle, version, length, crc, members } = effect;
   const { wallMs } = ctx.engine.now();
+  const { owner } = chunkOf(ctx.state.chunks, handle);
+  const isOpen = (session: SessionId): boolean => ctx.state.sessions.byId.has(session);
+  const appendTable =
+    owner.kind === "inode"
+      ? newAnswers(ctx.state.appendTables, owner.inode, { table: effect.appendTable, isOpen })
+      : effect.appendTable;
   await ctx.engine.commit([
     { kind: "chunk-sealed", handle, version, length, crc, members: [...members], appendTable, modifiedMs: wallMs },
   ]);

@@ -9,7 +9,7 @@ import { open } from "../wire/control/commands.ts";
 import type { appendTail } from "../wire/control/files.ts";
 import { type ChunkHandle, generation, type InodeId } from "../wire/ids.ts";
 import { type MasterContext, nowMs, requireMutations, traceMutation } from "./context.ts";
-import { appendTableOf } from "./core/append-tables.ts";
+import { tableForTail } from "./core/append-tables.ts";
 import { type Chunk, findChunk, type VolumeIndex } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { replicasNeeded } from "./core/decide-drafts.ts";
@@ -30,8 +30,8 @@ const openAttemptsMax = 4;
 /**
  * The open tail of a file, opened first where there is none; what the client saw fail is sealed before.
  *
- * @throws GfsError("NotFound"), ("IsDirectory"), ("RangeInvalid") for a record above the largest, ("TooFewServers"), ("NoSpace"), ("Busy") with a time to
- * come back
+ * @throws GfsError("NotFound"), ("IsDirectory"), ("RangeInvalid") for a record above the largest, ("TooFewServers"), ("NoSpace"), ("SessionExpired"), ("Busy") with a
+ * time to come back
  */
 export async function giveTail(ctx: MasterContext, request: TailRequest): Promise<TailReply> {
   requireMutations(ctx);
@@ -47,6 +47,7 @@ export async function giveTail(ctx: MasterContext, request: TailRequest): Promis
   for (let attempts = 0; ;) {
     requireMutations(ctx);
     appendableFile(ctx.state, request.inode);
+    requireSession(ctx, request);
     const handle = tailOf(ctx.state, request.inode);
     const chunk = handle === undefined ? undefined : findChunk(ctx.state.chunks, handle);
     const opening = ctx.soft.openings.get(request.inode);
@@ -64,6 +65,15 @@ export async function giveTail(ctx: MasterContext, request: TailRequest): Promis
     }
     if (deadline.expired) throw comeBack(request.inode, "its tail is being opened");
   }
+}
+
+/** Tables hold what open sessions appended: to a tail that is opened now, a retry of an ended one would look new. */
+function requireSession(ctx: MasterContext, { session, inode }: TailRequest): void {
+  if (session === undefined || ctx.state.sessions.byId.has(session)) return;
+  throw new GfsError(
+    "SessionExpired",
+    `Cannot append to inode ${inode}: session ${session} has ended, so what it appended is not known any more`,
+  );
 }
 
 function comeBack(inode: InodeId, why: string): GfsError {
@@ -107,6 +117,7 @@ async function openTail(ctx: MasterContext, request: TailRequest, excluded: Set<
 async function openChunk(ctx: MasterContext, request: TailRequest, excluded: Set<VolumeIndex>): Promise<void> {
   const { state, limits } = ctx;
   const slot = appendableFile(state, request.inode);
+  const appendTable = tableForTail(state.appendTables, request.inode, limits.appendTableMax);
   const replicas = state.inodes.replicas.get(slot);
   const placed = placeChunk(ctx, {
     replicas,
@@ -126,7 +137,7 @@ async function openChunk(ctx: MasterContext, request: TailRequest, excluded: Set
     chain,
     origin: originOfInode(state, request.inode),
     chunkBytes: limits.chunkBytes,
-    appendTable: appendTableOf(state.appendTables, request.inode),
+    appendTable,
     leaseMs: limits.leaseMs,
   };
   traceMutation(ctx, "START", { chunk: handle, version, inode: request.inode, members: placed.members });

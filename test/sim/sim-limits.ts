@@ -14,6 +14,8 @@ export const simLimits: Limits = {
   safeModeMs: 3_000,
   heartbeatMs: 500,
   clientHeartbeatMs: 2_000,
+  appendSessionsMax: 64,
+  appendTableMax: 1_024,
   reportIntervalMs: 10_000,
   connectMs: 300,
   prepareMs: 800,

@@ -3,13 +3,21 @@
  * once, whoever is primary: logged at the seal, handed to the next open chunk.
  */
 import { assert } from "../../base/assert.ts";
-import { protocol } from "../../limits.ts";
+import { protocol, type Limits } from "../../limits.ts";
 import type { AppendAnswer, AppendTable } from "../../wire/control/common.ts";
 import type { Sequence, SessionId } from "../../wire/ids.ts";
 
 /** Of one inode. Answers oldest first, sequences without gaps. */
 export interface AppendTableState {
   readonly sessions: Map<SessionId, AppendAnswer[]>;
+  /** Of all sessions together. */
+  answerCount: number;
+}
+
+/** Most that a tail's table may hold: what it began with and `appendSessionsMax` more, so that fences, seals and the next tail can carry it. */
+export interface AppendTableBounds {
+  readonly sessions: number;
+  readonly answers: number;
 }
 
 /** What identifies a record besides its session. */
@@ -33,7 +41,27 @@ export type AppendLookup =
 const next: AppendLookup = { kind: "next" };
 
 export function tableFrom(table: AppendTable): AppendTableState {
-  return { sessions: new Map(table.map((entry) => [entry.session, entry.answers.slice(-protocol.appendWindow)])) };
+  const sessions = new Map(table.map((entry) => [entry.session, entry.answers.slice(-protocol.appendWindow)]));
+  let answerCount = 0;
+  for (const answers of sessions.values()) answerCount += answers.length;
+  return { sessions, answerCount };
+}
+
+export function tableBounds(
+  begunWith: AppendTable,
+  limits: Pick<Limits, "appendSessionsMax" | "appendTableMax">,
+): AppendTableBounds {
+  return { sessions: begunWith.length + limits.appendSessionsMax, answers: 2 * limits.appendTableMax };
+}
+
+/** Why the session's next record has no place in the table; undefined when it has. */
+export function tableFull(table: AppendTableState, session: SessionId, bounds: AppendTableBounds): string | undefined {
+  const answers = table.sessions.get(session)?.length ?? 0;
+  if (answers === 0 && table.sessions.size >= bounds.sessions)
+    return `it has records of ${table.sessions.size} sessions`;
+  if (answers < protocol.appendWindow && table.answerCount >= bounds.answers)
+    return `its append table has ${table.answerCount} answers`;
+  return undefined;
 }
 
 /** A copy, in the form that seals and `open` carry. */
@@ -57,10 +85,12 @@ export function acceptAnswer(table: AppendTableState, session: SessionId, answer
   const answers = table.sessions.get(session);
   if (answers === undefined) {
     table.sessions.set(session, [answer]);
+    table.answerCount++;
     return;
   }
   const last = answers.at(-1)?.sequence ?? 0;
   assert(answer.sequence === last + 1, `append table: ${answer.sequence} after ${last}`);
   answers.push(answer);
   if (answers.length > protocol.appendWindow) answers.shift();
+  else table.answerCount++;
 }

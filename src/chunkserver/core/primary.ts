@@ -3,10 +3,18 @@
  * member has voted. Any failure below ends its role for good (rollback); a fence does too. Events in, effects out; the shell carries the effects out in order.
  */
 import { GfsError } from "../../base/errors.ts";
-import { protocol } from "../../limits.ts";
+import { protocol, type Limits } from "../../limits.ts";
 import type { AppendAnswer, AppendTable } from "../../wire/control/common.ts";
 import type { ChunkVersion, Sequence, SessionId } from "../../wire/ids.ts";
-import { acceptAnswer, lookupAppend, tableFrom, type AppendTableState } from "./append-table.ts";
+import {
+  acceptAnswer,
+  lookupAppend,
+  tableBounds,
+  tableFrom,
+  tableFull,
+  type AppendTableBounds,
+  type AppendTableState,
+} from "./append-table.ts";
 import {
   downstreamVoted,
   openMember,
@@ -40,6 +48,7 @@ export interface PrimaryState {
   readonly prepareMs: number;
   /** Everything accepted, committed or not, after what earlier tails of the inode answered. */
   readonly table: AppendTableState;
+  readonly tableBounds: AppendTableBounds;
   /** Accepted and not yet committed, in the order of their offsets; those before `answered` are done with. */
   pending: PendingRecord[];
   answered: number;
@@ -47,7 +56,7 @@ export interface PrimaryState {
   readonly unanswered: Map<SessionId, number>;
   /** Exclusive: at this instant the lease has lapsed. */
   leaseUntilMs: number;
-  /** A record did not fit: nothing more is accepted, what was accepted goes on. */
+  /** A record did not fit the chunk, or its session the append table: nothing more is accepted, what was accepted goes on. */
   full: boolean;
 }
 
@@ -55,6 +64,7 @@ export interface PrimaryOptions extends Omit<MemberOptions, "last"> {
   readonly chainLength: number;
   readonly fileOffset: number;
   readonly appendTable: AppendTable;
+  readonly limits: Pick<Limits, "appendSessionsMax" | "appendTableMax">;
   readonly prepareMs: number;
   readonly leaseUntilMs: number;
 }
@@ -84,6 +94,7 @@ export function openPrimary(options: PrimaryOptions): PrimaryState {
     fileOffset: options.fileOffset,
     prepareMs: options.prepareMs,
     table: tableFrom(options.appendTable),
+    tableBounds: tableBounds(options.appendTable, options.limits),
     pending: [],
     answered: 0,
     unanswered: new Map(),
@@ -126,13 +137,13 @@ export function appendArrived(state: PrimaryState, request: AppendRequest, nowMs
 function accept(state: PrimaryState, request: AppendRequest, nowMs: number): PrimaryEffect[] {
   const { member } = state;
   const offset = member.prepared;
-  if (offset + request.bytes > member.chunkBytes) {
+  const full =
+    offset + request.bytes > member.chunkBytes
+      ? `${member.chunkBytes - offset} bytes are left of chunk ${member.handle}`
+      : tableFull(state.table, request.session, state.tableBounds);
+  if (full !== undefined) {
     state.full = true;
-    const left = member.chunkBytes - offset;
-    return [
-      refuse(request, "ChunkFull", `${left} bytes are left of chunk ${member.handle}`),
-      { kind: "stopped", reason: "full" },
-    ];
+    return [refuse(request, "ChunkFull", full), { kind: "stopped", reason: "full" }];
   }
   const refusal = prepareRecord(member, { version: member.version, offset, bytes: request.bytes });
   if (refusal !== undefined) return [refuseWith(request, refusal)];

@@ -55,6 +55,16 @@ export class AppendAnswers {
     for (const [session, ring] of this.#sessions) table.push({ session: sessionId(session), answers: answersOf(ring) });
     return table;
   }
+
+  /** Answers about the file from `fileOffset` on, of the sessions that have any: what a tail that begins there has added to the table. */
+  since(fileOffset: number): AppendTable {
+    const table: AppendTable = [];
+    for (const [session, ring] of this.#sessions) {
+      const answers = answersOf(ring).filter((answer) => answer.fileOffset >= fileOffset);
+      if (answers.length > 0) table.push({ session: sessionId(session), answers });
+    }
+    return table;
+  }
 }
 
 function grow(ring: Ring): void {

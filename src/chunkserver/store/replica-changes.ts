@@ -180,8 +180,10 @@ function answerOf(ground: Ground, handle: ChunkHandle, version: ChunkVersion): P
   if (active === undefined || active.promising > version) {
     return { kind: "refused", promised: active?.promising ?? chunkVersion(row.promised) };
   }
-  const { sums, dataVersion, answers } = active;
-  return { kind: "fenced", prepared: sums.length, crc: sums.crc, dataVersion, appendTable: answers.table() };
+  const { sums, dataVersion, answers, origin } = active;
+  // What the tail began with is the master's own.
+  const appendTable = answers.since(origin?.fileOffset ?? 0);
+  return { kind: "fenced", prepared: sums.length, crc: sums.crc, dataVersion, appendTable };
 }
 
 /** Contract: Store.moveAside. */

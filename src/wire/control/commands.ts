@@ -46,7 +46,8 @@ export const open = message(
 
 /**
  * Durably refuse anything below `version`, drop the role, and tell what is there. A volume that never had the chunk makes an empty fenced
- * replica. `prepared`: durable prepared length, counting every record voted for; `crc`: of these bytes.
+ * replica. `prepared`: durable prepared length, counting every record voted for; `crc`: of these bytes. `appendTable`: what this tail has added to the
+ * one that `open` brought. Of many chunks those may be left out of the answers whose tables do not fit one message: they are asked for again.
  */
 export const FenceAnswer = z.discriminatedUnion("kind", [
   z.object({

@@ -62,7 +62,7 @@ export const AppendTableEntry = z.object({
 });
 export type AppendTableEntry = z.infer<typeof AppendTableEntry>;
 
-/** DESIGN §4.3: handed to each next tail of the inode. */
+/** DESIGN §4.3: handed to each next tail of the inode. `appendTableMax` and `appendSessionsMax` of limits.ts keep it far below this. */
 export const AppendTable = z.array(AppendTableEntry).max(65_536);
 export type AppendTable = z.infer<typeof AppendTable>;
 

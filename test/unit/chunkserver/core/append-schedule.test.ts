@@ -24,6 +24,7 @@ import {
   primaryVoted,
   type PrimaryEffect,
 } from "../../../../src/chunkserver/core/primary.ts";
+import { defaultLimits } from "../../../../src/limits.ts";
 import { chunkHandle, chunkVersion, sequence, sessionId } from "../../../../src/wire/ids.ts";
 
 const members = [0, 1, 2] as const;
@@ -59,6 +60,7 @@ class Chunk {
     chainLength: 3,
     fileOffset: 0,
     appendTable: [],
+    limits: defaultLimits,
     prepareMs: 1_000,
     leaseUntilMs: 1_000_000,
   });

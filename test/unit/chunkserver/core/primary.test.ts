@@ -14,20 +14,30 @@ import {
   type PrimaryEffect,
   type PrimaryState,
 } from "../../../../src/chunkserver/core/primary.ts";
-import { protocol } from "../../../../src/limits.ts";
+import { defaultLimits, protocol } from "../../../../src/limits.ts";
+import type { AppendTable } from "../../../../src/wire/control/common.ts";
 import { chunkHandle, chunkVersion, sequence, sessionId } from "../../../../src/wire/ids.ts";
 
 const version = chunkVersion(3);
 const fileOffset = 1_000_000;
 
-function primary(options: { chainLength?: number; chunkBytes?: number; leaseUntilMs?: number } = {}): PrimaryState {
+interface Options {
+  chainLength?: number;
+  chunkBytes?: number;
+  leaseUntilMs?: number;
+  appendTable?: AppendTable;
+  limits?: { appendSessionsMax: number; appendTableMax: number };
+}
+
+function primary(options: Options = {}): PrimaryState {
   return openPrimary({
     handle: chunkHandle(9),
     version,
     chunkBytes: options.chunkBytes ?? 100_000,
     chainLength: options.chainLength ?? 3,
     fileOffset,
-    appendTable: [],
+    appendTable: options.appendTable ?? [],
+    limits: options.limits ?? defaultLimits,
     prepareMs: 5_000,
     leaseUntilMs: options.leaseUntilMs ?? 60_000,
   });
@@ -239,5 +249,38 @@ describe("DESIGN §4.3 a fence", () => {
     primaryFenced(state, chunkVersion(4));
     expect(primarySynced(state, 10)).toEqual([]);
     expect(state.member.own).toBe(0);
+  });
+});
+
+describe("DESIGN §4.3 the append table has a bound", () => {
+  const limits = { appendSessionsMax: 3, appendTableMax: 4 };
+  const begun: AppendTable = [100, 101].map((session) => ({
+    session: sessionId(session),
+    answers: [{ sequence: sequence(1), fileOffset: session, bytes: 1, crc: 1 }],
+  }));
+
+  test("a tail takes so many sessions beyond those it began with; the next one finds it full, and it stops", () => {
+    const state = primary({ appendTable: begun, limits });
+    for (const session of [1, 2, 3]) expect(refusals(append(state, 1, { session }))).toEqual([]);
+    const effects = append(state, 1, { session: 4 });
+    expect(refusals(effects)).toEqual([[1, 1, "ChunkFull"]]);
+    expect(stops(effects)).toBe(1);
+    expect(stoppedReason(state)).toBe("full");
+  });
+
+  test("sessions that it knows go on until the answers fill it", () => {
+    const state = primary({ appendTable: begun, limits });
+    for (const seq of [1, 2, 3, 4, 5, 6]) expect(refusals(append(state, seq, { session: 1 }))).toEqual([]);
+    expect(refusals(append(state, 7, { session: 1 }))).toEqual([[1, 7, "ChunkFull"]]);
+  });
+
+  test("a session with all the answers that are kept of one does not fill it further", () => {
+    const state = primary({ limits: { appendSessionsMax: 3, appendTableMax: protocol.appendWindow / 2 } });
+    for (let seq = 1; seq <= 200; seq++) {
+      expect(refusals(append(state, seq, { session: 1 }))).toEqual([]);
+      primarySynced(state, seq * 10);
+      primaryVoted(state, seq * 10);
+    }
+    expect(refusals(append(state, 1, { session: 2 }))).toEqual([[1, 1, "ChunkFull"]]);
   });
 });

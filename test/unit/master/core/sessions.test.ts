@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { protocol } from "../../../../src/limits.ts";
-import { appendTableOf } from "../../../../src/master/core/append-tables.ts";
+import { appendTableOf, newAnswers, tableForTail } from "../../../../src/master/core/append-tables.ts";
 import { decideExpiry, decideSessionClose, decideSessionOpen } from "../../../../src/master/core/decide-sessions.ts";
 import { admitMutation, touchSessions } from "../../../../src/master/core/sessions.ts";
 import { inodeId, sequence, sessionId } from "../../../../src/wire/ids.ts";
@@ -169,6 +169,62 @@ describe("append tables", () => {
     mergeAppendTable(appendTables, inodeId(7), [entry(1, 2)], isOpen);
     expect(appendTableOf(appendTables, inodeId(7))).toEqual([entry(2, 1)]);
     driver.do(decideSessionClose(driver.state, { session: second }));
+    expect(appendTables.byInode.size + appendTables.inodesOf.size).toBe(0);
+  });
+
+  test("a seal logs what is new of open sessions, and it follows what is held", () => {
+    const driver = new CoreDriver();
+    const [first] = [open(driver), open(driver)];
+    const { appendTables, sessions } = driver.state;
+    const isOpen = (session: typeof first) => sessions.byId.has(session);
+    const inode = inodeId(7);
+    mergeAppendTable(appendTables, inode, [entry(1, 1, 2), entry(2, 1)], isOpen);
+    const table = [entry(1, 2, 3), entry(2, 1), entry(99, 1)];
+    const added = newAnswers(appendTables, inode, { table, isOpen });
+    expect(added).toEqual([entry(1, 3)]);
+    mergeAppendTable(appendTables, inode, added, isOpen);
+    expect(appendTableOf(appendTables, inode)).toEqual([entry(1, 1, 2, 3), entry(2, 1)]);
+    expect(newAnswers(appendTables, inode, { table: [entry(1, 3)], isOpen })).toEqual([]);
+  });
+
+  const upTo = (count: number, from = 1) => Array.from({ length: count }, (_, i) => from + i);
+
+  test("an inode keeps the last answers of a session, however many tails it appended to", () => {
+    const { appendTables } = new CoreDriver().state;
+    for (let from = 1; from < 1_000; from += 10)
+      mergeAppendTable(appendTables, inodeId(7), [entry(1, ...upTo(10, from))], () => true);
+    expect(appendTableOf(appendTables, inodeId(7))).toEqual([entry(1, ...upTo(64, 937))]);
+  });
+
+  test.each([
+    [6, [3, 2, 1]],
+    [5, [2, 2, 1]],
+    [3, [1, 1, 1]],
+  ])("a tail begins with %d answers at most: the oldest are left out first, the last of none", (most, counts) => {
+    const { appendTables } = new CoreDriver().state;
+    mergeAppendTable(appendTables, inodeId(7), [entry(1, 1, 2, 3), entry(2, 4, 5), entry(3, 1)], () => true);
+    const table = tableForTail(appendTables, inodeId(7), most);
+    expect(table.map(({ answers }) => answers.length)).toEqual(counts);
+    expect(table.map(({ answers }) => Number(answers.at(-1)?.sequence))).toEqual([3, 5, 1]);
+  });
+
+  test("a tail is refused, not opened without a session, where more than fit are open", () => {
+    const { appendTables } = new CoreDriver().state;
+    mergeAppendTable(appendTables, inodeId(7), [entry(1, 1), entry(2, 1), entry(3, 1)], () => true);
+    expect(refusal("Busy", () => tableForTail(appendTables, inodeId(7), 2))).toContain("3 open sessions");
+  });
+
+  test("10 000 sessions of one record each leave nothing behind when they are closed", () => {
+    const driver = new CoreDriver();
+    const ids = upTo(10_000).map(() => open(driver));
+    const { appendTables, sessions } = driver.state;
+    const isOpen = (session: (typeof ids)[number]) => sessions.byId.has(session);
+    for (const id of ids.slice(0, 9_990)) driver.do(decideSessionClose(driver.state, { session: id }));
+    const table = ids.map((id) => entry(id, 1));
+    const added = newAnswers(appendTables, inodeId(7), { table, isOpen });
+    expect(added.length).toBe(10);
+    mergeAppendTable(appendTables, inodeId(7), added, isOpen);
+    for (const id of ids.slice(9_990)) driver.do(decideSessionClose(driver.state, { session: id }));
     expect(appendTables.byInode.size + appendTables.inodesOf.size).toBe(0);
   });
 });
