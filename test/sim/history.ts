@@ -12,7 +12,7 @@ export type Tick = number;
 export type Ending =
   | { readonly kind: "done"; readonly at: Tick }
   | { readonly kind: "refused"; readonly at: Tick; readonly code: string; readonly message: string }
-  | { readonly kind: "unknown"; readonly code: string };
+  | { readonly kind: "unknown"; readonly code: string; readonly message: string };
 
 export interface Call {
   /** Unique; the number in its record where it writes one. */
@@ -108,14 +108,20 @@ export class History {
 
   failed(operation: Operation, error: GfsError): void {
     const { code, message } = error;
-    const unknown = errorCodes[code].next === "unknown" || code === "Interrupted";
-    operation.ending = unknown ? { kind: "unknown", code } : { kind: "refused", at: this.tick(), code, message };
+    operation.ending = isUnknown(error)
+      ? { kind: "unknown", code, message }
+      : { kind: "refused", at: this.tick(), code, message };
     if (code === "Bug")
       this.violations.push({
         promise: "P7",
         what: `${describe(operation)} ended with a bug: ${message} ${error.stack ?? ""}`,
       });
   }
+}
+
+/** It may have taken effect, or may yet. */
+export function isUnknown({ code }: GfsError): boolean {
+  return errorCodes[code].next === "unknown" || code === "Interrupted";
 }
 
 export function endOf(operation: Operation): Tick {
@@ -144,9 +150,12 @@ export function describe(operation: Operation): string {
           : operation.kind === "read"
             ? ` [${operation.content === undefined ? "no file" : describeRecords(operation.content.records)}]`
             : "";
-  const end =
-    ending === undefined ? "never answered" : ending.kind === "done" ? "done" : `${ending.kind} ${ending.code}`;
-  return `#${id} ${client} ${kind} ${path}${details}, called at ${calledMs.toFixed(1)} ms: ${end}`;
+  return `#${id} ${client} ${kind} ${path}${details}, called at ${calledMs.toFixed(1)} ms: ${describeEnding(ending)}`;
+}
+
+function describeEnding(ending: Ending | undefined): string {
+  if (ending === undefined) return "never answered";
+  return ending.kind === "done" ? "done" : `${ending.kind} ${ending.code} (${ending.message})`;
 }
 
 export function describeRecords(records: readonly PlacedRecord[]): string {

@@ -67,9 +67,10 @@ export function drawWorkload(prng: Prng): WorkloadSettings {
     hotAppends: prng.integer(50, 300),
     hotWeight: prng.between([0.3, 0.8]),
     largeAppends: prng.chance(0.5) ? 0 : prng.fraction() * 0.2,
-    pipelined: process.env["NOPIPE"] ? 0 * prng.fraction() : prng.fraction() * 0.3,
+    pipelined: prng.fraction() * 0.3,
     keyed: prng.fraction(),
     abandoned: prng.chance(0.5) ? 0 : prng.fraction() * 0.1,
+    distrust: prng.chance(0.7) ? 0 : prng.fraction() * 0.1,
   };
 }
 

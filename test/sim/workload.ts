@@ -1,11 +1,23 @@
 /** Clients at work: each machine runs the library, several operations at a time, and begins again after each crash. Everything goes into the history. */
-import { asGfsError, hasCode } from "../../src/base/errors.ts";
+import { asGfsError, type GfsError, hasCode } from "../../src/base/errors.ts";
 import { concatBytes } from "../../src/base/bytes.ts";
 import { GfsClient } from "../../src/client/gfs-client.ts";
 import type { World } from "../../src/io.ts";
+import { ControlClient } from "../../src/net/control-client.ts";
+import { appendTail } from "../../src/wire/control/files.ts";
 import type { Cluster } from "./cluster.ts";
 import { parseContent, recordBytesMin, recordOf } from "./content.ts";
-import type { AppendCall, History, ListCall, MoveCall, PutCall, ReadCall, RemoveCall, StatCall } from "./history.ts";
+import {
+  type AppendCall,
+  type History,
+  isUnknown,
+  type ListCall,
+  type MoveCall,
+  type PutCall,
+  type ReadCall,
+  type RemoveCall,
+  type StatCall,
+} from "./history.ts";
 import type { Machine } from "./world/machine.ts";
 
 /** A plain object, printed with a failure. Weights are relative. */
@@ -28,6 +40,8 @@ export interface WorkloadSettings {
   readonly pipelined: number;
   readonly keyed: number;
   readonly abandoned: number;
+  /** Of the operations on hot files: a client that tells the master, without reason, that the tail failed. */
+  readonly distrust: number;
 }
 
 export const hotDirectory = "/hot";
@@ -154,6 +168,7 @@ export class Workload {
     if (random() < this.#settings.hotWeight || this.#settings.groups === 0) {
       const path = `${hotDirectory}/f${pick(random, this.#settings.hotFiles)}`;
       const draw = random();
+      if (random() < this.#settings.distrust) return this.#distrust(lane, path);
       const more = this.#hotAppends < this.#settings.hotAppends;
       if (more && draw < this.#settings.pipelined) await this.#appendRun(lane, path);
       else if (more && draw < 0.75) await this.#append(lane, path, true);
@@ -215,6 +230,7 @@ export class Workload {
     const call = this.#newAppend(lane, path, create);
     const data = recordOf(call.id, call.bytes);
     const id = keyed ? `key-${call.id}` : undefined;
+    let doubt: GfsError | undefined;
     for (let attempt = 0; ; attempt++) {
       try {
         const { offset } = await lane.client.appendToFile(path, data, { id, create, signal: this.#signal(lane) });
@@ -227,8 +243,10 @@ export class Workload {
         const error = asGfsError(thrown);
         const again = keyed && attempt < 4 && path.startsWith(hotDirectory);
         if (call.offsets.length > 0) return this.#history.done(call);
-        if (again && hasCode(error, "OutcomeUnknown", "Interrupted")) continue;
-        this.#history.failed(call, error);
+        // What a later attempt is refused with says nothing about an earlier one.
+        if (isUnknown(error)) doubt = error;
+        if (again && doubt === error) continue;
+        this.#history.failed(call, doubt ?? error);
         return;
       }
     }
@@ -259,6 +277,23 @@ export class Workload {
       this.#history.done(call);
     } catch (error) {
       this.#history.failed(call, asGfsError(error));
+    }
+  }
+
+  /** Has the tail sealed early: for the master it is what a client says that saw it fail. */
+  async #distrust(lane: Lane, path: string): Promise<void> {
+    const control = new ControlClient(lane.world, { role: "client", clusterId: () => undefined });
+    try {
+      const { entry, extents } = await lane.client.stat(path);
+      const tail = extents.at(-1);
+      if (tail?.state !== "open") return;
+      const failed = { handle: tail.handle, version: tail.version, reason: "simulated" };
+      const request = { inode: entry.inode, recordBytes: 1, failed };
+      await control.call(this.#cluster.masterAddress, appendTail, request, { timeoutMs: 1_000 });
+    } catch (error) {
+      this.#mayFail(error);
+    } finally {
+      control.close();
     }
   }
 

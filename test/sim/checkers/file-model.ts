@@ -15,8 +15,8 @@ export function applyToFiles(state: FilesState, operation: Operation | CreateSte
   const file = state.get(operation.path);
   if (operation.kind === "create") return file === undefined ? changed(state, operation.path, []) : undefined;
   const refused = operation.ending?.kind === "refused" ? operation.ending.code : undefined;
-  // One that may create its file is told so where the file is removed in between.
-  if (refused === "NotFound" && operation.kind === "append" && operation.create) return state;
+  // It may mean the file that was there when it was called, where another has taken its place.
+  if (refused === "NotFound" && operation.kind === "append") return state;
   if (refused === "NotFound") return file === undefined ? state : undefined;
   if (refused === "Exists")
     return state.has(operation.kind === "move" ? operation.to : operation.path) ? state : undefined;

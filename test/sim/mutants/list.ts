@@ -157,7 +157,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/chunkserver/group-sync.ts",
-        find: "await this.#store.durable(this.#position);",
+        find: "await this.#context.store.durable(this.#position);",
         replace: "await Promise.resolve();",
       },
     ],
