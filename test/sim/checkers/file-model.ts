@@ -1,8 +1,20 @@
 /** What a correct file system would do, one operation after the other: files by path, each a list of records. */
-import { isDone, type Operation } from "../history.ts";
+import { endOf, isDone, type Operation, type Tick } from "../history.ts";
 
-/** Records of a file: numbers of operations with their bytes. Paths without a file are absent. Never changed in place. */
-export type FilesState = ReadonlyMap<string, readonly { readonly operation: number; readonly bytes: number }[]>;
+interface Written {
+  readonly operation: number;
+  readonly bytes: number;
+}
+
+/** Never changed in place. */
+interface ModelFile {
+  readonly records: readonly Written[];
+  /** Where it was before it was moved, and until when at most: who found it there may still append to it. */
+  readonly left: readonly { readonly path: string; readonly until: Tick }[];
+}
+
+/** Paths without a file are absent. Never changed in place. */
+export type FilesState = ReadonlyMap<string, ModelFile>;
 
 /** The first half of an append that may create its file: others can see the file while it is empty, and it stays where the second half fails. */
 export interface CreateStep {
@@ -10,85 +22,89 @@ export interface CreateStep {
   readonly path: string;
 }
 
-/** The state after the operation, or undefined where it can't have ended as it did in this one. */
-export function applyToFiles(state: FilesState, operation: Operation | CreateStep): FilesState | undefined {
+/** The states after the operation, none where it can't have ended as it did in this one. */
+export function applyToFiles(state: FilesState, operation: Operation | CreateStep): readonly FilesState[] {
   const file = state.get(operation.path);
-  if (operation.kind === "create") return file === undefined ? changed(state, operation.path, []) : undefined;
+  if (operation.kind === "create") return file === undefined ? [changed(state, operation.path, fileOf([]))] : [];
+  const same = (as: boolean): readonly FilesState[] => (as ? [state] : []);
   const refused = operation.ending?.kind === "refused" ? operation.ending.code : undefined;
   // It may mean the file that was there when it was called, where another has taken its place.
-  if (refused === "NotFound" && operation.kind === "append") return state;
-  if (refused === "NotFound") return file === undefined ? state : undefined;
-  if (refused === "Exists")
-    return state.has(operation.kind === "move" ? operation.to : operation.path) ? state : undefined;
-  if (refused !== undefined) return state;
+  if (refused === "NotFound") return same(operation.kind === "append" || file === undefined);
+  if (refused === "Exists") return same(state.has(operation.kind === "move" ? operation.to : operation.path));
+  if (refused !== undefined) return [state];
   switch (operation.kind) {
     case "put": {
-      if (file !== undefined && !operation.overwrite) return undefined;
-      return changed(state, operation.path, operation.bytes === 0 ? [] : [record(operation)]);
+      if (file !== undefined && !operation.overwrite) return [];
+      return [changed(state, operation.path, fileOf(operation.bytes === 0 ? [] : [writtenBy(operation)]))];
     }
-    case "append": {
-      if (file === undefined && !operation.create) return undefined;
-      const end = bytesOf(file ?? []);
-      if (isDone(operation) && operation.offsets.some((offset) => offset !== end)) return undefined;
-      return changed(state, operation.path, [...(file ?? []), record(operation)]);
-    }
+    case "append":
+      return appended(state, operation);
     case "read": {
-      const content = operation.content;
-      if (content === undefined || file === undefined) return content === file ? state : undefined;
-      const same =
-        content.records.length === file.length &&
-        file.every((one, index) => one.operation === content.records[index]?.operation);
-      return same ? state : undefined;
+      const { content } = operation;
+      if (content === undefined || file === undefined) return same(content === undefined && file === undefined);
+      return same(
+        content.records.length === file.records.length &&
+          file.records.every((one, index) => one.operation === content.records[index]?.operation),
+      );
     }
     case "stat":
-      return operation.bytes === (file === undefined ? undefined : bytesOf(file)) ? state : undefined;
+      return same(operation.bytes === (file === undefined ? undefined : bytesOf(file)));
     case "remove":
-      return file === undefined ? undefined : changed(state, operation.path, undefined);
+      return file === undefined ? [] : [changed(state, operation.path, undefined)];
     case "move": {
-      if (file === undefined || (state.has(operation.to) && !operation.overwrite)) return undefined;
-      return changed(changed(state, operation.path, undefined), operation.to, file);
+      if (file === undefined || (state.has(operation.to) && !operation.overwrite)) return [];
+      const left = [...file.left, { path: operation.path, until: endOf(operation) }];
+      return [changed(changed(state, operation.path, undefined), operation.to, { ...file, left })];
     }
     case "list": {
       const prefix = `${operation.path}/`;
-      const names = [...state.keys()]
-        .filter((path) => path.startsWith(prefix))
-        .map((path) => path.slice(prefix.length));
-      return names.sort().join("\n") === [...operation.names].sort().join("\n") ? state : undefined;
+      const paths = [...state.keys()].filter((path) => path.startsWith(prefix));
+      const names = paths.map((path) => path.slice(prefix.length));
+      return same(names.sort().join("\n") === [...operation.names].sort().join("\n"));
     }
     default:
       return operation satisfies never;
   }
 }
 
+/** At its path; or to a file that was there after the call and has been moved since. */
+function appended(state: FilesState, operation: Extract<Operation, { kind: "append" }>): FilesState[] {
+  const after: FilesState[] = [];
+  const { path, called, create } = operation;
+  for (const [at, file] of state.has(path) || !create ? state : [...state, [path, fileOf([])] as const]) {
+    const reachable = at === path || file.left.some((one) => one.path === path && one.until > called);
+    const end = bytesOf(file);
+    if (!reachable || (isDone(operation) && operation.offsets.some((offset) => offset !== end))) continue;
+    after.push(changed(state, at, { ...file, records: [...file.records, writtenBy(operation)] }));
+  }
+  return after;
+}
+
 /** Equal for equal states. */
 export function keyOfFiles(state: FilesState): string {
   return [...state.keys()]
     .sort()
-    .map(
-      (path) =>
-        `${path}=${
-          state
-            .get(path)
-            ?.map(({ operation }) => operation)
-            .join(",") ?? ""
-        }`,
-    )
+    .map((path) => {
+      const file = state.get(path);
+      const records = file?.records.map(({ operation }) => operation).join(",") ?? "";
+      return `${path}=${records}${file?.left.map((one) => `~${one.path}`).join("") ?? ""}`;
+    })
     .join(" ");
 }
 
-function record(operation: { readonly id: number; readonly bytes: number }): { operation: number; bytes: number } {
+function fileOf(records: readonly Written[]): ModelFile {
+  return { records, left: [] };
+}
+
+function writtenBy(operation: { readonly id: number; readonly bytes: number }): Written {
   return { operation: operation.id, bytes: operation.bytes };
 }
 
-function bytesOf(file: readonly { readonly bytes: number }[]): number {
-  return file.reduce((sum, { bytes }) => sum + bytes, 0);
+function bytesOf(file: ModelFile): number {
+  return file.records.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-function changed(
-  state: FilesState,
-  path: string,
-  file: readonly { readonly operation: number; readonly bytes: number }[] | undefined,
-): FilesState {
+function changed(state: FilesState, path: string, file: ModelFile | undefined): FilesState {
   const next = new Map(state);
   if (file === undefined) next.delete(path);
   else next.set(path, file);

@@ -125,15 +125,15 @@ function search(steps: readonly Step[], stepsMax: number): SearchResult {
       continue;
     }
     const { operation, end } = steps[candidate]!;
-    const state = applyToFiles(node.state, operation);
-    if (state === undefined) continue;
     const taken = node.taken.slice();
     taken[candidate] = 1;
-    const key = `${keyOfTaken(taken)} ${keyOfFiles(state)}`;
-    if (memory.has(key)) continue;
-    memory.add(key);
     const definiteCount = node.definiteCount + (Number.isFinite(end) ? 1 : 0);
-    path.push(nodeOf(steps, { state, taken, takenCount: node.takenCount + 1, definiteCount }));
+    for (const state of applyToFiles(node.state, operation)) {
+      const key = `${keyOfTaken(taken)} ${keyOfFiles(state)}`;
+      if (memory.has(key)) continue;
+      memory.add(key);
+      path.push(nodeOf(steps, { state, taken, takenCount: node.takenCount + 1, definiteCount }));
+    }
   }
   return {
     kind: "none",
