@@ -3,7 +3,6 @@
  * the client's time-out ends with a typed error. Sizes and offsets are bytes.
  */
 import type { z } from "zod";
-import type { draftCommit } from "../wire/control/files.ts";
 import type { confirm, Entry, fsck, space, stat, status, TrashEntry, usage } from "../wire/control/namespace.ts";
 import type { InodeId } from "../wire/ids.ts";
 
@@ -87,7 +86,6 @@ export type FileStatus = z.infer<typeof stat.reply>;
 export type UsageReport = z.infer<typeof usage.reply>;
 export type FsckPage = z.infer<typeof fsck.reply>;
 export type ConfirmReport = z.infer<typeof confirm.reply>;
-export type CommitReport = z.infer<typeof draftCommit.reply>;
 
 export interface GfsApi extends AsyncDisposable {
   uploadFile(localPath: string, gfsPath: string, options?: PutOptions): Promise<PutResult>;

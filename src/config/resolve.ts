@@ -2,7 +2,7 @@
 import { unreachable } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
 import { configKeyNames, configKeys, environmentName, type ConfigKey, type ConfigValue, type KeySpec } from "./keys.ts";
-import { didYouMean, nearest } from "./nearest.ts";
+import { didYouMean } from "./nearest.ts";
 import { parseSize } from "./units.ts";
 
 type Value = string | number | readonly string[] | undefined;
@@ -160,9 +160,4 @@ function readValue(key: ConfigKey, raw: unknown, where: string): Value {
     default:
       return unreachable(type);
   }
-}
-
-/** The nearest known key's name, for `gfs config show KEY`. */
-export function nearestKey(name: string): string | undefined {
-  return nearest(name, configKeyNames);
 }

@@ -21,10 +21,6 @@ export function environmentVariables(): Readonly<Record<string, string | undefin
   return process.env;
 }
 
-export function workingDirectory(): string {
-  return process.cwd();
-}
-
 export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
   return isatty(descriptors[stream]);
 }
@@ -70,6 +66,30 @@ export function writeStdout(bytes: Uint8Array): Promise<void> {
   const next = previous.then(() => writeAll(1, bytes));
   lastWrite = next.catch(() => {});
   return next;
+}
+
+/** Bytes that may wait for standard output while more are fetched. */
+const waitingBytesMax = 4 * 1_048_576;
+
+/**
+ * Writes all the pieces in order; the next ones are asked for while earlier ones are written.
+ * @throws OutputClosedError, and what the pieces' source throws
+ */
+export async function pipeToStdout(pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  const waiting: { readonly bytes: number; readonly written: Promise<void> }[] = [];
+  let bytes = 0;
+  for await (const piece of pieces) {
+    const written = writeStdout(piece);
+    written.catch(() => {}); // awaited below, unless the source fails first
+    waiting.push({ bytes: piece.length, written });
+    bytes += piece.length;
+    while (bytes > waitingBytesMax) {
+      const first = waiting.shift();
+      await first?.written;
+      bytes -= first?.bytes ?? 0;
+    }
+  }
+  for (const { written } of waiting) await written;
 }
 
 async function writeAll(descriptor: number, bytes: Uint8Array): Promise<void> {

@@ -29,7 +29,6 @@ export class Commands {
   /**
    * @throws GfsError("Unavailable") where nobody got it, GfsError("Timeout") where the outcome is unknown, and whatever the server refuses with
    */
-  // oxlint-disable-next-line max-params -- who, what, with what, how long: as `ControlClient.call`
   async send<Request extends z.ZodType, Reply extends z.ZodType>(
     volume: VolumeIndex,
     message: MessageType<Request, Reply>,

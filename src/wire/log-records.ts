@@ -131,7 +131,6 @@ export const LogRecord = z.discriminatedUnion("kind", [
   }),
 ]);
 export type LogRecord = z.infer<typeof LogRecord>;
-export type LogRecordKind = LogRecord["kind"];
 
 /** What one decision writes, all or nothing. `clusterMs`: cluster time, never going back. With `mutation`, a retry of it gets `reply` (CBOR). */
 export const LogBatch = z.object({

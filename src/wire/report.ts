@@ -1,7 +1,6 @@
 /** The packed entries of a report page: 28 bytes a replica, little endian. */
 import { readUint53, viewOf, writeUint53 } from "../base/bytes.ts";
 import { GfsError } from "../base/errors.ts";
-import { defined } from "../base/assert.ts";
 import { reportEntryBytes, type ReplicaReport, type ReplicaState } from "./control/chunkservers.ts";
 import { chunkHandle, chunkVersion } from "./ids.ts";
 
@@ -46,12 +45,4 @@ export function unpackReport(bytes: Uint8Array): ReplicaReport[] {
     });
   }
   return replicas;
-}
-
-export function stateCode(state: ReplicaState): number {
-  return states.indexOf(state);
-}
-
-export function stateOfCode(code: number): ReplicaState {
-  return defined(states[code], `replica state ${code}`);
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { TestCluster } from "../tools/processes.ts";
+import { fieldsOf, TestCluster } from "../tools/processes.ts";
 
 let cluster: TestCluster;
 let directory: string;
@@ -27,7 +27,8 @@ async function append(
   });
   expect(result.stderr).toBe("");
   expect(result.code).toBe(0);
-  return JSON.parse(result.text);
+  const { offset, bytes } = fieldsOf(JSON.parse(result.text));
+  return { offset: Number(offset), bytes: Number(bytes) };
 }
 
 async function content(path: string): Promise<string> {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { TestCluster, type RunResult } from "../tools/processes.ts";
+import { fieldsOf, listOf, TestCluster, type RunResult } from "../tools/processes.ts";
 
 const chunkBytes = 65_536;
 let cluster: TestCluster;
@@ -175,7 +175,7 @@ describe("the tree", () => {
       "/tree:\na/\nb/\nc\n\n/tree/a:\ndeep/\n\n/tree/a/deep:\n\n/tree/b:\n",
     );
     const json = (await ok("ls", "-R", "--json", "/tree")).text.trim().split("\n");
-    expect(json.map((line) => String(JSON.parse(line).path))).toEqual([
+    expect(json.map((line) => String(fieldsOf(JSON.parse(line))["path"]))).toEqual([
       "/tree/a",
       "/tree/b",
       "/tree/c",
@@ -242,13 +242,10 @@ describe("the cluster", () => {
 
   test("stat shows each replica with its distance from the caller, nearest first", async () => {
     await ok("put", local("in", random(10)), "/near");
-    const status = JSON.parse((await ok("stat", "/near", "--location", "19,0", "--json")).text);
-    expect(
-      status.extents[0].replicas.map((replica: { label: string; distance: number }) => [
-        replica.label,
-        replica.distance,
-      ]),
-    ).toEqual([
+    const status = await cluster.json(["stat", "/near", "--location", "19,0"]);
+    const [extent] = listOf(fieldsOf(status)["extents"]);
+    const replicas = listOf(fieldsOf(extent)["replicas"]).map(fieldsOf);
+    expect(replicas.map((replica) => [replica["label"], replica["distance"]])).toEqual([
       ["chunk-3", 1],
       ["chunk-2", 9],
       ["chunk-1", 19],

@@ -2,7 +2,7 @@
  * The main job on real input: a cluster of four processes stores a large file, appends to it, and gives it back whole, also after one
  * chunkserver was killed. Ends with 0 only if every byte came back.
  */
-import { createReadStream, mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gfs, gfsPath, TestCluster } from "./processes.ts";
@@ -11,8 +11,7 @@ const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 async function sha256(...paths: readonly string[]): Promise<string> {
   const hash = new Bun.CryptoHasher("sha256");
-  for (const path of paths)
-    for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(piece);
+  for (const path of paths) for await (const piece of Bun.file(path).stream()) hash.update(piece);
   return hash.digest("hex");
 }
 

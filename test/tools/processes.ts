@@ -246,3 +246,13 @@ function startMaster(directory: string, options: ClusterOptions, listen: string)
   const args = ["master", "--data-dir", join(directory, "master"), "--listen", listen, ...(options.masterArgs ?? [])];
   return ServerProcess.start(args, { env: options.env ?? {} });
 }
+
+/** The fields of a JSON object that gfs printed; none of another value. */
+export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? { ...value } : {};
+}
+
+/** The elements of a JSON list that gfs printed. */
+export function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}

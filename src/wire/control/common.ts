@@ -5,7 +5,7 @@ import { ChunkHandle, ChunkVersion, Sequence, SessionId, VolumeId } from "../ids
 
 export const Uint53 = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 export const Uint32 = z.int().min(0).max(0xffff_ffff);
-export const Crc = Uint32;
+export const Crc = z.int().min(0).max(0xffff_ffff);
 /** "host:port"; IPv6 hosts in brackets. */
 export const HostPort = z
   .string()

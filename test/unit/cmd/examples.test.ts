@@ -9,8 +9,9 @@ const folder = resolve(import.meta.dirname, "../../../cmd");
 async function specs(): Promise<Map<string, VerbSpec>> {
   const found = new Map<string, VerbSpec>();
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".ts") && name !== "gfs.ts")) {
-    const module: Record<string, unknown> = await import(join(folder, file));
-    for (const value of Object.values(module)) if (isVerb(value)) found.set(value.spec.name, value.spec);
+    const exported: unknown = await import(join(folder, file));
+    if (typeof exported !== "object" || exported === null) continue;
+    for (const value of Object.values(exported)) if (isVerb(value)) found.set(value.spec.name, value.spec);
   }
   return found;
 }
@@ -99,7 +100,8 @@ describe("parseAndRun()", () => {
     [["x", "--long=maybe"], "--long takes no value"],
     [[], "missing A"],
   ])("refuses %j", async (argv, text) => {
-    await expect(parsed(...argv)).rejects.toThrow(text);
+    const outcome = await parsed(...argv).catch((error: unknown) => error);
+    expect(String(outcome)).toContain(text);
   });
 
   test("answers help where that is asked for, unless -h is the verb's own", async () => {
