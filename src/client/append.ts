@@ -7,7 +7,7 @@
  * is refused at the claim.
  */
 import { crc32Combine } from "../base/checksum.ts";
-import { GfsError, hasCode } from "../base/errors.ts";
+import { type ErrorCode, GfsError, hasCode } from "../base/errors.ts";
 import { appendRecordBytesMax } from "../limits.ts";
 import type { MutationId } from "../wire/control/common.ts";
 import {
@@ -88,7 +88,8 @@ export async function findFile(
     readonly path: string;
     readonly create: boolean;
   },
-  make = (op: Operation) => session.mutate(op, createFile, (id) => makeFile(id, path)),
+  make: (op: Operation) => Promise<{ readonly inode: InodeId }> = (making) =>
+    session.mutate(making, createFile, (id) => makeFile(id, path)),
 ): Promise<InodeId> {
   try {
     return (await locateRange(ctx, op, { kind: "path", path }, { offset: 0, length: 0 })).inode;
@@ -106,20 +107,42 @@ function makeFile(id: MutationId, path: string): { id: MutationId; path: string;
 
 async function appendPlain(one: OneAppend): Promise<AppendResult> {
   const { lines, op, path, source, options } = one;
-  for (let lookups = 1; ; lookups++) {
-    const inode = await findFile({ ...one, create: options.create !== false });
+  return followPath(one, async (inode) => {
     if (source.bytes === 0) return { path, offset: await lengthOf(one, inode), bytes: 0 };
+    if (source.bytes !== undefined) source.rewind();
     if (!isSmall(one)) return appendLarge(one, inode);
     const record = await wholeOf(source);
+    const line = await lines.take(op, inode);
+    const { fileOffset, bytes } = await line.append(record, op.signal);
+    options.onProgress?.(bytes, bytes);
+    return { path, offset: fileOffset, bytes };
+  });
+}
+
+/** Codes that say: not appended, for the file is another one by now, or the session of an idle client. */
+const lookAgain: readonly ErrorCode[] = ["NotFound", "InodeChanged", "SessionExpired"];
+
+/**
+ * Appends to the file that the path has now; where that is gone before anything was sent to it, to the next one.
+ * @throws GfsError("Busy") where it is replaced all the time
+ */
+async function followPath<T>(
+  one: OneAppend,
+  append: (inode: InodeId) => Promise<T>,
+  make?: (op: Operation) => Promise<{ readonly inode: InodeId }>,
+): Promise<T> {
+  for (let lookups = 1; ; lookups++) {
+    const inode = await findFile({ ...one, create: one.options.create !== false }, make);
     try {
-      const line = await lines.take(op, inode);
-      const { fileOffset, bytes } = await line.append(record, op.signal);
-      options.onProgress?.(bytes, bytes);
-      return { path, offset: fileOffset, bytes };
+      return await append(inode);
     } catch (error) {
-      // It was never sent: the path may have another file by now, and an idle client another session.
-      if (!hasCode(error, "NotFound", "SessionExpired") || lookups === lookupsMax) throw error;
-      source.rewind();
+      if (!(error instanceof GfsError) || !lookAgain.includes(error.code)) throw error;
+      const { bytes } = one.source;
+      // A stream can't be read again.
+      if (lookups === lookupsMax || bytes === undefined)
+        throw new GfsError("Busy", `Cannot append to ${one.path}: its file is being replaced; try again`, {
+          cause: error,
+        });
     }
   }
 }
@@ -189,34 +212,53 @@ interface Keyed {
   readonly content: Content;
 }
 
+/** A draft that binds the key to a file and a content. */
+interface Claimed {
+  readonly draft: DraftId;
+  readonly chunkBytes: number;
+}
+
 async function appendUnder(one: OneAppend, id: string): Promise<AppendResult> {
-  const { ctx, op, path, source, options } = one;
+  const { ctx, op, path, source } = one;
   const content = await source.content();
   op.progress();
   const keyed = await KeyedSession.open(ctx, op, id);
   ctx.alive.sessions.add(keyed.id);
+  const make = (making: Operation) => keyed.mutate(making, createFile, 1, (at) => makeFile(at, path));
   try {
-    const make = (making: Operation) => keyed.mutate(making, createFile, 1, (at) => makeFile(at, path));
-    const inode = await findFile({ ...one, create: options.create !== false }, make);
-    const append = { one, keyed, id, inode, content };
-    if (content.bytes === 0) return { path, offset: await lengthOf(one, inode), bytes: 0 };
-    for (let k = 1; k <= draftsMax; k++) {
-      const claimed = await claim(append, k);
-      const isRecord = content.bytes <= appendRecordBytesMax(claimed.chunkBytes);
-      const result = isRecord ? await keyedRecord(append, claimed.draft) : await keyedDraft(append, k, claimed);
-      if (result !== undefined) return result;
-    }
-    throw new GfsError("DraftEnded", `Cannot append to ${path} under id ${id}: ${draftsMax} drafts ended before`);
+    if (content.bytes === 0)
+      return await followPath(one, async (inode) => ({ path, offset: await lengthOf(one, inode), bytes: 0 }), make);
+    const begin = async (inode: InodeId) => {
+      const append = { one, keyed, id, inode, content };
+      return { append, first: await claim(append, 1) };
+    };
+    const { append, first } = await followPath(one, begin, make);
+    return await appendClaimed(append, first);
   } finally {
     ctx.alive.sessions.delete(keyed.id);
   }
 }
 
+async function appendClaimed(append: Keyed, first: Claimed): Promise<AppendResult> {
+  const { one, id, content } = append;
+  let claimed = first;
+  try {
+    for (let k = 1; ; claimed = await claim(append, ++k)) {
+      const isRecord = content.bytes <= appendRecordBytesMax(claimed.chunkBytes);
+      const result = isRecord ? await keyedRecord(append, claimed) : await keyedDraft(append, k, claimed);
+      if (result !== undefined) return result;
+      if (k === draftsMax)
+        throw new GfsError("Busy", `Cannot append to ${one.path} under id ${id}: its drafts end before they are whole`);
+    }
+  } catch (error) {
+    // The one file that the id is for is gone. Whether some process with the id had appended to it before that can't be told any more.
+    if (hasCode(error, "NotFound", "InodeChanged", "SessionExpired")) throw outcomeUnknown(one.op.what, error, id);
+    throw error;
+  }
+}
+
 /** Binds the key to this file and this content; the same for whoever asks again. */
-async function claim(
-  { one, keyed, id, inode, content }: Keyed,
-  k: number,
-): Promise<{ readonly draft: DraftId; readonly chunkBytes: number }> {
+async function claim({ one, keyed, id, inode, content }: Keyed, k: number): Promise<Claimed> {
   try {
     return await keyed.mutate(one.op, draftCreate, 2 * k, (at) => ({
       id: at,
@@ -231,7 +273,7 @@ async function claim(
   }
 }
 
-async function keyedRecord({ one, keyed, id, inode }: Keyed, draft: DraftId): Promise<AppendResult> {
+async function keyedRecord({ one, keyed, id, inode }: Keyed, { draft }: Claimed): Promise<AppendResult> {
   const { ctx, op, path, source, options } = one;
   const record = await wholeOf(source);
   const result = await appendRecordAt(one, record, { inode, session: keyed.id, first: 1, id });
@@ -257,11 +299,7 @@ async function appendRecordAt(
 }
 
 /** Undefined where the draft ended without a commit: the next one is to be tried. */
-async function keyedDraft(
-  append: Keyed,
-  k: number,
-  { draft, chunkBytes }: { readonly draft: DraftId; readonly chunkBytes: number },
-): Promise<AppendResult | undefined> {
+async function keyedDraft(append: Keyed, k: number, { draft, chunkBytes }: Claimed): Promise<AppendResult | undefined> {
   const { one, keyed, id, inode } = append;
   const { ctx, op, path, source, options } = one;
   ctx.alive.drafts.add(draft);
