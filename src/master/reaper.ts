@@ -102,7 +102,7 @@ export function startDeletions(ctx: MasterContext, running: Set<VolumeIndex>): v
   for (const volume of volumesWithGarbage(garbage)) {
     if (running.has(volume)) continue;
     const stopped = garbage.stopped;
-    const plan = { volume, max: deletesMax, nowMs: nowMs(ctx), limits: ctx.limits };
+    const plan = { volume, max: deletesMax, nowMs: nowMs(ctx), limits: ctx.limits, repair: ctx.soft.repair };
     const items = planDeletes(garbage, chunkView(ctx), plan);
     if (garbage.stopped !== undefined && stopped === undefined)
       ctx.world.events.emit("error", "deletions.stopped", { reason: garbage.stopped });

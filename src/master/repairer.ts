@@ -1,10 +1,12 @@
 /** Finds what is short and has it cloned (DESIGN §4.5; core/chunk-scan.ts, core/repair.ts). */
 import { asGfsError } from "../base/errors.ts";
-import { clone } from "../wire/control/commands.ts";
+import { clone, verify } from "../wire/control/commands.ts";
+import type { ChunkHandle } from "../wire/ids.ts";
+import { markBad } from "./bad-replica.ts";
 import { chunkView, inBackground, inSlices, type MasterContext, nowMs } from "./context.ts";
-import { replicaCountAt, replicaVolumeAt } from "./core/chunk-replicas.ts";
+import { noteReplicaFact, replicaCountAt, replicasOf, replicaVolumeAt } from "./core/chunk-replicas.ts";
 import { scanSlotsPerSlice, stepScan, wantScan } from "./core/chunk-scan.ts";
-import { stateAt, type VolumeIndex } from "./core/chunk-table.ts";
+import { findChunk, stateAt, type VolumeIndex } from "./core/chunk-table.ts";
 import { queueGarbage } from "./core/garbage.ts";
 import { planRepairs, queueRepair, type RepairCommand, repairEnded } from "./core/repair.ts";
 import { tickSafeMode } from "./core/safe-mode.ts";
@@ -62,10 +64,45 @@ export function startRepairs(ctx: MasterContext): void {
   const time = { nowMs: nowMs(ctx), limits: ctx.limits, max: clonesAtOnceMax };
   for (const command of planRepairs(ctx.soft.repair, chunkView(ctx), time))
     inBackground(ctx, "repair a chunk", runClone(ctx, command));
+  for (const handle of ctx.soft.repair.unsure) inBackground(ctx, "verify replicas", verifyReplicas(ctx, handle));
   if (ctx.soft.repair.overflowed) {
     ctx.soft.repair.overflowed = false;
     wantScan(ctx.soft.scan);
   }
+}
+
+/** Chunks whose replicas are being verified. */
+const verifyingOf = new WeakMap<MasterContext, Set<ChunkHandle>>();
+const verifyingMax = 16;
+
+/** Has the volumes read what only the log says of their replicas; their word decides whether a corrupt one may be replaced. */
+async function verifyReplicas(ctx: MasterContext, handle: ChunkHandle): Promise<void> {
+  const verifying = verifyingOf.get(ctx) ?? new Set();
+  verifyingOf.set(ctx, verifying);
+  const chunk = findChunk(ctx.state.chunks, handle);
+  if (chunk === undefined || verifying.has(handle) || verifying.size >= verifyingMax) return;
+  verifying.add(handle);
+  const { version, length } = chunk;
+  const verifyOne = async (volume: VolumeIndex): Promise<void> => {
+    try {
+      const timeoutMs = ctx.limits.putStallMs + length / cloneBytesPerMs;
+      const { result } = await ctx.commands.send(volume, verify, { handle, version }, timeoutMs);
+      const now = findChunk(ctx.state.chunks, handle);
+      if (now?.state !== "sealed" || now.version !== version) return;
+      if (result === "healthy") noteReplicaFact(ctx.state.chunks, handle, { volume, health: "healthy" });
+      else markBad(ctx, { handle, volume, reason: result, why: "it was verified before another one is replaced" });
+    } catch (error) {
+      // A server that does not answer is asked again by the next plan.
+      if (asGfsError(error).code === "Bug") throw error;
+    }
+  };
+  try {
+    const named = replicasOf(ctx.state.chunks, handle).filter(({ health }) => health === "named");
+    await Promise.all(named.map(({ volume }) => verifyOne(volume)));
+  } finally {
+    verifying.delete(handle);
+  }
+  wantScan(ctx.soft.scan);
 }
 
 async function runClone(ctx: MasterContext, command: RepairCommand): Promise<void> {

@@ -4,6 +4,7 @@ import { decideCreateFile } from "../../src/master/core/decide-files.ts";
 import { decideRemove } from "../../src/master/core/decide-namespace.ts";
 import { decideTrashExpiry, decideTrashPurge, decideTrashRestore } from "../../src/master/core/decide-trash.ts";
 import { createGarbage, planDeletes, queueGarbage, stopDeletions } from "../../src/master/core/garbage.ts";
+import { createRepair } from "../../src/master/core/repair.ts";
 import { lookup } from "../../src/master/core/namespace.ts";
 import { nextToReap } from "../../src/master/core/reaping.ts";
 import { chunkCount } from "../../src/master/core/chunk-table.ts";
@@ -89,7 +90,8 @@ describe("paper §4.4 garbage collection", () => {
     const garbage = createGarbage();
     const found = { handle: handleOf(1), volume: 0, cause: "released" as const };
     queueGarbage(garbage, found, { nowMs: world.nowMs, limits: defaultLimits });
-    const at = (nowMs: number) => planDeletes(garbage, world, { volume: 0, nowMs, limits: defaultLimits, max: 10 });
+    const at = (nowMs: number) =>
+      planDeletes(garbage, world, { volume: 0, nowMs, limits: defaultLimits, max: 10, repair: createRepair() });
     expect(at(world.nowMs + deleteGraceMs - 1)).toEqual([]);
     expect(at(world.nowMs + deleteGraceMs).map(({ handle }) => handle)).toEqual([handleOf(1)]);
   });
@@ -104,7 +106,8 @@ describe("paper §4.4 garbage collection", () => {
         { nowMs: 0, limits: defaultLimits },
       );
     queue(1_000_001);
-    const at = (nowMs: number) => planDeletes(garbage, world, { volume: 0, nowMs, limits: defaultLimits, max: 10 });
+    const at = (nowMs: number) =>
+      planDeletes(garbage, world, { volume: 0, nowMs, limits: defaultLimits, max: 10, repair: createRepair() });
     expect(at(2 * deleteGraceMs)).toEqual([]);
     queue(7);
     stopDeletions(garbage, "a volume knows more");

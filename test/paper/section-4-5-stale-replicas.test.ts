@@ -4,6 +4,7 @@ import type { Replica } from "../../src/chunkserver/store/store.ts";
 import { defaultLimits } from "../../src/limits.ts";
 import { isHolder, replicasOf } from "../../src/master/core/chunk-replicas.ts";
 import { createGarbage, planDeletes, queueGarbage } from "../../src/master/core/garbage.ts";
+import { createRepair } from "../../src/master/core/repair.ts";
 import { beginSeal } from "../../src/master/core/seal.ts";
 import { chunkVersion, volumeId } from "../../src/wire/ids.ts";
 import {
@@ -54,7 +55,13 @@ describe("paper §4.5 stale replica detection", () => {
     const found = { handle: handleOf(1), volume: 2, cause: "stale" as const };
     const plan = () => {
       queueGarbage(garbage, found, { nowMs: world.nowMs, limits });
-      return planDeletes(garbage, world, { volume: 2, nowMs: world.nowMs, limits: defaultLimits, max: 10 });
+      return planDeletes(garbage, world, {
+        volume: 2,
+        nowMs: world.nowMs,
+        limits: defaultLimits,
+        max: 10,
+        repair: createRepair(),
+      });
     };
     // Named by the log is not enough: the volumes themselves must have said that they are healthy.
     expect(plan()).toEqual([]);

@@ -21,9 +21,9 @@ export class SmallCluster {
   readonly cluster: Cluster;
   readonly #history: History;
 
-  constructor({ chunkservers = 4, masterDirectories = 1 } = {}) {
+  constructor({ chunkservers = 4, masterDirectories = 1, limits = simLimits } = {}) {
     this.#history = new History(() => this.simulation.nowMs);
-    this.cluster = new Cluster(this.simulation, this.#history, { chunkservers, limits: simLimits, masterDirectories });
+    this.cluster = new Cluster(this.simulation, this.#history, { chunkservers, limits, masterDirectories });
     this.cluster.start();
     this.as("starter", async (client, world) => {
       while ((await client.status()).servers.length < chunkservers) await pause(world, 100);

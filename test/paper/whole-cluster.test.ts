@@ -130,7 +130,7 @@ describe("the paper over a whole cluster", () => {
     expect(cluster.as("reader", read, { location })).toEqual(data);
     cluster.until("repair", async (client) => {
       const holding = await holders(client, "/f", true);
-      return holding.length === 3 && (await client.status()).garbage.deleted > 0;
+      return holding.length === 3 && (await client.status()).repair.done > 0;
     });
     expect(cluster.as("reader", read, { location })).toEqual(data);
   });

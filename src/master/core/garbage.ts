@@ -1,6 +1,6 @@
 /**
  * Replicas to delete, and the brakes (DESIGN §4.5). What readers may still be using, and what the log does not know, waits `deleteGraceMs`; a stale
- * or corrupt replica goes at once, for it keeps repair from using its volume. Entries are judged again when they are due: a queue is only a memory of what
+ * replica goes at once, for it keeps repair from using its volume; a corrupt one when repair has the chunk whole without it, or could not replace it in its place. Entries are judged again when they are due: a queue is only a memory of what
  * to look at, the tables decide.
  */
 import { unreachable } from "../../base/assert.ts";
@@ -76,12 +76,21 @@ export function queueGarbage(
     garbage.queues.set(key, queue);
   }
   if (queue.queued.has(found.handle)) return;
-  queue.queued.add(found.handle);
-  queue.handles.push(found.handle);
-  queue.causes.push(causes.indexOf(found.cause));
-  queue.dueMs.push(time.nowMs + (waits ? time.limits.deleteGraceMs : 0));
-  garbage.waiting++;
+  const dueMs = time.nowMs + (waits ? time.limits.deleteGraceMs : 0);
+  enqueue(garbage, queue, { number: found.handle, cause: found.cause, dueMs });
   if (restsOnReports(found.cause)) garbage.evidence.add(found.handle);
+}
+
+function enqueue(
+  garbage: Garbage,
+  queue: Queue,
+  entry: { readonly number: number; readonly cause: GarbageCause; readonly dueMs: number },
+): void {
+  queue.queued.add(entry.number);
+  queue.handles.push(entry.number);
+  queue.causes.push(causes.indexOf(entry.cause));
+  queue.dueMs.push(entry.dueMs);
+  garbage.waiting++;
 }
 
 /** Deleting a surplus replica leaves the goal whole by what others reported, and what the log let go of is the users' own doing. */
@@ -127,6 +136,15 @@ export function brakeDeletions(
   return true;
 }
 
+/** What is stale or corrupt, and may not go yet, is looked at again after this. */
+const laterMs = 1_000;
+
+/** Of repair (repair.ts): clones under way, and where others have failed. */
+export interface RepairState {
+  readonly running: ReadonlyMap<ChunkHandle, { readonly target: VolumeIndex }>;
+  readonly failures: ReadonlyMap<ChunkHandle, { readonly targets: ReadonlySet<VolumeIndex> }>;
+}
+
 export interface DeleteTime {
   readonly nowMs: number;
   readonly limits: Pick<Limits, "deleteShareMax" | "deleteCountFree" | "minReplicas">;
@@ -139,7 +157,7 @@ export interface DeleteTime {
 export function planDeletes(
   garbage: Garbage,
   view: ChunkView,
-  of: DeleteTime & { readonly volume: VolumeIndex; readonly max: number },
+  of: DeleteTime & { readonly volume: VolumeIndex; readonly max: number; readonly repair: RepairState },
 ): DeleteItem[] {
   const items: DeleteItem[] = [];
   if (view.safeMode || !isUsable(view.volumes.byIndex[of.volume])) return items;
@@ -153,9 +171,9 @@ export function planDeletes(
       queue.head++;
       queue.queued.delete(number);
       garbage.waiting--;
-      const item = judge(view, { handle: chunkHandle(number), volume: of.volume, cause }, of.limits.minReplicas);
-      if (item !== undefined) items.push(item);
-      // What may not go now is found again by the next report of its volume.
+      const verdict = judge(view, { handle: chunkHandle(number), volume: of.volume, cause }, of);
+      if (verdict === "later") enqueue(garbage, queue, { number, cause, dueMs: of.nowMs + laterMs });
+      else if (verdict !== undefined) items.push(verdict);
       else if (restsOnReports(cause)) garbage.evidence.delete(number);
     }
     compact(queue);
@@ -176,29 +194,34 @@ export function volumesWithGarbage(garbage: Garbage): VolumeIndex[] {
   return [...new Set([...garbage.queues.values()].flatMap((queue) => (queue.queued.size > 0 ? [queue.volume] : [])))];
 }
 
-/** Whether the tables, as they are now, let the replica go. */
+/** Whether the tables, as they are now, let the replica go; `later`: not yet, but it is what it was found to be. */
 function judge(
   view: ChunkView,
   found: { readonly handle: ChunkHandle; readonly volume: VolumeIndex; readonly cause: GarbageCause },
-  minReplicas: number,
-): DeleteItem | undefined {
+  by: { readonly limits: DeleteTime["limits"]; readonly repair: RepairState },
+): DeleteItem | "later" | undefined {
   const { handle, volume, cause } = found;
   const { chunks } = view;
   if (handle > chunks.handleMark) return undefined;
+  // A clone may be on its way to replace just this replica: a delete could meet the new one.
+  if (by.repair.running.get(handle)?.target === volume) return "later";
   const slot = slotOf(chunks, handle);
   // A handle is never given twice: what the log let go of stays garbage, by whatever it was found.
   if (slot < 0) return { handle, below: undefined, cause };
   if (stateAt(chunks, slot) !== "sealed") return undefined;
   const others = sureHolders(view, slot, volume);
   const goal = chunks.goals.get(slot);
+  const enough = enoughToReplace(goal, by.limits.minReplicas);
   const health = replicaOn(chunks, slot, volume);
   switch (cause) {
     case "stale":
-      if (health !== "stale" || others < enoughToReplace(goal, minReplicas)) return undefined;
-      return { handle, below: chunkVersion(chunks.versions.get(slot)), cause };
-    case "corrupt":
-      if (health !== "corrupt" || others < enoughToReplace(goal, minReplicas)) return undefined;
-      return { handle, below: undefined, cause };
+      if (health !== "stale") return undefined;
+      return others < enough ? "later" : { handle, below: chunkVersion(chunks.versions.get(slot)), cause };
+    case "corrupt": {
+      if (health !== "corrupt") return undefined;
+      const irreplaceable = by.repair.failures.get(handle)?.targets.has(volume) === true;
+      return others < (irreplaceable ? enough : goal) ? "later" : { handle, below: undefined, cause };
+    }
     case "surplus":
       return health === "healthy" && others >= goal ? { handle, below: undefined, cause } : undefined;
     case "released":
@@ -218,7 +241,7 @@ export function enoughToReplace(goal: number, minReplicas: number): number {
 }
 
 /** Other replicas that live volumes themselves said are healthy. */
-function sureHolders(view: ChunkView, slot: number, except: VolumeIndex): number {
+export function sureHolders(view: ChunkView, slot: number, except: VolumeIndex): number {
   return replicasAt(view.chunks, slot).filter(
     (each) =>
       each.volume !== except && each.health === "healthy" && view.volumes.byIndex[each.volume]?.liveness === "live",

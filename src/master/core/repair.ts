@@ -1,12 +1,14 @@
 /**
- * Plain repair (DESIGN §4.5): sealed chunks with fewer holders than wanted are cloned from a healthy replica to a volume that placement chooses,
- * those with one copy left first, at most `repairStreamsPerServer` clones a server as source or target.
+ * Plain repair (DESIGN §4.5): sealed chunks with fewer holders than wanted are cloned from a healthy replica, those with one copy left first, at most
+ * `repairStreamsPerServer` clones a server as source or target. A corrupt replica is replaced in its place where enough others are surely healthy; else
+ * placement chooses the volume.
  */
 import { hasCode } from "../../base/errors.ts";
 import type { Limits } from "../../limits.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import { isHolder, noteReplicaFact, replicasAt } from "./chunk-replicas.ts";
 import { holderCountAt } from "./chunk-scan.ts";
+import { enoughToReplace, sureHolders } from "./garbage.ts";
 import type { ChunkView } from "./chunk-scan.ts";
 import { chunkAt, slotOf, stateAt } from "./chunk-table.ts";
 import type { Chunk, VolumeIndex } from "./chunk-table.ts";
@@ -32,6 +34,8 @@ export interface Repair {
   readonly running: Map<ChunkHandle, Clone>;
   readonly streams: Map<VolumeIndex, number>;
   readonly failures: Map<ChunkHandle, Failures>;
+  /** Only their corrupt replicas' own servers could take a copy, and of the other replicas nobody has said yet that they are healthy: have them verified. */
+  readonly unsure: Set<ChunkHandle>;
   /** A queue was full: the next round of the scan brings the rest. */
   overflowed: boolean;
   done: number;
@@ -62,6 +66,7 @@ export function createRepair(): Repair {
     running: new Map(),
     streams: new Map(),
     failures: new Map(),
+    unsure: new Set(),
     overflowed: false,
     done: 0,
     blocked: "",
@@ -90,6 +95,7 @@ export function planRepairs(
   const commands: RepairCommand[] = [];
   if (view.safeMode) return commands;
   repair.blocked = "";
+  repair.unsure.clear();
   const free = candidatesOf(view.volumes).filter((each) => hasRoom(repair, each.volume, time.limits));
   let lookedAt = 0;
   for (const queue of repair.queues) {
@@ -146,15 +152,30 @@ function planOne(
   // Nothing can be a target while every server has its share of clones; that is no reason to complain.
   if (first === undefined || free.length === 0) return undefined;
   const from = candidateOf(volumeAt(view.volumes, first.volume));
-  const target = chooseTarget(repair, free, {
-    chunk,
-    // A stale or corrupt replica is in the way too, until it is deleted.
-    holders: replicas.map((replica) => replica.volume),
-    from,
-    limits: time.limits,
-    avoid: failures?.targets ?? new Set(),
-  });
-  if (target === undefined) return undefined;
+  const avoid = failures?.targets ?? new Set();
+  const corrupt = replicas.find(
+    ({ volume, health }) =>
+      health === "corrupt" &&
+      !avoid.has(volume) &&
+      isUsable(view.volumes.byIndex[volume]) &&
+      free.some((each) => each.volume === volume),
+  );
+  const needed = enoughToReplace(chunk.goal, time.limits.minReplicas);
+  const inPlace = corrupt !== undefined && sureHolders(view, slot, corrupt.volume) >= needed;
+  const target = inPlace
+    ? corrupt.volume
+    : chooseTarget(repair, free, {
+        chunk,
+        // A stale or corrupt replica is in the way too, until it is deleted.
+        holders: replicas.map((replica) => replica.volume),
+        from,
+        limits: time.limits,
+        avoid,
+      });
+  if (target === undefined) {
+    if (corrupt !== undefined && readable.length >= needed) repair.unsure.add(chunk.handle);
+    return undefined;
+  }
   const to = candidateOf(volumeAt(view.volumes, target));
   const candidates = sources.map((each) => candidateOf(volumeAt(view.volumes, each.volume)));
   const ranked = rankForReader(candidates, { location: to.location, rack: to.rack }, chunk.handle);

@@ -8,6 +8,7 @@ import {
   enoughToReplace,
   planDeletes,
 } from "../../../../src/master/core/garbage.ts";
+import { createRepair } from "../../../../src/master/core/repair.ts";
 import {
   confirmDeletions,
   queueGarbage,
@@ -26,9 +27,9 @@ function queue(garbage: Garbage, world: ChunkWorld, found: [number, number, Garb
   queueGarbage(garbage, { handle: handleOf(number), volume, cause }, { nowMs: world.nowMs, limits });
 }
 
-function plan(garbage: Garbage, world: ChunkWorld, volume: number, afterMs = grace) {
+function plan(garbage: Garbage, world: ChunkWorld, volume: number, afterMs = grace, repair = createRepair()) {
   world.nowMs += afterMs;
-  return planDeletes(garbage, world, { volume, nowMs: world.nowMs, limits, max: 1_024 });
+  return planDeletes(garbage, world, { volume, nowMs: world.nowMs, limits, max: 1_024, repair });
 }
 
 /** All replicas of chunk 1 reported healthy, of volumes `healthy`; volume 3 has a bad one. */
@@ -84,9 +85,9 @@ describe("what may be deleted", () => {
 
   test.each([
     ["stale", [0, 1], 1],
-    ["corrupt", [0, 1], 1],
+    ["corrupt", [0, 1, 2], 1],
+    ["corrupt", [0, 1], 0],
     ["stale", [0], 0],
-    ["corrupt", [0], 0],
   ] as const)("a %s replica with %j healthy elsewhere: %i deletes, at once", (health, healthy, deletes) => {
     const world = withBadReplica(healthy, health);
     const garbage = createGarbage();
@@ -95,6 +96,46 @@ describe("what may be deleted", () => {
     expect(items).toHaveLength(deletes);
     // Only a stale one is named by its version: it must not have become whole meanwhile.
     for (const item of items) expect(Number(item.below)).toBe(health === "stale" ? 1 : Number.NaN);
+  });
+
+  test("a corrupt replica that repair could not replace in its place goes when enough others are healthy", () => {
+    const repair = createRepair();
+    const failed = { count: 1, retryAtMs: 0, targets: new Set([3]), why: "" };
+    repair.failures.set(handleOf(1), failed);
+    for (const [healthy, deletes] of [
+      [[0], 0],
+      [[0, 1], 1],
+    ] as const) {
+      const world = withBadReplica(healthy, "corrupt");
+      const garbage = createGarbage();
+      queue(garbage, world, [1, 3, "corrupt"]);
+      expect(plan(garbage, world, 3, 0, repair)).toHaveLength(deletes);
+    }
+  });
+
+  test("a bad replica that may not go yet stays in the queue until it may, or is bad no more", () => {
+    const world = withBadReplica([0, 1], "corrupt");
+    const garbage = createGarbage();
+    queue(garbage, world, [1, 3, "corrupt"]);
+    for (let i = 0; i < 3; i++) expect(plan(garbage, world, 3, 1_000)).toEqual([]);
+    expect(garbage.waiting).toBe(1);
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 2, health: "healthy" });
+    expect(plan(garbage, world, 3, 1_000)).toHaveLength(1);
+    queue(garbage, world, [1, 3, "corrupt"]);
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 3, health: "healthy" });
+    expect(plan(garbage, world, 3, 1_000)).toEqual([]);
+    expect(garbage.waiting).toBe(0);
+  });
+
+  test("nothing that a clone under way may be replacing is deleted", () => {
+    const world = withBadReplica([0, 1, 2], "corrupt");
+    const garbage = createGarbage();
+    const repair = createRepair();
+    repair.running.set(handleOf(1), { source: 0, target: 3 });
+    queue(garbage, world, [1, 3, "corrupt"]);
+    expect(plan(garbage, world, 3, 0, repair)).toEqual([]);
+    repair.running.clear();
+    expect(plan(garbage, world, 3, 1_000, repair)).toHaveLength(1);
   });
 
   test("replicas that nobody reported yet don't count as healthy elsewhere", () => {

@@ -205,3 +205,54 @@ describe("plans", () => {
     expect([...repair.streams]).toEqual([]);
   });
 });
+
+describe("a corrupt replica where every server has one", () => {
+  function withCorrupt(): { world: ChunkWorld; repair: Repair } {
+    const world = chunkWorld(3);
+    addSealed(world, 1, [0, 1, 2]);
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 2, health: "corrupt" });
+    const repair = createRepair();
+    queueRepair(repair, { handle: handleOf(1), holders: 2 });
+    return { world, repair };
+  }
+  const verified = (world: ChunkWorld) => {
+    for (const volume of [0, 1]) noteReplicaFact(world.chunks, handleOf(1), { volume, health: "healthy" });
+  };
+
+  test("is not touched before the others are verified, which is asked for", () => {
+    const { world, repair } = withCorrupt();
+    expect(plan(repair, world)).toEqual([]);
+    expect([...repair.unsure]).toEqual([handleOf(1)]);
+    verified(world);
+    expect(plan(repair, world)).toHaveLength(1);
+    expect(repair.unsure.size).toBe(0);
+  });
+
+  test("is replaced in its place, and healthy then", () => {
+    const { world, repair } = withCorrupt();
+    verified(world);
+    const [command] = plan(repair, world);
+    expect(command).toMatchObject({ handle: handleOf(1), target: 2 });
+    expect(command?.sources.toSorted()).toEqual([0, 1]);
+    repairEnded(repair, world, { command: command!, failure: undefined, nowMs: 0 });
+    expect(holderCountAt(world, slotOf(world.chunks, handleOf(1)))).toBe(3);
+  });
+
+  test("is given another server where its own could not take the copy", () => {
+    const { world, repair } = withCorrupt();
+    verified(world);
+    const [command] = plan(repair, world);
+    repairEnded(repair, world, { command: command!, failure: "no", nowMs: 0 });
+    world.nowMs += 10_000;
+    expect(plan(repair, world)).toEqual([]);
+    addVolume(world, 3);
+    expect(plan(repair, world)[0]?.target).toBe(3);
+  });
+
+  test("with another server at hand the copy goes there without waiting for anybody's word", () => {
+    const { world, repair } = withCorrupt();
+    addVolume(world, 3);
+    expect(plan(repair, world)[0]?.target).toBe(3);
+    expect(repair.unsure.size).toBe(0);
+  });
+});
