@@ -77,8 +77,11 @@ export interface DiskFile {
   close(): Promise<void>;
 }
 
-/** read: must exist. write: read and write, created when missing. create: read and write, must not exist. */
-export type OpenMode = "read" | "write" | "create";
+/**
+ * read: must exist. write: read and write, created when missing. through: as write, but each write is durable, as after `sync`, when it resolves. create: read and write, must
+ * not exist.
+ */
+export type OpenMode = "read" | "write" | "through" | "create";
 
 export interface FileInfo {
   readonly kind: "file" | "directory" | "other";

@@ -7,6 +7,7 @@ import { diskError } from "./disk-error.ts";
 const flagsOf: Readonly<Record<OpenMode, number>> = {
   read: constants.O_RDONLY,
   write: constants.O_RDWR | constants.O_CREAT,
+  through: constants.O_RDWR | constants.O_CREAT | constants.O_DSYNC,
   create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
 };
 

@@ -236,7 +236,7 @@ export class SegmentLog implements Log {
       batch.map(({ entry }) => entry),
       batch.map(({ bytes }) => bytes),
     );
-    await this.#everywhere("write", (mirror) => mirror.writeAndSync(encoded.pieces, this.#offset));
+    await this.#everywhere("write", (mirror) => mirror.writeThrough(encoded.pieces, this.#offset));
     if (this.#failure !== undefined) return;
 
     let offset = this.#offset + batchHeaderBytes + entryOverheadBytes * batch.length;

@@ -97,6 +97,22 @@ export function describeDisk(name: string, make: MakeWorld): void {
     );
 
     test(
+      "a file opened to write through is made where it is missing, read, written and truncated as any other",
+      inWorld(make, async ({ world: { disk }, directory }) => {
+        const path = `${await directory()}/a`;
+        for (const text of ["one", "two"]) {
+          const file = await disk.open(path, "through");
+          await file.write([utf8(text), utf8("!")], 2);
+          const bytes = new Uint8Array(8);
+          expect(await file.read(bytes, 2)).toBe(4);
+          expect([...bytes.subarray(0, 4)]).toEqual([...utf8(`${text}!`)]);
+          await file.truncate(6);
+          await file.close();
+        }
+      }),
+    );
+
+    test(
       "many operations on one file may be in flight, and close() waits for them",
       inWorld(make, async ({ world: { disk }, directory }) => {
         const path = `${await directory()}/a`;

@@ -140,6 +140,18 @@ describe("a power loss", () => {
     expect(lost).toBeLessThan(40);
   });
 
+  test("what was written through is there after a power loss, without a sync", () => {
+    const { simulation, machine } = start(1);
+    simulation.do(machine, async ({ disk }) => {
+      const file = await disk.open("/a", "through");
+      await disk.syncDirectory("/");
+      await file.write([filled(4096, 1)], 0);
+    });
+    machine.crash({ powerLoss: true });
+    machine.restart();
+    expect(simulation.do(machine, (world) => contentOf(world, "/a"))).toEqual(filled(4096, 1));
+  });
+
   test("after a failed sync a later one does not bring the pages back", () => {
     const { simulation, machine } = start(1);
     simulation.do(machine, async ({ disk }) => {

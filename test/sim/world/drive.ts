@@ -1,4 +1,4 @@
-import { DiskError, type DiskErrorKind, type FileInfo } from "../../../src/io.ts";
+import { DiskError, type DiskErrorKind, type FileInfo, type OpenMode } from "../../../src/io.ts";
 import {
   DirectoryTree,
   type DirectoryNode,
@@ -28,7 +28,7 @@ export class Drive {
     return Math.max(0, this.capacityBytes - this.#usedPages * pageBytes);
   }
 
-  openFile(path: string, mode: "read" | "write" | "create", nowMs: number): FileNode {
+  openFile(path: string, mode: OpenMode, nowMs: number): FileNode {
     const found = this.#find("open", path);
     if (found !== undefined) {
       if (mode === "create") throw diskError("exists", "open", path, "it exists already");

@@ -76,7 +76,7 @@ export class SimDisk implements Disk {
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
     const drive = driveOf(this.#drives, path);
     const node = await this.#names("open", path, () => drive.files.openFile(path, mode, this.#worker.wallMs()));
-    return new SimFile(path, node, drive, this.#worker);
+    return new SimFile(path, { node, drive, mode }, this.#worker);
   }
 
   makeDirectory(path: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { assert } from "../../../src/base/assert.ts";
 import { byteLengthOf, concatBytes } from "../../../src/base/bytes.ts";
-import type { DiskFile } from "../../../src/io.ts";
+import type { DiskFile, OpenMode } from "../../../src/io.ts";
 import type { FileNode } from "./directory-tree.ts";
 import { diskError } from "./drive.ts";
 import type { DiskWork, DiskWorker } from "./sim-disk.ts";
@@ -14,15 +14,21 @@ export class SimFile implements DiskFile {
   readonly path: string;
   readonly #node: FileNode;
   readonly #drive: SimDrive;
+  readonly #mode: OpenMode;
   readonly #worker: DiskWorker;
   #inFlight = 0;
   #idle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(path: string, node: FileNode, drive: SimDrive, worker: DiskWorker) {
+  constructor(
+    path: string,
+    { node, drive, mode }: { readonly node: FileNode; readonly drive: SimDrive; readonly mode: OpenMode },
+    worker: DiskWorker,
+  ) {
     this.path = path;
     this.#node = node;
     this.#drive = drive;
+    this.#mode = mode;
     this.#worker = worker;
   }
 
@@ -36,7 +42,12 @@ export class SimFile implements DiskFile {
     });
   }
 
-  write(pieces: readonly Uint8Array[], offset: number): Promise<void> {
+  async write(pieces: readonly Uint8Array[], offset: number): Promise<void> {
+    await this.#writeBack(pieces, offset);
+    if (this.#mode === "through") await this.sync();
+  }
+
+  #writeBack(pieces: readonly Uint8Array[], offset: number): Promise<void> {
     if (!this.#worker.process.alive) return never();
     const drive = this.#drive;
     const bytes = byteLengthOf(pieces);
