@@ -1,4 +1,4 @@
-import { writeStdout } from "../src/host/environment.ts";
+import { pipeToStdout } from "../src/host/environment.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { clientFlags, withoutJson } from "./cli/settings.ts";
@@ -14,9 +14,7 @@ export const cat: Verb = {
   subject: (args) => args.positionals.join(" "),
   async run(call) {
     await using client = await connect(call);
-    for (const path of call.args.positionals) {
-      for await (const piece of client.read(path, { signal: call.signal })) await writeStdout(piece);
-    }
+    for (const path of call.args.positionals) await pipeToStdout(client.read(path, { signal: call.signal }));
     return 0;
   },
 };

@@ -1,5 +1,5 @@
 import { formatDuration, formatSize } from "../src/config/units.ts";
-import { writeStdout } from "../src/host/environment.ts";
+import { pipeToStdout } from "../src/host/environment.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { print, printJson, showName } from "./cli/output.ts";
@@ -38,7 +38,7 @@ export const get: Verb = {
     try {
       const onProgress = progress.update.bind(progress);
       if (local === "-") {
-        for await (const piece of client.read(path, { ...range, signal, onProgress })) await writeStdout(piece);
+        await pipeToStdout(client.read(path, { ...range, signal, onProgress }));
         return 0;
       }
       const { bytes } = await client.downloadFile(path, local, {
