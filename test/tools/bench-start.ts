@@ -37,8 +37,8 @@ async function makeDataDirectory(path: string): Promise<void> {
   clock.resume(time);
   const engine = new Engine({ state, log, clock, events: world.events, onFatal: reject });
   await engine.commit(startRecords(world, state, directories));
-  const { clusterMs } = engine.now();
   beginFiles(state, engine.now(), (records) => engine.apply(records));
+  const { clusterMs } = state.cluster;
   // What a checkpoint has need not be in the log as well.
   for (let i = filesInLog; i < files; i++)
     putFile(state, engine.now(), i, (records) => applyBatch(state, { clusterMs, records: [...records] }));
