@@ -3,7 +3,14 @@ import { AssertionError } from "../../src/base/assert.ts";
 import { asGfsError, errorCodes, type GfsError } from "../../src/base/errors.ts";
 import { OutputClosedError } from "../../src/host/environment.ts";
 
-const hints: Partial<Record<GfsError["code"], string>> = {
+/** By code, or by verb and code where it depends on what was asked for. */
+const hints: Readonly<Record<string, string>> = {
+  "put Exists": "--overwrite takes its place",
+  "get Exists": "--overwrite replaces the local file",
+  "mv Exists": "--overwrite takes its place",
+  "mkdir NotFound": "-p makes missing parents",
+  "rm DirectoryNotEmpty": "-r removes it with all that is in it",
+  "append NotFound": "without --no-create the file is made",
   NoSpace: "`gfs df` shows where space is; `gfs trash purge` gives back what was removed",
   TooFewServers: "`gfs status` shows which chunkservers are up",
   Locked: "another gfs process uses this directory; stop it first",
@@ -19,7 +26,7 @@ function firstLetterDown(text: string): string {
 export function errorText(error: GfsError, what: string): string {
   const line = `gfs: ${what === "" ? "" : `${what}: `}${firstLetterDown(error.message).replaceAll("\n", " ")} (${error.code})`;
   const own = error.details["hint"];
-  const hint = typeof own === "string" ? own : hints[error.code];
+  const hint = typeof own === "string" ? own : (hints[`${what.split(" ")[0]} ${error.code}`] ?? hints[error.code]);
   return hint === undefined ? line : `${line}\n  ${hint}`;
 }
 

@@ -83,8 +83,12 @@ export class Namespace {
     });
     const { entry } = reply;
     if (entry.kind !== "file" || !entry.open) return reply;
-    const { bytes } = await askMaster(this.#ctx, op, fileLength, { inode: entry.inode });
-    return { ...reply, entry: { ...entry, bytes: Math.max(bytes, entry.bytes) } };
+    const told = await askMaster(this.#ctx, op, fileLength, { inode: entry.inode });
+    const bytes = Math.max(told.bytes, entry.bytes);
+    const extents = reply.extents.map((extent) =>
+      extent.state === "open" ? { ...extent, length: Math.max(0, bytes - extent.fileOffset) } : extent,
+    );
+    return { ...reply, entry: { ...entry, bytes }, extents };
   }
 
   async usage(path: string, { signal }: CallOptions): Promise<UsageReport> {

@@ -38,8 +38,9 @@ export function formatSize(bytes: number): string {
   return `${value.toFixed(digits)} ${unit}`;
 }
 
-/** `3 s`, `2 min 5 s`, `1 h 12 min`. */
+/** `3.2 s`, `40 s`, `2 min 5 s`, `1 h 12 min`. */
 export function formatDuration(ms: number): string {
+  if (ms < 10_000) return `${(Math.max(0, ms) / 1_000).toFixed(1)} s`;
   const seconds = Math.max(0, Math.round(ms / 1_000));
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;

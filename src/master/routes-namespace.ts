@@ -2,6 +2,7 @@
 import { type Route, route } from "../net/control-server.ts";
 import {
   confirm,
+  type Entry,
   fsck,
   list,
   mkdir,
@@ -24,9 +25,12 @@ import { decideMove, decideRemove } from "./core/decide-namespace.ts";
 import { decideTrashPurge, decideTrashRestore, listTrash } from "./core/decide-trash.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { displacedInode } from "./core/displaced.ts";
+import { findChunk } from "./core/chunk-table.ts";
 import { extentCount } from "./core/extents.ts";
 import { idOfSlot, isDirectory, isFile } from "./core/inodes.ts";
+import { heardCommitted } from "./core/leases.ts";
 import { entryOf, listChildren, lookup, usageOf } from "./core/namespace.ts";
+import { openTailsUnder } from "./core/tails.ts";
 import { checkPage } from "./fsck.ts";
 import { statExtents } from "./locating.ts";
 import { spaceOf, statusOf, type StatusSources } from "./status.ts";
@@ -70,9 +74,7 @@ export function namespaceRoutes(ctx: MasterContext, sources: StatusSources): Rou
     }),
     route(list, async (request) => engine.read(() => listPage(ctx, request))),
     route(stat, async (request) => engine.read(() => statOf(ctx, request))),
-    route(usage, async (request) =>
-      engine.read(() => usageOf(state.inodes, lookup(state.inodes, request.path, "sum up"))),
-    ),
+    route(usage, async (request) => engine.read(() => usageWithTails(ctx, request))),
     route(status, async () => engine.read(() => statusOf(ctx, sources))),
     route(space, async () => engine.read(() => spaceOf(ctx))),
     route(fsck, async (request) => engine.release(await checkPage(ctx, request))),
@@ -94,23 +96,47 @@ export function namespaceRoutes(ctx: MasterContext, sources: StatusSources): Rou
 }
 
 function listPage(ctx: MasterContext, request: RequestOf<typeof list>): ReplyOf<typeof list> {
-  const { inodes, tails } = ctx.state;
+  const { inodes } = ctx.state;
   const slot = lookup(inodes, request.path, "list");
-  if (isFile(inodes, slot))
-    return { kind: "file", entries: [entryOf(inodes, slot, tails.has(idOfSlot(inodes, slot)))] };
+  if (isFile(inodes, slot)) return { kind: "file", entries: [entryWithTail(ctx, slot)] };
   const { slots, cursor } = listChildren(inodes, slot, request);
-  const entries = slots.map((child) => entryOf(inodes, child, tails.has(idOfSlot(inodes, child))));
+  const entries = slots.map((child) => entryWithTail(ctx, child));
   return { kind: "directory", entries, ...(cursor === undefined ? {} : { cursor }) };
+}
+
+/** With what its tail's primary last told of an open file: its exact length is the primary's to say. */
+function entryWithTail(ctx: MasterContext, slot: number): Entry {
+  const { inodes, tails } = ctx.state;
+  const tail = tails.get(idOfSlot(inodes, slot));
+  const entry = entryOf(inodes, slot, tail !== undefined);
+  return tail === undefined ? entry : { ...entry, bytes: entry.bytes + heardCommitted(ctx.soft.leases, tail) };
+}
+
+function usageWithTails(ctx: MasterContext, request: RequestOf<typeof usage>): ReplyOf<typeof usage> {
+  const { state } = ctx;
+  const slot = lookup(state.inodes, request.path, "sum up");
+  const sums = usageOf(state.inodes, slot);
+  let { bytes, storedBytes } = sums;
+  for (const inode of openTailsUnder(state, idOfSlot(state.inodes, slot))) {
+    const tail = state.tails.get(inode);
+    const chunk = tail === undefined ? undefined : findChunk(state.chunks, tail);
+    if (chunk === undefined) continue;
+    const committed = heardCommitted(ctx.soft.leases, chunk.handle);
+    bytes += committed;
+    storedBytes += committed * chunk.members.length;
+  }
+  return { ...sums, bytes, storedBytes };
 }
 
 function statOf(ctx: MasterContext, request: RequestOf<typeof stat>): ReplyOf<typeof stat> {
   const { inodes, tails } = ctx.state;
   const slot = lookup(inodes, request.path, "stat");
-  const entry = entryOf(inodes, slot, tails.has(idOfSlot(inodes, slot)));
+  const entry = entryWithTail(ctx, slot);
   const path = formatPath(parsePath(request.path));
   if (isDirectory(inodes, slot))
     return { entry, path, children: childCount(inodes, slot), extentCount: 0, extents: [] };
-  return { entry, path, extentCount: extentCount(inodes, slot), extents: statExtents(ctx, slot, request) };
+  const tail = tails.has(idOfSlot(inodes, slot)) ? 1 : 0;
+  return { entry, path, extentCount: extentCount(inodes, slot) + tail, extents: statExtents(ctx, slot, request) };
 }
 
 /** All that was removed up to now, in slices; the last one carries the id. */

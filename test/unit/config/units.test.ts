@@ -34,8 +34,9 @@ describe("formatSize()", () => {
 });
 
 test("formatDuration() gives two units at most", () => {
-  expect([3_000, 125_000, 4_320_000, 200_000_000].map((ms) => formatDuration(ms))).toEqual([
-    "3 s",
+  expect([3_210, 40_000, 125_000, 4_320_000, 200_000_000].map((ms) => formatDuration(ms))).toEqual([
+    "3.2 s",
+    "40 s",
     "2 min 5 s",
     "1 h 12 min",
     "2 d 7 h",
