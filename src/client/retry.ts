@@ -26,7 +26,7 @@ export async function backOff(ctx: ClientContext, op: Operation, failures: numbe
   await sleep(ctx.world.clock, ms, op.signal);
 }
 
-/** One call to the master that may be repeated: tried until it answers or the operation's time is over. @throws what the master refused with */
+/** One call to the master that may be repeated: tried until it answers or the operation's time is over. An answer alone is no progress: it may be the same again and again. @throws what the master refused with */
 export async function askMaster<Request extends z.ZodType, Reply extends z.ZodType>(
   ctx: ClientContext,
   op: Operation,
@@ -36,9 +36,7 @@ export async function askMaster<Request extends z.ZodType, Reply extends z.ZodTy
   for (let failures = 1; ; failures++) {
     try {
       const timeoutMs = op.within(ctx.limits.controlMs);
-      const reply = await ctx.control.call(ctx.master, message, request, { timeoutMs, signal: op.signal });
-      op.progress();
-      return reply;
+      return await ctx.control.call(ctx.master, message, request, { timeoutMs, signal: op.signal });
     } catch (error) {
       if (!hasCode(error, ...masterRetry)) throw error;
       await backOff(ctx, op, failures, error);
