@@ -37,6 +37,8 @@ export class PartRead {
   #opening: Promise<{ readonly replica: ReplicaAddress; readonly read: ReplicaRead }> | undefined;
   #tried = new Set<VolumeId>();
   #again = new Set<VolumeId>();
+  /** Something was expected of what `#opening` gave. */
+  #used = false;
   #rounds = 0;
   #lastError: unknown;
   #closed = false;
@@ -64,7 +66,13 @@ export class PartRead {
       this.start();
       let step;
       try {
-        const { read } = await this.#current();
+        const { replica, read } = await this.#current();
+        if (this.#isOvertaken(replica)) {
+          read.close();
+          this.#opening = undefined;
+          continue;
+        }
+        this.#used = true;
         step = await read.next();
       } catch (error) {
         op.check();
@@ -92,6 +100,13 @@ export class PartRead {
     opening?.then(({ read }) => read.close()).catch(() => {});
   }
 
+  /** It was asked ahead of its use, and has failed another part since: not worth waiting for where there is a better one. */
+  #isOvertaken({ volume }: ReplicaAddress): boolean {
+    const { failed } = this.#file;
+    if (this.#used || !failed.has(volume)) return false;
+    return this.#extent.replicas.some((other) => !this.#tried.has(other.volume) && !failed.has(other.volume));
+  }
+
   async #current(): Promise<{ readonly replica: ReplicaAddress; readonly read: ReplicaRead }> {
     this.#opening ??= this.#open();
     return this.#opening;
@@ -102,6 +117,7 @@ export class PartRead {
     const replica = this.#nextReplica();
     if (replica === undefined) throw this.#nobody();
     this.#tried.add(replica.volume);
+    this.#used = false;
     const { handle, version, offset, fileOffset } = this.#extent;
     const range = { handle, version, offset: offset + this.#at - fileOffset, length: this.#to - this.#at };
     const read = await ReplicaRead.open(ctx, op, replica, { ...range, committed: this.#committed });
