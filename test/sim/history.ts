@@ -34,6 +34,8 @@ export interface AppendCall extends Call {
   readonly kind: "append";
   readonly bytes: number;
   readonly create: boolean;
+  /** When its file was looked up at the path: at the call, or when its appender was opened. */
+  readonly found: Tick;
   /** Calls of one lane are ordered: each was sent after the one before. */
   readonly lane: string;
   /** Where it said that it is; of every acknowledgement, as a retry under the same id gets one too. */

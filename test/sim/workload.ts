@@ -17,6 +17,7 @@ import {
   type ReadCall,
   type RemoveCall,
   type StatCall,
+  type Tick,
 } from "./history.ts";
 import type { Machine } from "./world/machine.ts";
 
@@ -183,6 +184,7 @@ export class Workload {
     const path = `${directory}/f${pick(random, this.#settings.filesPerGroup)}`;
     const draw = random();
     if (draw < 0.2) await this.#put(lane, path);
+    else if (draw < 0.25) await this.#appendRun(lane, path);
     else if (draw < 0.5) await this.#append(lane, path, random() < 0.7);
     else if (draw < 0.75) await this.read(lane.client, lane.name, path);
     else if (draw < 0.8) await this.#stat(lane, path);
@@ -216,13 +218,21 @@ export class Workload {
     }
   }
 
-  #newAppend(lane: Lane, path: string, create: boolean): AppendCall {
+  #newAppend(lane: Lane, path: string, create: boolean, found?: Tick): AppendCall {
     const { random } = lane.world;
     const most = random.fraction() < this.#settings.largeAppends ? 150_000 : random.fraction() < 0.7 ? 1_000 : 16_000;
     const bytes = recordBytesMin + Math.floor(random.fraction() * most);
     if (path.startsWith(hotDirectory)) this.#hotAppends++;
     const call = this.#history.call(lane.name, path);
-    return this.#history.add<AppendCall>({ ...call, kind: "append", bytes, create, lane: lane.name, offsets: [] });
+    return this.#history.add<AppendCall>({
+      ...call,
+      kind: "append",
+      bytes,
+      create,
+      found: found ?? call.called,
+      lane: lane.name,
+      offsets: [],
+    });
   }
 
   async #append(lane: Lane, path: string, create: boolean): Promise<void> {
@@ -252,14 +262,20 @@ export class Workload {
     }
   }
 
+  /** Many records to one file that is looked up once, in a burst or with rests; in a group only to one that is there. */
   async #appendRun(lane: Lane, path: string): Promise<void> {
-    const count = 1 + pick(() => lane.world.random.fraction(), 20);
+    const random = (): number => lane.world.random.fraction();
+    const hot = path.startsWith(hotDirectory);
+    const count = 1 + pick(random, hot ? 20 : 6);
+    const restMs = random() < 0.5 ? 0 : random() * 300;
     const calls: Promise<void>[] = [];
+    const found = this.#history.tick();
     try {
-      const appender = await lane.client.appender(path);
+      const appender = await lane.client.appender(path, { create: hot });
       for (let i = 0; i < count; i++) {
         await appender.ready();
-        const call = this.#newAppend(lane, path, true);
+        if (restMs > 0) await pause(lane.world, random() * restMs);
+        const call = this.#newAppend(lane, path, hot, found);
         const sent = this.#settle(call, appender.append(recordOf(call.id, call.bytes)));
         calls.push(sent);
       }

@@ -21,7 +21,15 @@ class Script {
 
   append(path: string, bytes = 20, lane = "c1"): AppendCall {
     const call = this.history.call("c1", path);
-    return this.history.add<AppendCall>({ ...call, kind: "append", bytes, create: true, lane, offsets: [] });
+    return this.history.add<AppendCall>({
+      ...call,
+      kind: "append",
+      bytes,
+      create: true,
+      found: call.called,
+      lane,
+      offsets: [],
+    });
   }
 
   appended(path: string, offset: number, lane = "c1"): AppendCall {
@@ -300,6 +308,26 @@ const doctored: readonly (readonly [name: string, says: string, write: (script: 
     },
   ],
 ];
+
+describe("an append to a file that was moved", () => {
+  for (const [name, after, violations] of [
+    ["may reach it where it was called before", false, 0],
+    ["may not where it was called after", true, 1],
+  ] as const) {
+    test(name, () => {
+      expect(
+        judged((s) => {
+          const put = s.putDone("/g/f");
+          const early = after ? undefined : s.append("/g/f");
+          s.moved("/g/f", "/g/h");
+          const append = early ?? s.append("/g/f");
+          s.ends(append, 20);
+          s.read("/g/h", [put, append]);
+        }),
+      ).toHaveLength(violations);
+    });
+  }
+});
 
 describe("a doctored history", () => {
   for (const [name, says, write] of doctored) {

@@ -67,12 +67,12 @@ export function applyToFiles(state: FilesState, operation: Operation | CreateSte
   }
 }
 
-/** At its path; or to a file that was there after the call and has been moved since. */
+/** At its path; or to a file that was there since it was looked up, and has been moved. */
 function appended(state: FilesState, operation: Extract<Operation, { kind: "append" }>): FilesState[] {
   const after: FilesState[] = [];
-  const { path, called, create } = operation;
+  const { path, found, create } = operation;
   for (const [at, file] of state.has(path) || !create ? state : [...state, [path, fileOf([])] as const]) {
-    const reachable = at === path || file.left.some((one) => one.path === path && one.until > called);
+    const reachable = at === path || file.left.some((one) => one.path === path && one.until > found);
     const end = bytesOf(file);
     if (!reachable || (isDone(operation) && operation.offsets.some((offset) => offset !== end))) continue;
     after.push(changed(state, at, { ...file, records: [...file.records, writtenBy(operation)] }));

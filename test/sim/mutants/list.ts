@@ -145,8 +145,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/core/seal.ts",
-        find: "party.holds = { length: answer.prepared, crc: answer.crc };",
-        replace: "party.holds = { length: Math.min(answer.prepared, answer.committed), crc: answer.crc };",
+        find: "party.holds = { length: answer.prepared, crc: answer.crc, appendTable",
+        replace: "party.holds = { length: Math.min(answer.prepared, answer.committed), crc: answer.crc, appendTable",
       },
     ],
     killedBy: [],
