@@ -8,6 +8,11 @@ export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new AssertionError(message);
 }
 
+/** The failure itself, for a hot path that must not put a message together which is never shown: `if (broken) fail(`…`)`. */
+export function fail(message: string): never {
+  throw new AssertionError(message);
+}
+
 /** The value, or an assertion failure that says what was missing. */
 export function defined<T>(value: T | undefined | null, what: string): T {
   if (value === undefined || value === null) throw new AssertionError(`missing: ${what}`);

@@ -2,7 +2,7 @@
  * How records change state (DESIGN §4.1): the same code live, at replay and in the checkpoint's process, and the same records always give the same state.
  * A record that can't be is a bug or a corrupt log, and asserts.
  */
-import { assert, AssertionError, unreachable } from "../../base/assert.ts";
+import { assert, AssertionError, fail, unreachable } from "../../base/assert.ts";
 import { utf8 } from "../../base/bytes.ts";
 import type { InodeId } from "../../wire/ids.ts";
 import type { LogBatch, LogRecord, PublishedChunk } from "../../wire/log-records.ts";
@@ -129,7 +129,7 @@ export function apply(state: MasterState, record: LogRecord): void {
       return;
     case "tail-opened": {
       const slot = treeSlot(state.inodes, record.inode);
-      assert(isFile(state.inodes, slot) && !state.tails.has(record.inode), `inode ${record.inode} can't get a tail`);
+      if (!isFile(state.inodes, slot) || state.tails.has(record.inode)) fail(`inode ${record.inode} can't get a tail`);
       state.tails.set(record.inode, record.handle);
       applyTailOpened(state.chunks, { ...record, goal: state.inodes.replicas.get(slot) });
       return;
@@ -213,9 +213,9 @@ function applyChunksAdded(state: MasterState, record: RecordOf<"file-published" 
 /** The tail's bytes become an extent; a tail that held nothing leaves none. */
 function applyTailSealed(state: MasterState, record: RecordOf<"chunk-sealed">): void {
   const { owner } = chunkOf(state.chunks, record.handle);
-  assert(owner.kind === "inode", `chunk ${record.handle} is sealed, but is no tail`);
+  if (owner.kind !== "inode") fail(`chunk ${record.handle} is sealed, but is no tail`);
   const { inode } = owner;
-  assert(state.tails.get(inode) === record.handle, `chunk ${record.handle} is not the tail of inode ${inode}`);
+  if (state.tails.get(inode) !== record.handle) fail(`chunk ${record.handle} is not the tail of inode ${inode}`);
   const slot = liveSlot(state.inodes, inode);
   applyChunkSealed(state.chunks, record);
   state.tails.delete(inode);

@@ -2,7 +2,7 @@
  * The durable changes of the chunk table, one function for each log record that touches chunks (wire/log-records.ts). Called by `apply` only,
  * the same live and at replay; what a record can't mean is a bug or a corrupt log, and asserts.
  */
-import { assert } from "../../base/assert.ts";
+import { assert, fail } from "../../base/assert.ts";
 import { chunkHandle } from "../../wire/ids.ts";
 import type { ChunkHandle, ChunkVersion, DraftId, InodeId } from "../../wire/ids.ts";
 import type { PublishedChunk } from "../../wire/log-records.ts";
@@ -75,7 +75,7 @@ export function applyDraftChunkAdded(
 /** A chunk of a draft becomes part of a file (`file-published`, `file-spliced`): sealed, with one reference. */
 export function applyChunkPublished(table: ChunkTable, chunk: PublishedChunk, owner: { inode: InodeId }): void {
   const slot = known(table, chunk.handle);
-  assert(stateAt(table, slot) === "writing", `chunk ${chunk.handle} is not being written`);
+  if (stateAt(table, slot) !== "writing") fail(`chunk ${chunk.handle} is not being written`);
   table.versions.set(slot, chunk.version);
   table.owners.set(slot, owner.inode);
   table.references.set(slot, 1);
@@ -102,8 +102,8 @@ export function applyTailOpened(
 export function applySealBegun(table: ChunkTable, handle: ChunkHandle, version: ChunkVersion): void {
   const slot = known(table, handle);
   const state = stateAt(table, slot);
-  assert(state === "open" || state === "sealing", `chunk ${handle} can't be sealed: it is ${state}`);
-  assert(version > table.versions.get(slot), `the seal of chunk ${handle} does not raise its version`);
+  if (state !== "open" && state !== "sealing") fail(`chunk ${handle} can't be sealed: it is ${state}`);
+  if (version <= table.versions.get(slot)) fail(`the seal of chunk ${handle} does not raise its version`);
   table.versions.set(slot, version);
   setStateAt(table, slot, "sealing");
   stampFact(table, slot);
@@ -115,8 +115,8 @@ export function applyChunkSealed(
   seal: { handle: ChunkHandle; version: ChunkVersion; length: number; crc: number; members: readonly VolumeIndex[] },
 ): void {
   const slot = known(table, seal.handle);
-  assert(stateAt(table, slot) === "sealing", `chunk ${seal.handle} is not being sealed`);
-  assert(table.versions.get(slot) === seal.version, `chunk ${seal.handle} is sealed at a version that was not begun`);
+  if (stateAt(table, slot) !== "sealing") fail(`chunk ${seal.handle} is not being sealed`);
+  if (table.versions.get(slot) !== seal.version) fail(`chunk ${seal.handle} is sealed at a version that was not begun`);
   becomeSealed(table, slot, seal);
 }
 
@@ -128,7 +128,7 @@ export function referenceChunk(table: ChunkTable, handle: ChunkHandle): void {
 /** One extent less refers to it; the last one releases it. */
 export function unreferenceChunk(table: ChunkTable, handle: ChunkHandle): void {
   const slot = known(table, handle);
-  assert(table.references.get(slot) > 0, `chunk ${handle} has no reference left to drop`);
+  if (table.references.get(slot) <= 0) fail(`chunk ${handle} has no reference left to drop`);
   table.references.add(slot, -1);
   if (table.references.get(slot) === 0) release(table, slot);
 }
@@ -140,7 +140,7 @@ export function takeReleased(table: ChunkTable, max: number): ReleasedChunk[] {
 
 function known(table: ChunkTable, handle: ChunkHandle): number {
   const slot = slotOf(table, handle);
-  assert(slot >= 0, `no such chunk: ${handle}`);
+  if (slot < 0) fail(`no such chunk: ${handle}`);
   return slot;
 }
 

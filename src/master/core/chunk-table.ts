@@ -3,7 +3,7 @@
  * which replica. Columns of numbers by slot; no object an entry. It changes by the functions of chunk-apply.ts (durable) and
  * chunk-replicas.ts (soft); this file holds the layout, the lookups and the views.
  */
-import { assert, defined } from "../../base/assert.ts";
+import { assert, defined, fail } from "../../base/assert.ts";
 import { chunkHandle, chunkVersion, draftId, inodeId } from "../../wire/ids.ts";
 import type { ChunkHandle, ChunkVersion, DraftId, InodeId } from "../../wire/ids.ts";
 import { Column } from "./column.ts";
@@ -193,7 +193,8 @@ export function setMembersAt(table: ChunkTable, slot: number, members: readonly 
 
 /** A slot for a new chunk, its columns cleared but for the handle. */
 export function takeSlot(table: ChunkTable, handle: ChunkHandle): number {
-  assert(slotOf(table, handle) < 0, `chunk ${handle} exists already: a handle is never reused`);
+  if (slotOf(table, handle) >= 0 || table.releasedHandles.has(handle))
+    fail(`chunk ${handle} exists or was let go of already: a handle is never reused`);
   let slot = table.slotEnd;
   if (table.freeSlot > 0) {
     slot = table.freeSlot - 1;

@@ -2,7 +2,7 @@
  * Columns: arrays of numbers that grow by pages, so that growth never copies much and never pauses, and a million entries cost the
  * collector nothing. An entry that was never set is 0.
  */
-import { assert } from "../../base/assert.ts";
+import { assert, fail } from "../../base/assert.ts";
 
 const pageBits = 16;
 const pageEntries = 1 << pageBits;
@@ -56,7 +56,8 @@ export class Column {
   }
 
   #grow(index: number): Page {
-    assert(Number.isSafeInteger(index) && index >= 0 && index < 0x1_0000_0000, `column index out of range: ${index}`);
+    if (!Number.isSafeInteger(index) || index < 0 || index >= 0x1_0000_0000)
+      fail(`column index out of range: ${index}`);
     const wanted = index >>> pageBits;
     const first = this.#pages[0];
     assert(first !== undefined, "a column has a first page");

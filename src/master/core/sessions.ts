@@ -2,7 +2,7 @@
  * Sessions (DESIGN §4.1): which mutations took effect, and what was answered. A retry gets the first answer; answers below a session's floor were
  * received and are forgotten; a session that nothing was heard of for `sessionIdleMs` of cluster time ends.
  */
-import { assert } from "../../base/assert.ts";
+import { assert, fail } from "../../base/assert.ts";
 import { GfsError } from "../../base/errors.ts";
 import { protocol } from "../../limits.ts";
 import type { MutationId } from "../../wire/control/common.ts";
@@ -102,8 +102,8 @@ export function openSession(
   clusterMs: number,
 ): void {
   const { session, key, label } = opened;
-  assert(!sessions.byId.has(session), `session ${session} is opened twice`);
-  assert(key === undefined || !sessions.byKey.has(key), `the key of session ${session} has one already`);
+  if (sessions.byId.has(session)) fail(`session ${session} is opened twice`);
+  if (key !== undefined && sessions.byKey.has(key)) fail(`the key of session ${session} has one already`);
   const entry = { session, key, label, floor: 1, answers: new Map(), usedMs: clusterMs, touchedMs: clusterMs };
   sessions.byId.set(session, entry);
   if (key !== undefined) sessions.byKey.set(key, entry);
@@ -112,7 +112,7 @@ export function openSession(
 
 export function closeSession(sessions: Sessions, session: SessionId): void {
   const entry = sessions.byId.get(session);
-  assert(entry !== undefined, `session ${session} is closed, but is not open`);
+  if (entry === undefined) fail(`session ${session} is closed, but is not open`);
   sessions.byId.delete(session);
   if (entry.key !== undefined) sessions.byKey.delete(entry.key);
 }

@@ -2,7 +2,7 @@
  * The volumes of the cluster: durably an index, id and label each; softly where they are, how full, whether alive (DESIGN §2, §4.1, §4.5).
  * Few enough for an object each.
  */
-import { assert, defined } from "../../base/assert.ts";
+import { defined, fail } from "../../base/assert.ts";
 import type { Limits } from "../../limits.ts";
 import type { VolumeSpace } from "../../wire/control/chunkservers.ts";
 import type { Location, VolumeAddress } from "../../wire/control/common.ts";
@@ -80,8 +80,8 @@ export function applyVolumeAdded(
   table: VolumeTable,
   added: { readonly index: VolumeIndex; readonly volume: VolumeId; readonly label: string },
 ): void {
-  assert(table.byIndex[added.index] === undefined, `volume index ${added.index} is taken`);
-  assert(!table.byId.has(added.volume), `volume ${added.volume} has an index already`);
+  if (table.byIndex[added.index] !== undefined) fail(`volume index ${added.index} is taken`);
+  if (table.byId.has(added.volume)) fail(`volume ${added.volume} has an index already`);
   const volume: Volume = {
     ...added,
     registration: undefined,

@@ -81,6 +81,13 @@ describe("the life of a chunk", () => {
     expect(apply.takeReleased(chunks, 10)).toEqual([{ handle: handleOf(1), volumes: [0] }]);
   });
 
+  test("a handle that the log let go of is never taken again", () => {
+    const world = chunkWorld(1);
+    addSealed(world, 1, [0], 1);
+    apply.unreferenceChunk(world.chunks, handleOf(1));
+    expect(() => addSealed(world, 1, [0], 1)).toThrow("never reused");
+  });
+
   test("records that can't be are refused", () => {
     const { chunks } = chunkWorld(1);
     apply.applyTailOpened(chunks, { inode, handle: handleOf(1), version: v1, members: [0], goal: 1 });
