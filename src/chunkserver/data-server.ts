@@ -14,9 +14,9 @@ import type { Roles } from "./roles.ts";
 import { WriteStream } from "./write-chain.ts";
 
 /** Bytes on their way through puts and reads, in all. */
-const bytesInFlightMax = 128 * 1_048_576;
+const bytesInFlightMax = 64 * 1_048_576;
 /** Of one stream, where few are open. */
-const streamBytesMax = 4 * 1_048_576;
+const streamBytesMax = 2 * 1_048_576;
 /** Puts and reads at a time, above which new ones are told to come back. */
 const transfersMax = 1_024;
 /** How long a stranger may take to say hello. */

@@ -1,6 +1,7 @@
 /** A read at one server (DESIGN §4.4): who may see which bytes, and their way out at the pace of the reader. */
 import { unreachable } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
+import { protocol } from "../limits.ts";
 import { encodeBlockHeader } from "../wire/data/blocks.ts";
 import type { Frame } from "../wire/data/frame.ts";
 import { decodeHeader, encodeHeader, Read, ReadEnd } from "../wire/data/headers.ts";
@@ -11,6 +12,10 @@ import type { Replica } from "./store/store.ts";
 
 type ReadHeader = ReturnType<typeof decodeHeader<typeof Read>>;
 
+/** Runs that may wait to leave at a time, besides what the window allows: their memory is used again then. */
+const runsKept = 3;
+/** Below the whole of them, so that a run that isn't full can't make room for one more. */
+const queuedBytesMax = (runsKept - 1) * protocol.dataFrameBytesMax;
 /** A reader that takes nothing for this long loses its stream: it can go on from the same byte at any replica. */
 const readerStallMs = 60_000;
 
@@ -111,10 +116,12 @@ export class ReadStream implements DataStream {
     if (length > 0) {
       const { signal } = this.#abort;
       try {
-        for await (const run of this.#context.store.read(read.handle, { offset: read.offset, length, signal })) {
+        const range = { offset: read.offset, length, runsKept, signal };
+        for await (const run of this.#context.store.read(read.handle, range)) {
           this.#reply.send("readData", encodeBlockHeader(run.offset, run.crcs), run.payload);
           bytes += run.bytes;
-          if (this.#reply.queuedBytes > this.#window()) await this.#reply.sent(this.#window());
+          const window = Math.min(this.#window(), queuedBytesMax);
+          if (this.#reply.queuedBytes > window) await this.#reply.sent(window);
           if (signal.aborted) break;
         }
       } catch (thrown) {

@@ -1,6 +1,7 @@
 import type { Socket } from "bun";
 import { assert } from "../base/assert.ts";
 import { type Connection, StreamError } from "../io.ts";
+import { countReceived } from "./buffer-garbage.ts";
 import { SendQueue } from "./send-queue.ts";
 
 /** Reading from the network stops when this much waits for the reader, and goes on when half of it is taken. */
@@ -88,6 +89,7 @@ export class HostConnection implements Connection {
   }
 
   onData(bytes: Uint8Array): void {
+    countReceived(bytes.length);
     if (this.#state !== "open") return;
     if (this.#reader !== undefined) return this.#answerReader(bytes);
     this.#inbox.push(bytes);

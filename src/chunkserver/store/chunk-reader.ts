@@ -13,6 +13,26 @@ const runBytesMax = protocol.dataFrameBytesMax;
 /** Reads in flight: one is sent while the next comes from the disk. */
 const aheadMax = 2;
 
+/** Buffers that are filled one after the other, and again when none can be in use; made when first needed. */
+class RunBuffers {
+  readonly #buffers: Uint8Array[] = [];
+  readonly #count: number;
+
+  constructor(runsKept: number) {
+    this.#count = runsKept + aheadMax;
+  }
+
+  /** For run number `index`, of at most `bytes` bytes. */
+  at(index: number, bytes: number): Uint8Array {
+    const slot = index % this.#count;
+    const kept = this.#buffers[slot];
+    if (kept !== undefined && kept.length >= bytes) return kept;
+    const made = new Uint8Array(bytes);
+    this.#buffers[slot] = made;
+    return made;
+  }
+}
+
 /** Runs of [offset, offset + length), cut where a run's bytes end on a block border. */
 function runsOf(offset: number, length: number): { readonly from: number; readonly to: number }[] {
   const runs: { from: number; to: number }[] = [];
@@ -29,10 +49,11 @@ function runsOf(offset: number, length: number): { readonly from: number; readon
 async function readRun(
   bytes: ReplicaBytes,
   { from, to }: { readonly from: number; readonly to: number },
+  into: Uint8Array | undefined,
 ): Promise<BlockRun> {
   const start = Math.floor(from / blockBytes) * blockBytes;
   const end = Math.min(bytes.length, Math.ceil(to / blockBytes) * blockBytes);
-  const blocks = await bytes.readBlocks(start, end);
+  const blocks = await bytes.readBlocks(start, end, into);
   const crcs: number[] = [];
   for (let at = start; at < to; at += blockBytes) {
     const first = Math.max(at, from);
@@ -45,14 +66,17 @@ async function readRun(
 
 async function* pipelined(bytes: ReplicaBytes, options: ReadOptions): AsyncIterableIterator<BlockRun> {
   const runs = runsOf(options.offset, options.length);
+  const buffers = options.runsKept === undefined ? undefined : new RunBuffers(options.runsKept);
+  // Whole blocks are read, so that they can be verified: a run that begins within one needs room for its beginning too.
+  const bufferBytes = Math.min(runBytesMax, Math.ceil(options.length / blockBytes + 1) * blockBytes);
   const ahead: Promise<BlockRun>[] = [];
   let next = 0;
   try {
     while (next < runs.length || ahead.length > 0) {
       if (options.signal?.aborted === true) throw new GfsError("Interrupted", "Cannot read on: the reader went away");
       for (let run = runs[next]; run !== undefined && ahead.length < aheadMax; run = runs[next]) {
+        const reading = readRun(bytes, run, buffers?.at(next, bufferBytes));
         next++;
-        const reading = readRun(bytes, run);
         // Awaited below; until then its failure must not count as unhandled.
         reading.catch(() => undefined);
         ahead.push(reading);

@@ -2,7 +2,7 @@
 import type { DiskFile } from "../../io.ts";
 
 /** Written and not yet taken by the system. Enough to keep the disk busy, small enough for hundreds of streams. */
-const behindBytesMax = 4 * 1_048_576;
+const behindBytesMax = 2 * 1_048_576;
 /** A sync begins in the background whenever this much is dirty. */
 const syncEveryBytes = 8 * 1_048_576;
 

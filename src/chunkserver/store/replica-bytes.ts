@@ -64,8 +64,11 @@ async function readFile(ground: Ground, handle: ChunkHandle, into: Uint8Array, o
 /** What can be read of a replica, and how it is checked. */
 export interface ReplicaBytes {
   readonly length: number;
-  /** Blocks from the one of `from` (a block border) to the one before `to` (a border, or the length), verified. @throws GfsError Corrupt */
-  readBlocks(from: number, to: number): Promise<Uint8Array>;
+  /**
+   * Blocks from the one of `from` (a block border) to the one before `to` (a border, or the length), verified. They may lie in `into`, where that is given and large enough.
+   * @throws GfsError Corrupt
+   */
+  readBlocks(from: number, to: number, into?: Uint8Array): Promise<Uint8Array>;
   /** CRC of all bytes that there are of the block. */
   blockCrc(index: number): number;
 }
@@ -92,8 +95,8 @@ export function sealedBytes(row: Row, { file, blocks }: SealedFile): ReplicaByte
   return {
     length: row.length,
     blockCrc,
-    readBlocks: async (from, to) => {
-      const bytes = new Uint8Array(to - from);
+    readBlocks: async (from, to, into) => {
+      const bytes = into === undefined ? new Uint8Array(to - from) : into.subarray(0, to - from);
       await readWhole(file, bytes, from);
       checkBlocks(bytes, from, { handle: row.handle, blockCrc });
       return bytes;

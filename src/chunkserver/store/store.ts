@@ -130,6 +130,11 @@ export interface TailOptions {
   readonly origin: Origin;
 }
 
+export interface MissingTailOptions extends TailOptions {
+  /** The append answers of exactly `length` bytes, since the chunk was opened. */
+  readonly appendTable: AppendTable;
+}
+
 /** Copies the missing end into a fenced replica. */
 export interface TailWriter {
   /** The replica's length now: the first byte that is wanted; equal to `TailOptions.length` when nothing is. */
@@ -145,6 +150,8 @@ export interface ReadOptions {
   readonly offset: number;
   /** Not beyond the replica's `length`: the caller bounds it by what is committed. */
   readonly length: number;
+  /** The caller uses only the last so many runs that it was given: the memory of older ones is used again. Where left out, each has its own. */
+  readonly runsKept?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -223,7 +230,7 @@ export interface Store extends AsyncDisposable {
    */
   promise(handle: ChunkHandle, version: ChunkVersion): Promise<PromiseAnswer>;
   /** @throws GfsError ReplicaMissing | VersionStale (not fenced at exactly `version`) | ChunkClosed (open, or sealed otherwise) | NoSpace | VolumeRetired */
-  beginTail(options: TailOptions): Promise<TailWriter>;
+  beginTail(options: MissingTailOptions): Promise<TailWriter>;
   /**
    * Truncates a fenced replica to `length`, reads it back, verifies, writes the trailer, syncs, and only then raises `dataVersion` to `version`:
    * sealed, durably. Repeating it is fine. @throws GfsError ReplicaMissing | VersionStale (promised higher) | ChunkClosed (still open, or too short: fetch the tail first) | Corrupt | NoSpace | VolumeRetired
