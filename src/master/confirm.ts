@@ -1,4 +1,5 @@
 import { confirm } from "../wire/control/namespace.ts";
+import { sessionId } from "../wire/ids.ts";
 import type { LogRecord } from "../wire/log-records.ts";
 import { bytesToHex } from "../log/segment.ts";
 import type { MasterContext } from "./context.ts";
@@ -10,8 +11,8 @@ import { endSafeMode } from "./core/safe-mode.ts";
 import { confirmSeals } from "./sealer.ts";
 
 /**
- * An operator accepts what stopped mutations or deletions, or that the rest of the reports won't come (DESIGN §4.1, §4.5). Handles and epochs go on above all
- * that volumes have seen, so that nothing of the lost log is ever given out again.
+ * An operator accepts what stopped mutations or deletions, or that the rest of the reports won't come (DESIGN §4.1, §4.5). Handles, sessions and epochs go on above
+ * all that volumes have seen, so that nothing of the lost log is ever given out again.
  */
 export async function confirmAll(
   ctx: MasterContext,
@@ -48,11 +49,18 @@ function toAccept({ soft }: MasterContext): string[] {
   return accepted.map((text) => text.slice(0, 1_024));
 }
 
+/** Far more sessions than a lost end of the log can have opened: nobody tells what they were, and volumes and clients may still know some. */
+const sessionGap = 1_000_000_000;
+
 function raiseRecords(ctx: MasterContext): LogRecord[] {
   const { soft, state, limits, world } = ctx;
   const records: LogRecord[] = [];
   if (soft.highestHandle > state.chunks.handleMark)
     records.push({ kind: "handles-reserved", upTo: soft.highestHandle + limits.handleBatch });
+  if (soft.mutationsStopped !== undefined) {
+    const session = sessionId(state.sessions.next + sessionGap);
+    records.push({ kind: "session-opened", session, label: "" }, { kind: "session-closed", session });
+  }
   const epoch = state.cluster.epoch;
   if (epoch !== undefined && soft.highestEpoch >= epoch.number) {
     const startId = bytesToHex(world.random.bytes(8));

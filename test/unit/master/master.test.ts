@@ -6,6 +6,7 @@ import {
   draftCreate,
   fileLength,
   locate,
+  sessionOpen,
 } from "../../../src/wire/control/files.ts";
 import {
   confirm,
@@ -320,6 +321,24 @@ describe("an open tail", () => {
   });
 });
 
+describe("a tail that takes no more", () => {
+  test("by what its primary says in a heartbeat is sealed without a client's asking", () => {
+    const cluster = started(31, 3);
+    const inode = newFile(cluster, "/f");
+    const { handle } = tailOf(cluster, inode);
+    const primary = cluster.servers.find(({ open }) => open.some(({ role }) => role === "primary"));
+    const at = primary?.open.findIndex((each) => each.handle === handle) ?? -1;
+    const full = primary?.open[at];
+    if (primary === undefined || full === undefined) throw new Error("no primary");
+    primary.open[at] = { ...full, committed: 40, prepared: 40, stopped: "full" };
+    for (const server of cluster.servers) server.prepared.set(handle, 40);
+    cluster.simulation.runFor(2 * cluster.limits.heartbeatMs);
+    for (const { told } of cluster.servers) expect(told).toContain(`finish ${handle}`);
+    const { extents } = cluster.call(locate, { target: { kind: "inode", inode }, offset: 0, length: 1_000 });
+    expect(extents.map(({ length, state }) => [length, state])).toEqual([[40, "sealed"]]);
+  });
+});
+
 describe("a master that is behind", () => {
   test("changes nothing until it is confirmed, then gives out no handle that was seen", () => {
     const cluster = started(20, 2);
@@ -328,7 +347,10 @@ describe("a master that is behind", () => {
     expect(cluster.call(status, {}).stopped.mutations).toContain("server3");
     expect(() => newFile(cluster, "/g")).toThrow("gfs master confirm");
     expect(cluster.call(list, { path: "/", limit: 10 }).entries).toHaveLength(1);
+    const { session } = cluster.nextId();
     expect(cluster.call(confirm, { id: cluster.nextId() }).accepted.length).toBeGreaterThan(0);
+    // Nor a session that the lost end of its log may have opened: volumes remember what those appended.
+    expect(cluster.call(sessionOpen, { label: "" }).session).toBeGreaterThan(session + 1_000_000);
     const inode = newFile(cluster, "/g");
     cluster.simulation.runFor(1_000);
     expect(tailOf(cluster, inode).handle).toBeGreaterThan(5_000);
