@@ -1,11 +1,11 @@
-/** Reading a file: its parts in order, several asked for ahead, to its end as of the last moment (DESIGN §4.4). */
+/** Reading a file: its parts in order, several asked for ahead, to where it ended when the read began (DESIGN §4.4). */
 import { GfsError, hasCode } from "../base/errors.ts";
 import { fileLength, type LocatedExtent } from "../wire/control/files.ts";
 import type { InodeId } from "../wire/ids.ts";
 import { formatPath, parsePath } from "../wire/path.ts";
 import type { ReadOptions, TransferOptions } from "./api.ts";
 import { type ClientContext, Operation } from "./context.ts";
-import { type FilePart, type FileTarget, locateRange, sealedParts } from "./locations.ts";
+import { type FilePart, type FileTarget, type Located, locateRange, sealedParts } from "./locations.ts";
 import { fatal, type FileRead, PartRead } from "./read-part.ts";
 import { askEnd } from "./read-replica.ts";
 import { askMaster, backOff } from "./retry.ts";
@@ -13,7 +13,7 @@ import { askMaster, backOff } from "./retry.ts";
 /** Beyond any file; sums with offsets stay exact. */
 const endless = 2 ** 52;
 /** A tail that changes hands each time it is looked at is not waited for longer. */
-const tailLooksMax = 16;
+const looksMax = 16;
 
 /**
  * Verified bytes of [offset, offset + length) in order; ends early where the file does.
@@ -43,7 +43,7 @@ export async function* readFile(
 
 interface Piece {
   readonly bytes: Uint8Array;
-  /** As far as the file is known to reach within what is wanted. */
+  /** Where the read will end, in the file. */
   readonly knownEnd: number;
 }
 
@@ -51,40 +51,63 @@ async function* pieces(
   ctx: ClientContext,
   op: Operation,
   path: FileTarget,
-  { at: offset, end }: { readonly at: number; readonly end: number },
+  wanted: { readonly at: number; readonly end: number },
 ): AsyncGenerator<Piece> {
-  let target = path;
-  let at = offset;
+  const { file, located, tail, end } = await beginRead(ctx, op, path, wanted);
+  const { inode } = file;
+  let { at } = wanted;
+  for (let window = located; ;) {
+    const sealedEnd = Math.min(end, tail?.extent.fileOffset ?? end);
+    for await (const bytes of partsInOrder(file, sealedParts(window, at, sealedEnd))) {
+      at += bytes.length;
+      yield { bytes, knownEnd: end };
+    }
+    if (!window.more || at >= sealedEnd) break;
+    window = await locateRange(ctx, op, { kind: "inode", inode }, { offset: at, length: sealedEnd - at });
+  }
+  if (tail === undefined || at >= end) return;
+  for await (const bytes of new PartRead(file, { extent: tail.extent, from: at, to: end }, tail.committed).pieces())
+    yield { bytes, knownEnd: end };
+}
+
+/** What is read: one file, to where it ended at one moment after the read began. */
+interface BegunRead {
+  readonly file: FileRead;
+  /** The first extents. */
+  readonly located: Located;
+  /** Exclusive. */
+  readonly end: number;
+  readonly tail: { readonly extent: LocatedExtent; readonly committed: number } | undefined;
+}
+
+/**
+ * Asks the master, then the primary of the open tail that it names, then the master again whether the path still has this file: what lies between is then seen as it was at one moment.
+ */
+async function beginRead(
+  ctx: ClientContext,
+  op: Operation,
+  path: FileTarget,
+  { at, end }: { readonly at: number; readonly end: number },
+): Promise<BegunRead> {
   const failed: FileRead["failed"] = new Set();
-  for (let tailLooks = 0; at < end;) {
-    const located = await locateRange(ctx, op, target, { offset: at, length: end - at });
-    const { inode } = located;
-    target = { kind: "inode", inode };
+  for (let looks = 1; ; looks++) {
+    const located = await locateRange(ctx, op, path, { offset: at, length: end - at });
+    const { inode, sealedBytes, more } = located;
     const file = { ctx, op, inode, failed };
-    const parts = sealedParts(located, at, end);
-    const sealedEnd = Math.min(end, Math.max(located.sealedBytes, at));
-    for await (const bytes of partsInOrder(file, parts)) {
-      at += bytes.length;
-      yield { bytes, knownEnd: sealedEnd };
+    if (end <= sealedBytes) return { file, located, end, tail: undefined };
+    const rest = { offset: sealedBytes, length: end - sealedBytes };
+    const last = more ? await locateRange(ctx, op, path, rest) : located;
+    const extent = last.extents.find(({ state }) => state !== "sealed");
+    if (last.inode === inode && last.sealedBytes === sealedBytes) {
+      if (extent === undefined) return { file, located, end: Math.max(at, sealedBytes), tail: undefined };
+      const known = await tailEnd(file, extent);
+      const now = await locateRange(ctx, op, path, { offset: 0, length: 0 });
+      if (known.kind === "end" && now.inode === inode) {
+        const tail = { extent, committed: known.end - extent.fileOffset };
+        return { file, located, end: Math.max(at, Math.min(end, known.end)), tail };
+      }
     }
-    if (located.more) continue;
-    const tail = located.extents.find(({ state }) => state !== "sealed");
-    if (tail === undefined || at >= end) return;
-    // Time has passed: what was the tail may be sealed by now, and another one be open.
-    if (parts.length > 0) continue;
-    const known = await tailEnd(file, tail);
-    if (known.kind === "moved") {
-      if (++tailLooks > tailLooksMax) throw tailMoves(inode);
-      continue;
-    }
-    const to = Math.min(end, known.end);
-    if (to <= at) return;
-    const committed = known.end - tail.fileOffset;
-    for await (const bytes of new PartRead(file, { extent: tail, from: at, to }, committed).pieces()) {
-      at += bytes.length;
-      yield { bytes, knownEnd: to };
-    }
-    return;
+    if (looks === looksMax) throw tailMoves(inode);
   }
 }
 
