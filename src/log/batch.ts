@@ -154,3 +154,16 @@ export function findLaterBatch(
   }
   return undefined;
 }
+
+/** The last position that anything which looks like a batch's header names, whole or not, of whatever segment; 0 for none. More than there ever was is possible, less is not. */
+export function positionClaimed(segment: Uint8Array): LogPosition {
+  const view = viewOf(segment);
+  let claimed = 0;
+  for (let at = 0; at + batchHeaderBytes <= segment.length; at += batchAlignBytes) {
+    if (view.getUint32(at, true) !== magic) continue;
+    const first = readUint53(view, at + 16);
+    const count = view.getUint32(at + 12, true);
+    if (first !== undefined && count <= segment.length) claimed = Math.max(claimed, first + count - 1);
+  }
+  return claimed;
+}

@@ -37,6 +37,17 @@ export interface LogOptions {
   readonly spareSegments?: number;
   /** Most bytes of entries that are written and synced together; default 8 MiB. */
   readonly batchBytesMax?: number;
+  /**
+   * Asked about a copy that ends at entry `last`, where the log that goes on, in `best`, does not reach back so far: throws unless that copy surely is a beginning of it.
+   * Left out: such a copy is refused.
+   */
+  readonly requireBeginning?: (copy: {
+    readonly directory: string;
+    readonly last: LogPosition;
+    readonly best: string;
+  }) => Promise<void>;
+  /** Called once the copies are known to be of one log, before any of them is changed. Not for a new log. */
+  readonly beforeRestore?: () => Promise<void>;
   /** The durable position rose to `position`; called before the promises of `durable` resolve. */
   readonly onDurable?: (position: LogPosition) => void;
   /** A directory failed and is not written to any more; others go on. What it lacks is brought up to date at the next open. */

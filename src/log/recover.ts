@@ -33,7 +33,8 @@ export async function recoverLog(
   }
   const best = chooseBest(surveys, options.after);
   if (best === undefined) return undefined;
-  await requireNoDivergence(disk, best, surveys);
+  await requireNoDivergence(disk, { best, surveys, options });
+  await options.beforeRestore?.();
   for (const survey of surveys) {
     if (survey !== best && !sameAs(survey, best)) {
       events.emit("warn", "log.restored", { directory: survey.directory, from: best.directory, position: best.last });
@@ -41,7 +42,14 @@ export async function recoverLog(
     }
     await settle(disk, survey.directory, best);
   }
-  return { segments: best.segments, files: best.files, last: best.last, lastCrc: best.lastCrc };
+  return { segments: best.segments, files: filesOf(surveys, best), last: best.last, lastCrc: best.lastCrc };
+}
+
+/** Those that are left of an earlier trim in some directory are still the log's: the next trim takes them. */
+function filesOf(surveys: readonly DirectorySurvey[], best: DirectorySurvey): readonly LogPosition[] {
+  const first = best.files[0] ?? 1;
+  const older = new Set(surveys.flatMap(({ files }) => files.filter((file) => file < first)));
+  return [...[...older].sort((a, b) => a - b), ...best.files];
 }
 
 /** The longest whole one. A directory with trouble is passed over only if another has everything that it ever had. */
@@ -67,23 +75,35 @@ function chooseBest(surveys: readonly DirectorySurvey[], after: LogPosition): Di
 /** A shorter copy must be the beginning of the longest: two masters that went on alone have written different logs. */
 async function requireNoDivergence(
   disk: Disk,
-  best: DirectorySurvey,
-  surveys: readonly DirectorySurvey[],
+  recovery: {
+    readonly best: DirectorySurvey;
+    readonly surveys: readonly DirectorySurvey[];
+    readonly options: LogOptions;
+  },
 ): Promise<void> {
+  const { best, surveys, options } = recovery;
+  // A log without an entry is the beginning of any.
+  const others = surveys.filter((survey) => survey !== best && survey.segments.length > 0 && survey.last > 0);
   const ends = new Map<LogPosition, number>();
-  for (const survey of surveys)
-    if (survey !== best && survey.segments.length > 0) ends.set(survey.last, survey.lastCrc);
+  for (const { last, lastCrc } of others) {
+    if (ends.has(last) && ends.get(last) !== lastCrc) throw diverged(best, last);
+    ends.set(last, lastCrc);
+  }
   for (const { header } of best.segments) {
-    if (ends.size === 0) break;
+    if (ends.size === 0) return;
     compareEnd(best, ends, header.first - 1, header.previousCrc);
     const path = `${best.directory}/${segmentFileName(header.first)}`;
     walkSegment(await readWhole(disk, path), header, (_, { first, count, crc }) => {
       compareEnd(best, ends, first + count - 1, crc);
     });
   }
-  const [left] = ends.keys();
   const oldest = best.segments[0]?.header.first ?? 1;
-  if (left !== undefined && left >= oldest) throw diverged(best, left);
+  for (const last of ends.keys()) if (last >= oldest) throw diverged(best, last);
+  for (const { directory, last } of others) {
+    if (!ends.has(last)) continue;
+    if (options.requireBeginning === undefined) throw diverged(best, last);
+    await options.requireBeginning({ directory, last, best: best.directory });
+  }
 }
 
 function compareEnd(best: DirectorySurvey, ends: Map<LogPosition, number>, position: LogPosition, crc: number): void {
@@ -127,6 +147,8 @@ async function copyLog(disk: Disk, best: DirectorySurvey, target: DirectorySurve
       }
       await disk.rename(partial, `${target.directory}/${name}`);
     }
+    // Nothing goes before all that takes its place is there.
+    await disk.syncDirectory(target.directory);
     const kept = new Set(best.segments.map(({ header }) => header.first));
     for (const first of target.files)
       if (!kept.has(first)) await disk.remove(`${target.directory}/${segmentFileName(first)}`);

@@ -25,8 +25,8 @@ interface Waiter {
   readonly reject: (error: GfsError) => void;
 }
 
-/** How long a full disk may keep the log waiting for a new segment before it fails, and how often it looks. */
-const spaceWaitMs = 10_000;
+/** How long a full disk may keep the log waiting for a new segment before it fails, or before others go on without it, and how often it looks. */
+const spaceWaitMs = { alone: 10_000, mirrored: 1_000 };
 const spaceRetryMs = 100;
 /** Recycled segments kept beyond `spareSegments`: writing zeros again would double the work of a busy log. */
 const recycledMax = 3;
@@ -271,14 +271,15 @@ export class SegmentLog implements Log {
     await this.#filling;
     const header = this.#nextHeader();
     // Nothing was written to the next segment yet: a full disk may be waited for, unlike any other failure.
-    const giveUpMs = this.#world.clock.monotonicMs() + spaceWaitMs;
+    const beganMs = this.#world.clock.monotonicMs();
     for (const mirror of this.#mirrors) {
       while (mirror.spareCount === 0) {
         try {
           await mirror.addSpare();
         } catch (error) {
           const full = error instanceof DiskError && error.kind === "full";
-          if (!full || this.#world.clock.monotonicMs() >= giveUpMs) {
+          const waitMs = this.#mirrors.length > 1 ? spaceWaitMs.mirrored : spaceWaitMs.alone;
+          if (!full || this.#world.clock.monotonicMs() >= beganMs + waitMs) {
             this.#dropMirror(mirror, "extend", error);
             break;
           }

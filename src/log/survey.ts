@@ -2,6 +2,7 @@
 import { GfsError } from "../base/errors.ts";
 import { DiskError, type Disk } from "../io.ts";
 import type { LogPosition } from "./log-types.ts";
+import { positionClaimed } from "./batch.ts";
 import {
   decodeSegmentHeader,
   positionBeyond,
@@ -67,20 +68,27 @@ export async function surveyDirectory(disk: Disk, directory: string, identity: L
   const segments: SegmentSurvey[] = [];
   const wanted = files.slice(skip);
   const whole = { last: 0, lastCrc: 0, seen: files.at(-1) === undefined ? 0 : (files.at(-1) ?? 1) - 1 };
-  const result = (trouble?: Trouble): DirectorySurvey => ({ directory, segments, files, others, ...whole, trouble });
+  const result = (): DirectorySurvey => ({ directory, segments, files, others, ...whole, trouble: undefined });
+  const troubled = async (trouble: Trouble): Promise<DirectorySurvey> => {
+    for (const first of wanted) {
+      const bytes = await readWhole(disk, `${directory}/${segmentFileName(first)}`);
+      whole.seen = Math.max(whole.seen, positionClaimed(bytes));
+    }
+    return { ...result(), trouble };
+  };
 
   for (const [index, first] of wanted.entries()) {
     const file = `${directory}/${segmentFileName(first)}`;
     const previous = segments.at(-1);
     if (previous === undefined && first > identity.after + 1)
-      return result({ file, offset: 0, why: `entries ${identity.after + 1} to ${first - 1} are missing` });
+      return troubled({ file, offset: 0, why: `entries ${identity.after + 1} to ${first - 1} are missing` });
     const bytes = await readWhole(disk, file);
     const header = decodeSegmentHeader(bytes, file);
-    if (typeof header === "string") return result({ file, offset: 0, why: header });
+    if (typeof header === "string") return troubled({ file, offset: 0, why: header });
     requireSameLog(file, header, identity);
-    if (header.first !== first) return result({ file, offset: 0, why: `its header names entry ${header.first}` });
+    if (header.first !== first) return troubled({ file, offset: 0, why: `its header names entry ${header.first}` });
     if (previous !== undefined && header.previousCrc !== previous.lastCrc)
-      return result({ file, offset: 0, why: "it does not follow the segment before" });
+      return troubled({ file, offset: 0, why: "it does not follow the segment before" });
 
     const walk = walkSegment(bytes, header, () => undefined);
     const next = wanted[index + 1];
@@ -90,7 +98,7 @@ export async function surveyDirectory(disk: Disk, directory: string, identity: L
     whole.lastCrc = walk.lastCrc;
     whole.seen = Math.max(whole.seen, walk.last, beyond ?? 0);
     if (beyond !== undefined || (next !== undefined && next !== walk.last + 1))
-      return result({ file, offset: walk.end, why: walk.why });
+      return troubled({ file, offset: walk.end, why: walk.why });
   }
   return result();
 }

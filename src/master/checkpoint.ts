@@ -10,6 +10,7 @@ import { defaultLimits, type Limits } from "../limits.ts";
 import { makeDurableDirectory } from "../log/durable-directory.ts";
 import type { Log, LogPosition } from "../log/log-types.ts";
 import { readLog } from "../log/read-log.ts";
+import { diskFailed } from "../log/survey.ts";
 import { ClusterId } from "../wire/ids.ts";
 import { checkpointName, positionOfCheckpoint, readCheckpoint, writeCheckpoint } from "./checkpoint-file.ts";
 import { addPiece, beginLoad, dumpState, endLoad } from "./core/dump.ts";
@@ -44,11 +45,13 @@ export function emptyState(limits: Limits): LoadedCheckpoint {
 export async function loadCheckpoint(
   disk: Disk,
   path: string,
-  expected: { readonly clusterId: ClusterId; readonly limits: Limits },
+  expected: { readonly clusterId: ClusterId; readonly limits: Limits; readonly position: LogPosition },
 ): Promise<LoadedCheckpoint> {
   const load = beginLoad(expected.limits);
   try {
     const facts = await readCheckpoint(disk, path, (piece) => addPiece(load, piece));
+    if (facts.position !== expected.position)
+      throw new GfsError("Corrupt", `Cannot read ${path}: it is the checkpoint of entry ${facts.position}`);
     if (facts.clusterId !== expected.clusterId)
       throw new GfsError("WrongCluster", `Cannot open ${path}: it belongs to cluster ${facts.clusterId}`);
     return { state: endLoad(load), time: { ...facts.time }, position: facts.position };
@@ -60,28 +63,97 @@ export async function loadCheckpoint(
   }
 }
 
+export interface NewestCheckpoint extends LoadedCheckpoint {
+  /** Undefined where there is none. */
+  readonly path: string | undefined;
+  /** Those that were passed over, all newer or as new. */
+  readonly damaged: readonly { readonly path: string; readonly position: LogPosition }[];
+}
+
 /** The newest checkpoint of all directories that is whole; a damaged one is warned of and passed over. @throws GfsError("FormatUnsupported" …) */
 export async function newestCheckpoint(
   world: Pick<World, "disk" | "events">,
   directories: readonly DataDirectory[],
   limits: Limits,
-): Promise<LoadedCheckpoint> {
+): Promise<NewestCheckpoint> {
   const found: { readonly path: string; readonly position: LogPosition; readonly clusterId: ClusterId }[] = [];
   for (const { checkpointPath, clusterId } of directories) {
-    for (const position of await listCheckpoints(world.disk, checkpointPath))
+    const positions = await listCheckpoints(world.disk, checkpointPath).catch((error: unknown) => {
+      throw diskFailed(`look for checkpoints in ${checkpointPath}`, error);
+    });
+    for (const position of positions)
       found.push({ path: `${checkpointPath}/${checkpointName(position)}`, position, clusterId });
   }
   found.sort((a, b) => b.position - a.position);
-  for (const { path, clusterId } of found) {
+  const damaged: { readonly path: string; readonly position: LogPosition }[] = [];
+  for (const { path, position, clusterId } of found) {
     try {
-      return await loadCheckpoint(world.disk, path, { clusterId, limits });
+      return { ...(await loadCheckpoint(world.disk, path, { clusterId, limits, position })), path, damaged };
     } catch (error) {
       const { code, message } = asGfsError(error);
       if (code !== "Corrupt") throw error;
+      damaged.push({ path, position });
       world.events.emit("warn", "checkpoint.corrupt", { path, reason: message });
     }
   }
-  return emptyState(limits);
+  return { ...emptyState(limits), path: undefined, damaged };
+}
+
+/**
+ * Brings the checkpoint that was loaded to every directory without a whole copy of it; durable when this returns. Each stays as good as it was until its copy is whole.
+ *
+ * @throws GfsError("DiskFailed")
+ */
+export async function shareCheckpoint(
+  { disk, events }: Pick<World, "disk" | "events">,
+  directories: readonly DataDirectory[],
+  { path: source, position }: Pick<NewestCheckpoint, "path" | "position">,
+): Promise<void> {
+  if (source === undefined) return;
+  for (const directory of directories) {
+    const path = `${directory.checkpointPath}/${checkpointName(position)}`;
+    try {
+      if (path === source || (await isWhole(disk, path, { position, clusterId: directory.clusterId }))) continue;
+      events.emit("warn", "checkpoint.restored", { directory: directory.path, from: source, position });
+      await copyCheckpoint(disk, source, directory, position);
+    } catch (error) {
+      throw diskFailed(`copy ${source} to ${directory.path}`, error);
+    }
+  }
+}
+
+/** @throws DiskError, GfsError("FormatUnsupported") */
+async function isWhole(
+  disk: Disk,
+  path: string,
+  expected: { readonly position: LogPosition; readonly clusterId: ClusterId },
+): Promise<boolean> {
+  if ((await disk.info(path)) === undefined) return false;
+  try {
+    const facts = await readCheckpoint(disk, path, () => undefined);
+    return facts.position === expected.position && facts.clusterId === expected.clusterId;
+  } catch (error) {
+    if (error instanceof GfsError && error.code === "Corrupt") return false;
+    throw error;
+  }
+}
+
+/** A damaged checkpoint that is not needed any more must not be counted as a way back. @throws GfsError("DiskFailed") */
+export async function removeDamaged(
+  disk: Disk,
+  directories: readonly DataDirectory[],
+  { damaged, position }: Pick<NewestCheckpoint, "damaged" | "position">,
+): Promise<void> {
+  for (const { checkpointPath } of directories) {
+    // One of the position that was loaded has been replaced by a whole copy.
+    const here = damaged.filter((each) => each.position !== position && each.path.startsWith(`${checkpointPath}/`));
+    try {
+      for (const { path } of here) await disk.remove(path);
+      if (here.length > 0) await disk.syncDirectory(checkpointPath);
+    } catch (error) {
+      throw diskFailed(`remove damaged checkpoints from ${checkpointPath}`, error);
+    }
+  }
 }
 
 /** The child's one argument, as JSON: the data directory to read from and write to, and the last log position to take in. */
@@ -115,7 +187,7 @@ export async function runCheckpoint(
   const written = new Fingerprint();
   await writeCheckpoint(disk, partial, facts, written.of(dumpState(replayed.state)));
   // What was written must give the same state back, before older checkpoints and the log may go.
-  const loaded = await loadCheckpoint(disk, partial, { clusterId, limits });
+  const loaded = await loadCheckpoint(disk, partial, { clusterId, limits, position: until });
   const again = new Fingerprint();
   for (const _ of again.of(dumpState(loaded.state)));
   if (again.crc !== written.crc || again.bytes !== written.bytes)
@@ -149,7 +221,10 @@ async function lastWhole(
   for (const position of await listCheckpoints(world.disk, from.checkpointPath)) {
     if (position > from.until) continue;
     try {
-      return await loadCheckpoint(world.disk, `${from.checkpointPath}/${checkpointName(position)}`, from);
+      return await loadCheckpoint(world.disk, `${from.checkpointPath}/${checkpointName(position)}`, {
+        ...from,
+        position,
+      });
     } catch (error) {
       if (asGfsError(error).code !== "Corrupt") throw error;
     }
@@ -180,6 +255,7 @@ export class Checkpointer {
   #position: LogPosition;
   #running: Promise<void> | undefined;
   #nextTryMs = 0;
+  #failure: string | undefined;
   readonly #stop = new AbortController();
 
   constructor(options: CheckpointerOptions) {
@@ -190,6 +266,11 @@ export class Checkpointer {
   /** Of the newest checkpoint; 0 before the first. */
   get position(): LogPosition {
     return this.#position;
+  }
+
+  /** Why the last one failed, until one succeeds. */
+  get failure(): string | undefined {
+    return this.#failure;
   }
 
   /** Starts one where enough was logged since the last, or where the log holds many segments. */
@@ -224,20 +305,38 @@ export class Checkpointer {
       await log.roll();
       const until = log.closed().last;
       if (until <= this.#position) return;
-      const [source, ...others] = this.#options.directories();
-      if (source === undefined) throw new GfsError("DiskFailed", "Cannot checkpoint: no data directory is left");
-      await this.#runChild(source, until);
+      const source = await this.#write(until);
       const path = `${source.checkpointPath}/${checkpointName(until)}`;
-      for (const other of others) await copyCheckpoint(world.disk, path, other, until);
+      for (const other of this.#options.directories())
+        if (other !== source) await copyCheckpoint(world.disk, path, other, until);
       this.#position = until;
       await this.#discard();
+      this.#failure = undefined;
       world.events.emit("info", "checkpoint.done", { position: until, ms: world.clock.monotonicMs() - beganMs });
     } catch (error) {
       this.#nextTryMs = world.clock.monotonicMs() + retryMs;
-      if (!this.#stop.signal.aborted)
-        world.events.emit("error", "checkpoint.failed", { reason: asGfsError(error).message });
-      throw error;
+      const failure = asGfsError(diskFailed("write a checkpoint", error));
+      if (!this.#stop.signal.aborted) {
+        this.#failure = failure.message;
+        world.events.emit("error", "checkpoint.failed", { reason: failure.message });
+      }
+      throw failure;
     }
+  }
+
+  /** In the first directory where it succeeds: the log or the last checkpoint of one may have been damaged since the start. */
+  async #write(until: LogPosition): Promise<DataDirectory> {
+    let failure: unknown = new GfsError("DiskFailed", "Cannot checkpoint: no data directory is left");
+    for (const source of this.#options.directories()) {
+      try {
+        await this.#runChild(source, until);
+        return source;
+      } catch (error) {
+        failure = error;
+        if (this.#stop.signal.aborted) break;
+      }
+    }
+    throw failure;
   }
 
   async #runChild(source: DataDirectory, until: LogPosition): Promise<void> {
@@ -269,12 +368,27 @@ export class Checkpointer {
 const segmentsMax = 8;
 const retryMs = 30_000;
 
+/** Read back and checked before it gets its name, which replaces what had it. @throws DiskError, GfsError("Corrupt") */
 async function copyCheckpoint(disk: Disk, from: string, target: DataDirectory, position: LogPosition): Promise<void> {
   await makeDurableDirectory(disk, target.checkpointPath);
   const path = `${target.checkpointPath}/${checkpointName(position)}`;
+  const partial = `${path}.partial`;
+  try {
+    await copyFile(disk, from, partial);
+  } catch (error) {
+    if (error instanceof DiskError && error.kind === "full") await disk.remove(partial);
+    throw error;
+  }
+  if (!(await isWhole(disk, partial, { position, clusterId: target.clusterId })))
+    throw new GfsError("Corrupt", `Cannot copy ${from} to ${path}: what was written is not what was read`);
+  await disk.rename(partial, path);
+  await disk.syncDirectory(target.checkpointPath);
+}
+
+async function copyFile(disk: Disk, from: string, to: string): Promise<void> {
   const source = await disk.open(from, "read");
   try {
-    const copy = await disk.open(`${path}.partial`, "write");
+    const copy = await disk.open(to, "write");
     try {
       await copy.truncate(0);
       const buffer = new Uint8Array(1_048_576);
@@ -291,6 +405,4 @@ async function copyCheckpoint(disk: Disk, from: string, target: DataDirectory, p
   } finally {
     await source.close();
   }
-  await disk.rename(`${path}.partial`, path);
-  await disk.syncDirectory(target.checkpointPath);
 }

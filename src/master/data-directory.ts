@@ -11,12 +11,16 @@ const identityFile = "identity.json";
 const identityFormat = 1;
 const identityBytesMax = 65_536;
 
-/** `directory`: random, tells the copies of one log apart wherever they are moved to. */
+/**
+ * `directory`: random, tells the copies of one log apart wherever they are moved to. `state`: while it is no whole copy. "empty": of a cluster whose first start
+ * has not come to its log; "filling": what it holds counts for nothing until all of it was copied from another directory. Left out of a whole one.
+ */
 const Identity = z.object({
   gfs: z.literal("master"),
   format: z.int().min(1),
   cluster: ClusterId,
   directory: z.string().regex(/^[0-9a-f]{16}$/),
+  state: z.enum(["empty", "filling"]).optional(),
 });
 type Identity = z.infer<typeof Identity>;
 
@@ -25,14 +29,15 @@ export interface DataDirectory extends AsyncDisposable {
   readonly clusterId: ClusterId;
   /** 16 hex digits. */
   readonly directoryId: string;
-  /** No identity was there: it is empty. */
+  /** No whole copy: it is empty, or an earlier start did not come to the end of filling it. `markWhole` ends that. */
   readonly isNew: boolean;
   readonly logPath: string;
   readonly checkpointPath: string;
 }
 
 /**
- * Locks all the directories, made where missing, and gives those without identity that of the others, or of a new cluster.
+ * Locks all the directories, made where missing, and gives those without identity that of the others, or of a new cluster. What a directory holds that was not filled
+ * to its end is removed; alone, it is refused.
  *
  * @throws GfsError("Locked") while another process has one, GfsError("WrongCluster") where they belong to different clusters,
  * GfsError("FormatUnsupported"), GfsError("Usage") for a directory that holds something else, GfsError("Corrupt"), GfsError("DiskFailed")
@@ -49,7 +54,15 @@ export async function openDataDirectories(
       locks.push(await lock(world.disk, path));
       found.push({ path, identity: await readIdentity(world.disk, path) });
     }
-    const known = found.find(({ identity }) => identity !== undefined);
+    const whole = found.find(({ identity }) => identity !== undefined && identity.state === undefined);
+    const partial = found.find(({ identity }) => identity?.state === "filling");
+    if (whole === undefined && partial !== undefined) {
+      throw new GfsError(
+        "Usage",
+        `Cannot start on ${paths.join(", ")}: ${partial.path} is no whole copy, filling it from another data directory was cut short; name that one too`,
+      );
+    }
+    const known = whole ?? found.find(({ identity }) => identity !== undefined);
     const cluster = known?.identity?.cluster ?? clusterId(bytesToHex(world.random.bytes(16)));
     const taken = new Set<string>();
     const opened: DataDirectory[] = [];
@@ -64,17 +77,25 @@ export async function openDataDirectories(
       const copied = identity !== undefined && taken.has(identity.directory);
       const own = identity === undefined || copied ? bytesToHex(world.random.bytes(8)) : identity.directory;
       taken.add(own);
-      if (own !== identity?.directory) await writeIdentity(world.disk, path, { cluster, directory: own });
+      const isNew = identity === undefined || identity.state !== undefined;
+      const state = !isNew ? undefined : whole === undefined ? ("empty" as const) : ("filling" as const);
       const held = locks[index];
-      opened.push({
+      const directory: DataDirectory = {
         path,
         clusterId: cluster,
         directoryId: own,
-        isNew: identity === undefined,
+        isNew,
         logPath: `${path}/operation-log`,
         checkpointPath: `${path}/checkpoints`,
         [Symbol.asyncDispose]: async () => held?.[Symbol.asyncDispose](),
-      });
+      };
+      if (own !== identity?.directory || state !== identity.state) await writeIdentity(world.disk, directory, state);
+      if (state === "filling") {
+        await world.disk.removeTree(directory.logPath);
+        await world.disk.removeTree(directory.checkpointPath);
+        await world.disk.syncDirectory(path);
+      }
+      opened.push(directory);
     }
     return opened;
   } catch (error) {
@@ -139,12 +160,25 @@ async function readText(disk: Disk, path: string): Promise<string> {
   }
 }
 
-async function writeIdentity(
-  disk: Disk,
-  path: string,
-  ids: { readonly cluster: ClusterId; readonly directory: string },
-): Promise<void> {
-  const identity: Identity = { gfs: "master", format: identityFormat, ...ids };
+/** Until `markWhole`, what the directory holds counts for nothing: it is about to be filled from another. @throws DiskError */
+export function markFilling(disk: Disk, directory: DataDirectory): Promise<void> {
+  return writeIdentity(disk, directory, "filling");
+}
+
+/** From now on the directory is believed: it holds all that the others do, synced. @throws DiskError */
+export function markWhole(disk: Disk, directory: DataDirectory): Promise<void> {
+  return writeIdentity(disk, directory, undefined);
+}
+
+async function writeIdentity(disk: Disk, directory: DataDirectory, state: Identity["state"]): Promise<void> {
+  const { path, clusterId: cluster, directoryId } = directory;
+  const identity: Identity = {
+    gfs: "master",
+    format: identityFormat,
+    cluster,
+    directory: directoryId,
+    ...(state === undefined ? {} : { state }),
+  };
   const file = await disk.open(`${path}/${identityFile}.partial`, "write");
   try {
     await file.truncate(0);

@@ -1,9 +1,10 @@
 /** The master's role: everything of DESIGN §4.1, started and stopped as one. */
 import { defined } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
-import type { Listener, World } from "../io.ts";
+import type { Disk, Listener, World } from "../io.ts";
 import { assertLimits, type Limits } from "../limits.ts";
 import type { Log } from "../log/log-types.ts";
+import { diskFailed } from "../log/survey.ts";
 import { ControlClient } from "../net/control-client.ts";
 import { type Route, serveControl } from "../net/control-server.ts";
 import { Checkpointer } from "./checkpoint.ts";
@@ -13,7 +14,7 @@ import { failOnBrokenInvariant, type MasterContext, newSoftState, nowMs, repeat,
 import { beginServing } from "./core/chunk-apply.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
 import { expectVolumes } from "./core/volumes.ts";
-import { type DataDirectory, openDataDirectories } from "./data-directory.ts";
+import { type DataDirectory, markWhole, openDataDirectories } from "./data-directory.ts";
 import { Engine } from "./engine.ts";
 import { requireLoopback } from "./bind-rule.ts";
 import { directoryRecords, openOperationLog, requireAllDirectories, startRecords } from "./operation-log.ts";
@@ -145,7 +146,10 @@ class RunningMaster implements Master {
     });
     const { log, state, time } = opened;
     this.#log = log;
-    requireAllDirectories(state, this.#directories, this.#options.lostDataDirs ?? []);
+    const { filled } = opened;
+    requireAllDirectories(state, { directories: this.#directories, filled, lost: this.#options.lostDataDirs ?? [] });
+    for (const directory of filled)
+      if (this.#liveDirectories().includes(directory)) await markFilled(world.disk, directory);
     const clock = new ClusterClock(world.clock);
     clock.resume(time);
     const engine = new Engine({ state, log, clock, events: world.events, onFatal: (fatal) => this.#die(fatal) });
@@ -163,6 +167,8 @@ class RunningMaster implements Master {
     expectVolumes(state.volumes, nowMs(ctx));
     // Nobody may see this start before it is durable: a crash right after would give the same number out again.
     await engine.commit(startRecords(world, state, this.#liveDirectories()));
+    for (const { logPath } of this.#directories)
+      if (!log.directories.includes(logPath)) this.#warnOfFailed(ctx, logPath);
 
     const checkpointer = new Checkpointer({
       world,
@@ -280,8 +286,21 @@ class RunningMaster implements Master {
   #directoryFailed(logPath: string): void {
     const ctx = this.#ctx;
     if (ctx === undefined || ctx.engine.failure !== undefined) return;
+    this.#warnOfFailed(ctx, logPath);
+    ctx.engine.apply(directoryRecords(ctx.state, this.#liveDirectories()));
+  }
+
+  #warnOfFailed(ctx: MasterContext, logPath: string): void {
     const path = this.#directories.find((directory) => directory.logPath === logPath)?.path ?? logPath;
     ctx.soft.warnings.set(path, `data directory ${path} failed and is not written to any more`);
-    ctx.engine.apply(directoryRecords(ctx.state, this.#liveDirectories()));
+  }
+}
+
+/** @throws GfsError("DiskFailed") */
+async function markFilled(disk: Disk, directory: DataDirectory): Promise<void> {
+  try {
+    await markWhole(disk, directory);
+  } catch (error) {
+    throw diskFailed(`mark ${directory.path} as a whole copy`, error);
   }
 }

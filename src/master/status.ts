@@ -141,6 +141,8 @@ function warningsOf(ctx: MasterContext, sources: StatusSources): string[] {
   const warnings = [...ctx.soft.warnings.values()];
   if (sources.insecureBind)
     warnings.push("no cluster secret is set, and the master listens beyond this machine (--insecure)");
+  const { failure } = sources.checkpointer;
+  if (failure !== undefined) warnings.push(`checkpoints fail, the log grows: ${failure}`);
   const counts = ctx.soft.scan.finished?.counts;
   if (counts !== undefined && counts.lost > 0) warnings.push(`${counts.lost} chunks are lost: no server has them`);
   if (counts !== undefined && counts.misplaced > 0)

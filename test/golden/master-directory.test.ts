@@ -8,7 +8,7 @@ import { loadCheckpoint } from "../../src/master/checkpoint.ts";
 import { applyBatch } from "../../src/master/core/apply.ts";
 import { dumpState } from "../../src/master/core/dump.ts";
 import { type MasterState, newMasterState } from "../../src/master/core/state.ts";
-import { openDataDirectories } from "../../src/master/data-directory.ts";
+import { markWhole, openDataDirectories } from "../../src/master/data-directory.ts";
 import { decodeBatch } from "../../src/master/log-batches.ts";
 import { encodeCbor } from "../../src/wire/cbor.ts";
 import { LogBatch, LogRecord } from "../../src/wire/log-records.ts";
@@ -75,14 +75,18 @@ describe("a master's directory that was written once can be opened, and is writt
     inFixedWorld(async (world) => {
       await writeFile(world, "/c", kept);
       expect(await readCheckpoint(world.disk, "/c", () => undefined)).toEqual(facts);
-      const loaded = await loadCheckpoint(world.disk, "/c", { clusterId: storyCluster, limits: defaultLimits });
+      const expected = { clusterId: storyCluster, limits: defaultLimits, position: storyBatches.length };
+      const loaded = await loadCheckpoint(world.disk, "/c", expected);
       expect(dumped(loaded.state)).toEqual(dumped(state));
     });
   });
 
   test("an identity", () => {
     const written = inFixedWorld(async (world) => {
-      for (const directory of await openDataDirectories(world, ["/d"])) await directory[Symbol.asyncDispose]();
+      for (const directory of await openDataDirectories(world, ["/d"])) {
+        await markWhole(world.disk, directory);
+        await directory[Symbol.asyncDispose]();
+      }
       return readFile(world, "/d/identity.json");
     });
     const kept = expectGoldenFile("master-identity.json", written);

@@ -175,6 +175,44 @@ describe("a log whose disk fails", () => {
     expect(() => reopened(simulation, machine, { directories })).toThrow("something else");
   });
 
+  test("that reaches back no further than its checkpoint takes a shorter copy for its beginning if that is empty, or sure to be one", () => {
+    for (const [texts, requireBeginning, outcome] of [
+      [[], undefined, "filled"],
+      [["1"], undefined, "something else"],
+      [["1"], () => Promise.reject(new GfsError("Corrupt", "it is not")), "it is not"],
+      [["1"], () => Promise.resolve(), "filled"],
+    ] as const) {
+      const { simulation, machine } = newMachine(19);
+      simulation.do(machine, async (world) => {
+        const short = await opened(world, { directories: ["/b"] });
+        await appendAll(short.log, texts);
+        await short.log.close();
+        const { log } = await opened(world);
+        await appendAll(log, words(4));
+        await log.roll();
+        await appendAll(log, ["after"]);
+        await log.trim(5);
+        await log.close();
+      });
+      const calls: string[] = [];
+      const options = {
+        directories: ["/a", "/b"],
+        after: 4,
+        beforeRestore: async () => void calls.push("restores"),
+        ...(requireBeginning === undefined ? {} : { requireBeginning }),
+      };
+      if (outcome !== "filled") {
+        expect(() => reopened(simulation, machine, options)).toThrow(outcome);
+        expect(calls).toEqual([]);
+        expect(reopened(simulation, machine, { directories: ["/b"] })).toEqual(numbered(texts));
+        continue;
+      }
+      expect(reopened(simulation, machine, options)).toEqual(["5:after"]);
+      expect(calls).toEqual(["restores"]);
+      expect(reopened(simulation, machine, { directories: ["/b"], after: 4 })).toEqual(["5:after"]);
+    }
+  });
+
   test("restores an empty directory from the other", () => {
     const { simulation, machine } = newMachine(10);
     const texts = words(200);

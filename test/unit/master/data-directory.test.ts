@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { defined } from "../../../src/base/assert.ts";
 import { utf8 } from "../../../src/base/bytes.ts";
 import type { World } from "../../../src/io.ts";
-import { openDataDirectories } from "../../../src/master/data-directory.ts";
+import { markWhole, openDataDirectories } from "../../../src/master/data-directory.ts";
 import { Simulation } from "../../sim/world/simulation.ts";
 
 function inSim<T>(code: (world: World) => Promise<T>): T {
@@ -26,8 +27,18 @@ describe("a master's data directory", () => {
   test("keeps its ids, gives new mirrors the cluster's, and copies ids of their own", () => {
     inSim(async (world) => {
       const [a] = await opened(world, ["/a"]);
+      const [before] = await opened(world, ["/a"]);
+      expect(before).toMatchObject({ clusterId: a?.clusterId, directoryId: a?.directoryId, isNew: true });
+      await markWhole(world.disk, defined(a, "a"));
       const [again, b] = await opened(world, ["/a", "/b"]);
       expect(a?.isNew).toBe(true);
+      // What was to be filled and was not is nothing alone, and emptied beside a whole one.
+      await put(world, "/b/operation-log", "some of it");
+      expect(await openDataDirectories(world, ["/b"]).catch((error: unknown) => error)).toMatchObject({
+        code: "Usage",
+      });
+      expect((await opened(world, ["/b", "/a"]))[0]).toMatchObject({ directoryId: b?.directoryId, isNew: true });
+      expect(await world.disk.list("/b")).not.toContain("operation-log");
       expect(again).toMatchObject({ clusterId: a?.clusterId, directoryId: a?.directoryId, isNew: false });
       expect(b).toMatchObject({ clusterId: a?.clusterId, isNew: true });
       expect(b?.directoryId).not.toBe(a?.directoryId);

@@ -24,6 +24,7 @@ import { simLimits } from "../../sim/sim-limits.ts";
 import { noFaults } from "../../sim/world/fault-settings.ts";
 import type { Machine } from "../../sim/world/machine.ts";
 import { Simulation } from "../../sim/world/simulation.ts";
+import type { Task } from "../../sim/world/task.ts";
 import type { World } from "../../../src/io.ts";
 
 const masterPort = 4_370;
@@ -46,6 +47,11 @@ export interface FakeServer {
 export interface ClusterChanges {
   readonly limits?: Partial<Limits>;
   readonly dataDirs?: readonly string[];
+}
+
+export interface StartOptions {
+  readonly dataDirs?: readonly string[];
+  readonly lostDataDirs?: readonly string[];
 }
 
 export class MasterInSim {
@@ -73,9 +79,14 @@ export class MasterInSim {
   }
 
   /** Starts the master in the machine's present process. */
-  start(options: { dataDirs?: readonly string[]; lostDataDirs?: readonly string[] } = {}): void {
+  start(options: StartOptions = {}): void {
+    this.master = this.simulation.complete(this.begins(options));
+  }
+
+  /** A start that is not waited for. */
+  begins(options: StartOptions = {}): Task<Master> {
     const { limits } = this;
-    this.master = this.simulation.do(this.machine, (world) =>
+    return this.machine.run((world) =>
       startMaster(world, {
         dataDirs: options.dataDirs ?? this.dataDirs,
         lostDataDirs: options.lostDataDirs,
