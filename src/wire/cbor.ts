@@ -5,13 +5,17 @@
 import { Encoder } from "cbor-x/encode";
 import { GfsError } from "../base/errors.ts";
 
-const codec = new Encoder({
+const options = {
   useRecords: false,
   mapsAsObjects: true,
   tagUint8Array: false,
   copyBuffers: true,
   variableMapSize: true,
-});
+  // Others may send integers of 2^32 and above as such; past 2^53 they come out inexact, but never as a safe integer, and every schema refuses them.
+  int64AsNumber: true,
+};
+
+const codec = new Encoder(options);
 
 /** A new array that the caller owns. */
 export function encodeCbor(value: unknown): Uint8Array<ArrayBuffer> {

@@ -56,9 +56,18 @@ describe("docs/PROTOCOL.md", () => {
       expect(limits).toContain(count.toLocaleString("en").replaceAll(",", " "));
   });
 
-  test("integers of 2^32 and above are sent as floats; the 64-bit integer form is refused", () => {
+  test("integers of 2^32 and above are sent as floats; the 64-bit integer form is accepted up to 2^53 − 1", () => {
     expect(encodeCbor(2 ** 32).toHex()).toBe("fb41f0000000000000");
-    expect(Uint53.safeParse(decodeCbor(Uint8Array.fromHex("fb41f0000000000000"))).success).toBe(true);
-    expect(Uint53.safeParse(decodeCbor(Uint8Array.fromHex("1b0000000100000000"))).success).toBe(false);
+    for (const [hex, value] of [
+      ["fb41f0000000000000", 2 ** 32],
+      ["1b0000000000000007", 7],
+      ["1b0000000100000000", 2 ** 32],
+      ["1b001fffffffffffff", 2 ** 53 - 1],
+      ["1b0020000000000000", undefined],
+      ["1b0020000000000001", undefined],
+      ["1bffffffffffffffff", undefined],
+      ["3b0000000100000000", undefined],
+    ] as const)
+      expect(Uint53.safeParse(decodeCbor(Uint8Array.fromHex(hex))).data).toBe(value);
   });
 });
