@@ -8,7 +8,7 @@ import {
   enoughToReplace,
   planDeletes,
 } from "../../../../src/master/core/garbage.ts";
-import { createRepair } from "../../../../src/master/core/repair.ts";
+import { createRepair, type Repair } from "../../../../src/master/core/repair.ts";
 import {
   confirmDeletions,
   queueGarbage,
@@ -27,9 +27,13 @@ function queue(garbage: Garbage, world: ChunkWorld, found: [number, number, Garb
   queueGarbage(garbage, { handle: handleOf(number), volume, cause }, { nowMs: world.nowMs, limits });
 }
 
-function plan(garbage: Garbage, world: ChunkWorld, volume: number, afterMs = grace, repair = createRepair()) {
-  world.nowMs += afterMs;
-  return planDeletes(garbage, world, { volume, nowMs: world.nowMs, limits, max: 1_024, repair });
+function plan(garbage: Garbage, world: ChunkWorld, volume: number, afterMs = grace) {
+  return planBeside(createRepair(), garbage, world, { volume, afterMs });
+}
+
+function planBeside(repair: Repair, garbage: Garbage, world: ChunkWorld, of: { volume: number; afterMs: number }) {
+  world.nowMs += of.afterMs;
+  return planDeletes(garbage, world, { volume: of.volume, nowMs: world.nowMs, limits, max: 1_024, repair });
 }
 
 /** All replicas of chunk 1 reported healthy, of volumes `healthy`; volume 3 has a bad one. */
@@ -109,7 +113,7 @@ describe("what may be deleted", () => {
       const world = withBadReplica(healthy, "corrupt");
       const garbage = createGarbage();
       queue(garbage, world, [1, 3, "corrupt"]);
-      expect(plan(garbage, world, 3, 0, repair)).toHaveLength(deletes);
+      expect(planBeside(repair, garbage, world, { volume: 3, afterMs: 0 })).toHaveLength(deletes);
     }
   });
 
@@ -133,9 +137,9 @@ describe("what may be deleted", () => {
     const repair = createRepair();
     repair.running.set(handleOf(1), { source: 0, target: 3 });
     queue(garbage, world, [1, 3, "corrupt"]);
-    expect(plan(garbage, world, 3, 0, repair)).toEqual([]);
+    expect(planBeside(repair, garbage, world, { volume: 3, afterMs: 0 })).toEqual([]);
     repair.running.clear();
-    expect(plan(garbage, world, 3, 1_000, repair)).toHaveLength(1);
+    expect(planBeside(repair, garbage, world, { volume: 3, afterMs: 1_000 })).toHaveLength(1);
   });
 
   test("replicas that nobody reported yet don't count as healthy elsewhere", () => {
