@@ -17,7 +17,7 @@ import {
 } from "./core/garbage.ts";
 import { nextToReap } from "./core/reaping.ts";
 import { trashTotals } from "./core/trash.ts";
-import { allVolumes, releaseSpace } from "./core/volumes.ts";
+import { allVolumes, releaseSpace, volumeAt } from "./core/volumes.ts";
 
 const batchMax = 256;
 const releasedMax = 1_024;
@@ -121,7 +121,11 @@ export function startDeletions(ctx: MasterContext, running: Set<VolumeIndex>): v
 
 async function runDeletes(ctx: MasterContext, volume: VolumeIndex, items: readonly DeleteItem[]): Promise<void> {
   const { garbage } = ctx.soft;
-  const time = (): { nowMs: number; limits: typeof ctx.limits } => ({ nowMs: nowMs(ctx), limits: ctx.limits });
+  const failedOnes = (failed: readonly DeleteItem[]): void => {
+    deleteFailed(garbage, { volume, items: failed }, { nowMs: nowMs(ctx), limits: ctx.limits });
+    // What is surplus counts for nothing since it was told to go: whether it is still there, the volume knows.
+    if (failed.some(({ cause }) => cause === "surplus")) volumeAt(ctx.state.volumes, volume).reportWanted = true;
+  };
   const body = {
     items: items.map(({ handle, below }) => (below === undefined ? { handle } : { handle, below })),
   };
@@ -130,10 +134,10 @@ async function runDeletes(ctx: MasterContext, volume: VolumeIndex, items: readon
     const done = items.filter((_, index) => results[index]?.kind === "ok");
     const failed = items.filter((_, index) => results[index]?.kind !== "ok");
     deleteDone(garbage, chunkView(ctx), { volume, items: done });
-    deleteFailed(garbage, { volume, items: failed }, time());
+    failedOnes(failed);
     if (done.length > 0) ctx.world.events.emit("debug", "replicas.deleted", { volume, count: done.length });
   } catch (error) {
     if (asGfsError(error).code === "Bug") throw error;
-    deleteFailed(garbage, { volume, items }, time());
+    failedOnes(items);
   }
 }

@@ -151,8 +151,8 @@ export interface DeleteTime {
 }
 
 /**
- * What one volume may be told to delete now, at most `max` items; they leave the queue: tell with `deleteDone` or `deleteFailed`. None in safe mode, while
- * a brake holds, or where the volume can't be reached.
+ * What one volume may be told to delete now, at most `max` items; they leave the queue, surplus replicas the table too: tell with `deleteDone` or
+ * `deleteFailed`. None in safe mode, while a brake holds, or where the volume can't be reached.
  */
 export function planDeletes(
   garbage: Garbage,
@@ -173,8 +173,11 @@ export function planDeletes(
       garbage.waiting--;
       const verdict = judge(view, { handle: chunkHandle(number), volume: of.volume, cause }, of);
       if (verdict === "later") enqueue(garbage, queue, { number, cause, dueMs: of.nowMs + laterMs });
-      else if (verdict !== undefined) items.push(verdict);
-      else if (restsOnReports(cause)) garbage.evidence.delete(number);
+      else if (verdict !== undefined) {
+        items.push(verdict);
+        // From here on nobody may count on it: two that are surplus must not each go on the word of the other. Where it stays after all, a report tells.
+        if (cause === "surplus") noteReplicaFact(view.chunks, verdict.handle, { volume: of.volume, health: "gone" });
+      } else if (restsOnReports(cause)) garbage.evidence.delete(number);
     }
     compact(queue);
   }

@@ -162,6 +162,22 @@ describe("what may be deleted", () => {
     expect(plan(garbage, world, 3)).toEqual([]);
   });
 
+  test.each([1, 2])(
+    "with goal %i, never two surplus replicas on the word of each other: the last ones stay",
+    (goal) => {
+      const world = withBadReplica([0, 1, 2].slice(0, goal + 1), "stale", goal);
+      const garbage = createGarbage();
+      // Chosen in different rounds of the scan, as the volumes filled; due together, once a brake is let go.
+      for (const volume of [0, 1]) queue(garbage, world, [1, volume, "surplus"]);
+      const items = plan(garbage, world, 0);
+      expect(items).toHaveLength(1);
+      // The first delete is on its way.
+      expect(plan(garbage, world, 1)).toEqual([]);
+      deleteFailed(garbage, { volume: 0, items }, { nowMs: world.nowMs, limits });
+      expect([...plan(garbage, world, 0), ...plan(garbage, world, 1)]).toEqual([]);
+    },
+  );
+
   test("a confirmed delete leaves the table, a failed one waits again", () => {
     const world = withBadReplica([0, 1, 2], "corrupt");
     const garbage = createGarbage();
