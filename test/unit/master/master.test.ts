@@ -270,10 +270,14 @@ describe("an open tail", () => {
     const cluster = started(16, 3);
     const inode = newFile(cluster, "/f");
     const { handle, version } = tailOf(cluster, inode);
-    cluster.servers[0]?.prepared.set(handle, 50);
+    // Any two of three that answer in time know of them.
+    for (const { prepared } of cluster.servers.slice(0, 2)) prepared.set(handle, 50);
     const failed = { handle, version, reason: "test" };
     cluster.begin(appendTail, { inode, recordBytes: 10, failed });
-    cluster.simulation.runFor(3);
+    // The first fence is on its way: the seal has begun, and is not done.
+    const fenced = () => cluster.servers.some(({ told }) => told.includes(`fence ${handle}`));
+    expect(cluster.simulation.runUntil(fenced, 1_000)).toBe(true);
+    expect(cluster.servers.some(({ told }) => told.includes(`finish ${handle}`))).toBe(false);
     cluster.restart({ powerLoss: true });
     cluster.simulation.runFor(5_000);
     expect(tailOf(cluster, inode).fileOffset).toBe(50);
