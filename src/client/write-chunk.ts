@@ -75,13 +75,9 @@ export async function writeChunk(
   const onAbort = (): void => frames.close();
   op.signal.addEventListener("abort", onAbort, { once: true });
   try {
-    const { handle, version, chain } = placement;
-    const { source, chunkBytes, origin } = write;
-    const { bytes } = source;
-    frames.send("writeOpen", streamId, encodeHeader(WriteOpen, { handle, version, chain, bytes, chunkBytes, origin }));
+    const { handle, version } = placement;
     const answer = new Answer(frames, head);
     const sent = await sendAll({ ctx, op, frames, answer, head }, write, ring);
-    frames.send("writeEnd", streamId, encodeHeader(WriteEnd, sent));
     const done = await awaitDone(ctx, op, answer, placement);
     if (done.length !== sent.length || done.crc !== sent.crc)
       throw new ChainFailure(
@@ -153,10 +149,10 @@ interface Sending {
   readonly head: VolumeAddress;
 }
 
-/** Reads ahead by one piece while the one before is sent. */
+/** Reads ahead by one piece while the one before is sent. What belongs together leaves together: a small chunk is one write. */
 async function sendAll(
   sending: Sending,
-  { source, onSent }: ChunkWrite,
+  { placement, chunkBytes, origin, source, onSent }: ChunkWrite,
   ring: PieceRing,
 ): Promise<{ length: number; crc: number }> {
   const { frames, answer, op } = sending;
@@ -174,6 +170,12 @@ async function sendAll(
     const piece = await next;
     if (answer.failure !== undefined) throw answer.failure;
     next = readAt(i + 1, length + piece.length);
+    if (i === 0) {
+      const { handle, version, chain } = placement;
+      const { bytes } = source;
+      const open = { handle, version, chain, bytes, chunkBytes, origin };
+      frames.send("writeOpen", streamId, encodeHeader(WriteOpen, open));
+    }
     const crcs = partCrcs(length, [piece]);
     frames.send("writeData", streamId, encodeBlockHeader(length, crcs), [piece]);
     for (const [part, partCrc] of crcs.entries()) {
@@ -181,6 +183,7 @@ async function sendAll(
       crc = crc32Combine(crc, partCrc, partBytes);
     }
     length += piece.length;
+    if (next === undefined) frames.send("writeEnd", streamId, encodeHeader(WriteEnd, { length, crc }));
     await drained(sending);
     onSent(piece.length);
     op.progress();
