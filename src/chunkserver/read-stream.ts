@@ -7,6 +7,7 @@ import type { Frame } from "../wire/data/frame.ts";
 import { decodeHeader, encodeHeader, Read, ReadEnd } from "../wire/data/headers.ts";
 import { operatingError, type Context } from "./context.ts";
 import { servableLength } from "./core/member.ts";
+import type { ChunkVersion } from "../wire/ids.ts";
 import type { DataStream, StreamReply } from "./data-stream.ts";
 import type { Replica } from "./store/store.ts";
 
@@ -18,6 +19,8 @@ const runsKept = 3;
 const queuedBytesMax = (runsKept - 1) * protocol.dataFrameBytesMax;
 /** A reader that takes nothing for this long loses its stream: it can go on from the same byte at any replica. */
 const readerStallMs = 60_000;
+/** A finish reads the chunk back once. */
+const finishRetryMs = 20;
 
 export interface Readable {
   /** Exclusive: bytes from here on are not served. */
@@ -26,9 +29,14 @@ export interface Readable {
   readonly open: boolean;
 }
 
+/** Whoever names this version knows from the master that the chunk is sealed, and this member has not heard of it: it is fenced for just that seal. */
+export function awaitsFinish({ state, promisedVersion }: Replica, version: ChunkVersion): boolean {
+  return state === "fenced" && promisedVersion === version;
+}
+
 /**
  * What of a replica this read may have.
- * @throws GfsError ReplicaMissing | VersionStale | Corrupt
+ * @throws GfsError ReplicaMissing | VersionStale | Corrupt | Busy (its finish is yet to come)
  */
 export function readableEnd(replica: Replica | undefined, read: ReadHeader, committed: number): Readable {
   const what = `Cannot read chunk ${read.handle} at version ${read.version}`;
@@ -37,7 +45,9 @@ export function readableEnd(replica: Replica | undefined, read: ReadHeader, comm
   if (replica.state === "corrupt") throw new GfsError("Corrupt", `${what}: this replica is corrupt`);
   const sealed = replica.state === "sealed";
   // A fenced replica carries the fence's version in its promise, and keeps the old one in its bytes.
-  const fencedFor = read.purpose === "tail" && replica.state === "fenced" && replica.promisedVersion === read.version;
+  const fencedFor = awaitsFinish(replica, read.version);
+  if (fencedFor && read.purpose !== "tail")
+    throw new GfsError("Busy", `${what}: its seal is yet to be confirmed here`, { retryAfterMs: finishRetryMs });
   if (!fencedFor && replica.dataVersion !== read.version)
     throw new GfsError("VersionStale", `${what}: this replica has ${replica.dataVersion}`);
   switch (read.purpose) {

@@ -279,6 +279,8 @@ async function checkReplica(ctx: MasterContext, suspect: RequestOf<typeof replic
   const volume = findVolume(ctx.state.volumes, suspect.volume);
   const chunk = findChunk(ctx.state.chunks, suspect.handle);
   if (volume === undefined || chunk?.state !== "sealed" || chunk.version !== suspect.version) return;
+  // Its members are being told that it is sealed: until then they have none of this version.
+  if (ctx.soft.seals.has(suspect.handle)) return;
   const body = { handle: suspect.handle, version: suspect.version };
   const { result } = await ctx.commands.send(volume.index, verify, body, ctx.limits.putStallMs);
   if (result === "healthy" || findChunk(ctx.state.chunks, suspect.handle)?.version !== suspect.version) return;

@@ -2,9 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { crc32 } from "../../../src/base/checksum.ts";
 import { hasCode } from "../../../src/base/errors.ts";
 import { ControlClient } from "../../../src/net/control-client.ts";
-import { clone, deleteReplicas, fence, open, verify } from "../../../src/wire/control/commands.ts";
-import { chunkHandle, chunkVersion } from "../../../src/wire/ids.ts";
+import type { World } from "../../../src/io.ts";
+import { clone, deleteReplicas, fence, finish, open, verify } from "../../../src/wire/control/commands.ts";
+import type { VolumeAddress } from "../../../src/wire/control/common.ts";
+import { AppendOpen, encodeHeader } from "../../../src/wire/data/headers.ts";
+import { encodeAppend } from "../../../src/wire/data/records.ts";
+import { chunkHandle, chunkVersion, sequence, sessionId } from "../../../src/wire/ids.ts";
 import {
+  answer,
   cluster,
   content,
   dial,
@@ -29,6 +34,17 @@ function refusal(run: () => unknown): unknown {
 }
 
 const items = [{ handle, version: chunkVersion(2) }];
+
+/** One record, acknowledged by all members. */
+async function appendOne(world: World, primary: VolumeAddress, record: Uint8Array): Promise<void> {
+  const frames = await dial(world, primary.data);
+  const header = { volume: primary.volume, handle, version, inode: origin.inode, session: sessionId(1) };
+  frames.send("appendOpen", 1, encodeHeader(AppendOpen, header));
+  await answer(frames);
+  frames.send("append", 1, encodeAppend(sequence(1), crc32(record)), [record]);
+  await answer(frames);
+  frames.close();
+}
 
 describe("DESIGN §4.1 whom a volume obeys", () => {
   test.each([
@@ -245,6 +261,43 @@ describe("DESIGN §4.4 who may read what", () => {
     const read = trio.do((world) => readChunk(world, chain[0]!, { offset, length }));
     expect(read).toMatchObject({ bytes: expected, end: 1_000, open: false });
     expect([...read.content]).toEqual([...sent.subarray(offset, offset + expected)]);
+  });
+
+  /** Three members hold all of a chunk that is sealed by the log, and the finish of `unfinished` is yet to come. */
+  function sealedBut(unfinished: string) {
+    const trio = new Trio();
+    trio.openChunk();
+    const { chunk, record } = { chunk: chunkVersion(2), record: content(70_000) };
+    trio.do((world) => appendOne(world, trio.address("s1"), record));
+    for (const name of ["s1", "s2", "s3"]) trio.command(name, fence, { items: [{ handle, version: chunk }] });
+    const item = { handle, version: chunk, length: record.length, crc: crc32(record), origin };
+    for (const name of ["s1", "s2", "s3"]) if (name !== unfinished) trio.command(name, finish, { items: [item] });
+    return { trio, item, record };
+  }
+
+  test("a member that was not told yet that its chunk is sealed has a reader come back, and is no suspect", () => {
+    const { trio, item } = sealedBut("s2");
+    const read = trio.do((world) =>
+      readChunk(world, trio.address("s2"), { version: 2 }).catch((error: unknown) => error),
+    );
+    expect(hasCode(read, "Busy")).toBe(true);
+    expect(
+      hasCode(
+        refusal(() => trio.command("s2", verify, { handle, version: item.version })),
+        "Busy",
+      ),
+    ).toBe(true);
+    trio.command("s2", finish, { items: [item] });
+    expect(trio.do((world) => readChunk(world, trio.address("s2"), { version: 2 })).bytes).toBe(item.length);
+    expect(trio.command("s2", verify, { handle, version: item.version }).result).toBe("healthy");
+  });
+
+  test("a clone to a member that holds all of it is its finish: no copy goes before another is there", () => {
+    const { trio, item, record } = sealedBut("s2");
+    for (const name of ["s1", "s3"]) trio.machines.find((each) => each.name === name)!.crash({ powerLoss: false });
+    expect(trio.command("s2", clone, { ...item, sources: trio.chain("s1", "s3") })).toEqual({});
+    const read = trio.do((world) => readChunk(world, trio.address("s2"), { version: 2 }));
+    expect(crc32(read.content)).toBe(crc32(record));
   });
 
   test("a clone of what is open is refused", () => {
