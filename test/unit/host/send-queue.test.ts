@@ -22,6 +22,13 @@ function numbered(count: number, from = 0): Uint8Array {
   return Uint8Array.from({ length: count }, (_, i) => from + i * 7);
 }
 
+/** The end of this turn of the event loop. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 const closed = new StreamError("closed", "gone");
 
 describe("send queue", () => {
@@ -34,6 +41,18 @@ describe("send queue", () => {
     await queue.atMost(0);
     expect(socket.writes.length).toBe(1);
     expect(queue.bytes).toBe(0);
+  });
+
+  test("so do those that are added after promises of the turn", async () => {
+    const socket = new FakeSocket();
+    const queue = new SendQueue(socket, () => {});
+    for (let i = 0; i < 10; i++) {
+      queue.add([numbered(10, i)]);
+      await Promise.resolve();
+    }
+    expect(socket.writes.length).toBe(0);
+    await turn();
+    expect(socket.writes.length).toBe(1);
   });
 
   test("a header leaves with the head of the large piece after it, the rest is written from where it lies", async () => {
