@@ -161,18 +161,16 @@ export function assertLimits(limits: Limits): void {
   assert(limits.sealResponders >= 1, "sealResponders must be at least 1");
   assert(limits.appendSessionsMax >= 1 && limits.appendTableMax >= 1, "an append table must hold a session");
   const { appendTableMax, appendSessionsMax, logSegmentBytes } = limits;
-  const begunBytes = appendTableBytesMax(appendTableMax, appendTableMax);
   const sealedBytes = appendTableBytesMax(appendTableMax + appendSessionsMax, 2 * appendTableMax);
-  assert(begunBytes + besideTableBytes <= protocol.controlRequestBytesMax, "an append table must fit a request");
-  assert(sealedBytes + besideTableBytes <= protocol.controlResponseBytesMax, "an append table must fit an answer");
+  assert(sealedBytes + besideTableBytes <= protocol.controlRequestBytesMax, "an append table must fit a request");
   assert(
     sealedBytes + besideTableBytes <= Math.min(logSegmentBytes, protocol.logEntryBytesMax),
     "an append table must fit an entry of the log",
   );
 }
 
-/** What an append table's message or record holds besides: a chain, a path, a version … */
-const besideTableBytes = 65_536;
+/** What an append table's message or record holds besides: the CRCs of the largest chunk's blocks, a chain, a path, a version … */
+const besideTableBytes = 131_072;
 
 /** Upper bound of an append table in CBOR, in bytes: field names and numbers at their longest. */
 export function appendTableBytesMax(sessions: number, answers: number): number {

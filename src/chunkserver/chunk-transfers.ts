@@ -1,7 +1,7 @@
 /** Copies that the master orders: a missing tail for a seal, a whole sealed chunk for repair (DESIGN §4.3, §4.5). */
 import { GfsError } from "../base/errors.ts";
 import type { Origin } from "../wire/control/commands.ts";
-import type { Chain } from "../wire/control/common.ts";
+import type { AppendTable, Chain } from "../wire/control/common.ts";
 import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
 import type { Context } from "./context.ts";
 import { copyBytes } from "./copy-chunk.ts";
@@ -15,13 +15,18 @@ export interface TransferRequest {
   readonly origin: Origin;
 }
 
+export interface TailRequest extends TransferRequest {
+  /** Of exactly `length` bytes. */
+  readonly appendTable: AppendTable;
+}
+
 /**
  * A fenced member, or a spare that becomes one, gets what it lacks of the first `length` bytes; durable when it resolves. The sources are
  * members fenced at the same version.
  */
-export async function fetchMissingTail(context: Context, request: TransferRequest): Promise<void> {
+export async function fetchMissingTail(context: Context, request: TailRequest): Promise<void> {
   const { store } = context;
-  const { handle, version, length, crc, sources, origin } = request;
+  const { handle, version, length, crc, sources, origin, appendTable } = request;
   if (store.replica(handle) === undefined) {
     const answer = await store.promise(handle, version);
     if (answer.kind !== "fenced")
@@ -30,7 +35,7 @@ export async function fetchMissingTail(context: Context, request: TransferReques
         `Cannot fetch the tail of chunk ${handle} at version ${version}: it is ${answer.kind} here`,
       );
   }
-  const writer = await store.beginTail({ handle, version, length, crc, origin });
+  const writer = await store.beginTail({ handle, version, length, crc, origin, appendTable });
   try {
     const copy = { handle, version, purpose: "tail" as const, from: writer.from, to: length, sources };
     await copyBytes(context, copy, (run) => writer.write(run));

@@ -64,7 +64,10 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
     route(fetchTail, async (request, caller) => {
       await obey(context, request, caller);
       const { handle, version } = request;
-      await once(`tail ${handle} ${version} ${request.length}`, () => fetchMissingTail(context, request));
+      await once(`tail ${handle} ${version} ${request.length} ${request.crc}`, () =>
+        fetchMissingTail(context, request),
+      );
+      traceMutation(context, "fetch", request, { length: request.length });
       return { prepared: store.replica(handle)?.length ?? request.length };
     }),
 

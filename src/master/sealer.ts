@@ -286,14 +286,15 @@ async function sendFinishes(ctx: MasterContext, volume: VolumeIndex, items: read
 }
 
 async function sendFetch(ctx: MasterContext, effect: Extract<SealEffect, { kind: "send-fetch" }>): Promise<void> {
-  const { handle, version, volume, length, crc } = effect;
+  const { handle, version, volume, length, crc, appendTable } = effect;
   const sources = ctx.commands.addresses(effect.sources);
   const origin = originOf(ctx.state, handle);
   try {
     // How long it takes depends on the bytes; a server that dies meanwhile is noticed by its heartbeats.
     const timeoutMs = ctx.limits.fenceMs + ctx.limits.putStallMs;
     if (sources.length === 0) throw new GfsError("Unavailable", `Cannot copy chunk ${handle}: no source is known`);
-    await ctx.commands.send(volume, fetchTail, { handle, version, length, crc, sources, origin }, timeoutMs);
+    const request = { handle, version, length, crc, sources, origin, appendTable };
+    await ctx.commands.send(volume, fetchTail, request, timeoutMs);
     step(ctx, handle, { kind: "fetch-done", volume, length, crc });
   } catch (error) {
     step(ctx, handle, { kind: "fetch-failed", volume, length, crc, failure: failureOf(error) });

@@ -55,7 +55,10 @@ const Closed = z.object({
   blocks: BlockCrcs,
   origin: Origin,
 });
-/** A fenced replica got its missing end, into its data file; `blocks` are the CRCs from the block of `from` on. */
+/**
+ * A fenced replica got its missing end, into its data file; `blocks` are the CRCs from the block of `from` on. `appendTable`: the append answers of all
+ * `length` bytes since the chunk was opened: those that this replica did not vote for come with the bytes.
+ */
 const Tailed = z.object({
   kind: z.literal("tailed"),
   handle: ChunkHandle,
@@ -65,6 +68,7 @@ const Tailed = z.object({
   crc: Crc,
   blocks: BlockCrcs,
   origin: Origin,
+  appendTable: AppendTable,
 });
 /** Sealed at `version`, cut to `length`; `lastBlock`: CRC of the last block as the cut leaves it, 0 for an empty chunk. */
 const Finished = z.object({

@@ -50,6 +50,18 @@ export class AppendAnswers {
     ring.lastSequence = answer.sequence;
   }
 
+  /**
+   * Takes in what another member knows of the same records and of later ones. Where answers lie between those here and the first of the other's,
+   * they are beyond the last W: the session's ring begins anew.
+   */
+  merge(table: AppendTable): void {
+    for (const { session, answers } of table) {
+      const first = answers[0]?.sequence ?? 1;
+      if (first > this.lastSequence(session) + 1) this.#sessions.delete(session);
+      for (const answer of answers) if (answer.sequence > this.lastSequence(session)) this.add(session, answer);
+    }
+  }
+
   table(): AppendTable {
     const table: AppendTable = [];
     for (const [session, ring] of this.#sessions) table.push({ session: sessionId(session), answers: answersOf(ring) });

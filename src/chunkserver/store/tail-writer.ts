@@ -9,7 +9,7 @@ import { fileActive } from "./chunk-filer.ts";
 import { FileStream } from "./file-stream.ts";
 import type { Ground } from "./ground.ts";
 import type { SpaceHold } from "./space-account.ts";
-import type { TailOptions, TailWriter } from "./store.ts";
+import type { MissingTailOptions, TailOptions, TailWriter } from "./store.ts";
 
 /** The replica, if it is fenced at exactly the version. @throws GfsError ReplicaMissing | Corrupt | VersionStale | ChunkClosed */
 export function fencedAt(ground: Ground, { handle, version }: TailOptions): ActiveReplica {
@@ -38,7 +38,7 @@ export function fencedAt(ground: Ground, { handle, version }: TailOptions): Acti
 }
 
 /** Contract: Store.beginTail. */
-export function beginTail(ground: Ground, options: TailOptions): Promise<TailWriter> {
+export function beginTail(ground: Ground, options: MissingTailOptions): Promise<TailWriter> {
   return ground.locks.run(options.handle, async () => {
     ground.retirement.check();
     const active = fencedAt(ground, options);
@@ -73,7 +73,7 @@ function nothingMissing(from: number): TailWriter {
 class FileTailWriter implements TailWriter {
   readonly from: number;
   readonly #ground: Ground;
-  readonly #options: TailOptions;
+  readonly #options: MissingTailOptions;
   readonly #sums: BlockSums;
   readonly #stream: FileStream;
   readonly #space: SpaceHold;
@@ -81,7 +81,7 @@ class FileTailWriter implements TailWriter {
 
   constructor(
     ground: Ground,
-    options: TailOptions,
+    options: MissingTailOptions,
     { sums, file }: { readonly sums: BlockSums; readonly file: DiskFile },
   ) {
     this.from = sums.length;
@@ -108,7 +108,7 @@ class FileTailWriter implements TailWriter {
   }
 
   close(): Promise<void> {
-    const { handle, version, length, crc, origin } = this.#options;
+    const { handle, version, length, crc, origin, appendTable } = this.#options;
     const { locks, log, files, retirement } = this.#ground;
     return locks.run(handle, async () => {
       this.#check();
@@ -129,7 +129,7 @@ class FileTailWriter implements TailWriter {
       const blocks = [...this.#sums.blocks().subarray(first)];
       // A fence that came during the sync made this tail worthless.
       fencedAt(this.#ground, this.#options);
-      await log.commit({ kind: "tailed", handle, version, from: this.from, length, crc, blocks, origin });
+      await log.commit({ kind: "tailed", handle, version, from: this.from, length, crc, blocks, origin, appendTable });
       await this.#end();
     });
   }

@@ -172,6 +172,7 @@ export class VolumeState {
     const blocks = [...active.sums.blocks().subarray(0, first), ...record.blocks];
     active.sums = BlockSums.of(record.length, blocks);
     active.origin ??= record.origin;
+    active.answers.merge(record.appendTable);
     active.fileBytes = record.length;
     active.log = new LogRanges(record.length);
     active.accepted = record.length;

@@ -25,6 +25,7 @@ import { finishReplica } from "./seal-replica.ts";
 import type {
   BadReplica,
   ChunkWriter,
+  MissingTailOptions,
   OpenOptions,
   PromiseAnswer,
   ReadOptions,
@@ -225,7 +226,7 @@ export class VolumeStore implements Store {
     return promiseVersion(this.#ground, handle, version);
   }
 
-  beginTail(options: TailOptions): Promise<TailWriter> {
+  beginTail(options: MissingTailOptions): Promise<TailWriter> {
     return beginTail(this.#ground, options);
   }
 

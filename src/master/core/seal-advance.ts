@@ -1,5 +1,5 @@
 /** What a seal machine does next (DESIGN §4.3 seal 2–5), after its event was taken: messages to send, the length to decide, the record to log. */
-import { defined } from "../../base/assert.ts";
+import { assert, defined } from "../../base/assert.ts";
 import type { AppendTable } from "../../wire/control/common.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import {
@@ -132,9 +132,10 @@ function copy(machine: SealMachine, time: Time, effects: SealEffect[]): void {
     logSealed(machine, { target, full }, effects);
     return;
   }
+  const holding = { ...target, appendTable: tableFor(machine, target) };
   const sources = full.map((party) => party.volume);
   for (const party of [...lagging, ...(full.length < needed ? spares : [])])
-    sendFetch(machine, party, { target, sources, nowMs, effects });
+    sendFetch(machine, party, { holding, sources, nowMs, effects });
   machine.waitsFor =
     full.length < needed ? `a second whole copy of ${target.length} bytes` : "members to copy the tail";
   const hopeful = lagging.filter((party) => party.attempts === 0).length + spares.length;
@@ -144,20 +145,18 @@ function copy(machine: SealMachine, time: Time, effects: SealEffect[]): void {
 function sendFetch(
   machine: SealMachine,
   party: SealParty,
-  order: { target: Held; sources: readonly VolumeIndex[]; nowMs: number; effects: SealEffect[] },
+  order: {
+    holding: Held & { readonly appendTable: AppendTable };
+    sources: readonly VolumeIndex[];
+    nowMs: number;
+    effects: SealEffect[];
+  },
 ): void {
   if (!due(party, order.nowMs)) return;
-  party.inFlight = "fetch";
+  const { holding, sources } = order;
+  Object.assign(party, { inFlight: "fetch", fetching: holding });
   const { handle, version } = machine;
-  order.effects.push({
-    kind: "send-fetch",
-    handle,
-    version,
-    volume: party.volume,
-    length: order.target.length,
-    crc: order.target.crc,
-    sources: order.sources,
-  });
+  order.effects.push({ kind: "send-fetch", handle, version, volume: party.volume, sources, ...holding });
 }
 
 function askForSpares(
@@ -191,13 +190,20 @@ function logSealed(
 }
 
 /**
- * The append table of exactly the sealed bytes: members of one length voted for the same records. One that was told with more bytes would promise
- * records that are not there; where a sealed replica (accepted by an operator) has none, the longest that does not is next best.
+ * The append table of exactly the target's bytes: every holder has it, from its fence or with the bytes that it fetched. A shorter one would have a record
+ * appended again whose bytes are sealed, a longer one promise records that are not there. Only where sealed replicas decide (accepted by an operator) may
+ * nobody have it: the longest that is not too long is next best then.
  */
 function tableFor(machine: SealMachine, target: Held): AppendTable {
-  const told = answered(machine).flatMap((party) => (party.appendTable === undefined ? [] : [party.appendTable]));
+  for (const { holds } of fullHolders(machine, target)) if (holds?.appendTable !== undefined) return holds.appendTable;
+  const parties = answered(machine);
+  assert(
+    parties.some((party) => party.sealed),
+    `nobody has the append table of the ${target.length} bytes of chunk ${machine.handle}`,
+  );
+  const told = parties.flatMap(({ holds }) => (holds?.appendTable === undefined ? [] : [holds]));
   const fitting = told.filter((each) => each.length <= target.length).toSorted((a, b) => b.length - a.length);
-  return fitting[0]?.table ?? [];
+  return fitting[0]?.appendTable ?? [];
 }
 
 /** Until every named member confirmed it. One that is gone is finished when it comes back, by its report. */

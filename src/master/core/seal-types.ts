@@ -72,6 +72,8 @@ export type SealEffect =
       readonly length: number;
       readonly crc: number;
       readonly sources: readonly VolumeIndex[];
+      /** Of exactly these bytes: it travels with them. */
+      readonly appendTable: AppendTable;
     }
   /** Ask placement for `count` volumes that are none of `excluded`; answer with `spares-chosen`. */
   | {
@@ -124,6 +126,14 @@ export interface Held {
   readonly crc: number;
 }
 
+/**
+ * Invariant: the table is that of exactly these bytes, from the answer or the fetch that told of them; what is sealed is then sealed with all of its answers,
+ * whoever is left to tell them. Undefined for a replica that answered that it is sealed already: it keeps none.
+ */
+export interface Holding extends Held {
+  readonly appendTable: AppendTable | undefined;
+}
+
 /** One volume of the seal, member or spare. */
 export interface SealParty {
   readonly volume: VolumeIndex;
@@ -131,11 +141,11 @@ export interface SealParty {
   /** Dead or retired: its earlier answer is forgotten, as if it never came. */
   gone: boolean;
   /** From its answer to the fence, or to a fetch since. */
-  holds: Held | undefined;
+  holds: Holding | undefined;
   /** It answered that it was sealed already, with what it holds. Counts only after `confirmed`. */
   sealed: boolean;
-  /** Of its answer to the fence, and the length that it was told with: a fetch adds bytes, not the records' answers. */
-  appendTable: { readonly length: number; readonly table: AppendTable } | undefined;
+  /** What it will hold once the fetch in flight is done. */
+  fetching: Holding | undefined;
   /** Its last attempt found nobody listening. */
   refusing: boolean;
   /** Why it can't be a holder: its bytes are bad, or it can't copy. */

@@ -10,7 +10,16 @@ import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import { advanceSeal, backOff, fenceAgain } from "./seal-advance.ts";
 import { fullHolders } from "./seal-target.ts";
-import type { Failure, SealEffect, SealEvent, SealLimits, SealMachine, SealParty, SealStep } from "./seal-types.ts";
+import type {
+  Failure,
+  Held,
+  SealEffect,
+  SealEvent,
+  SealLimits,
+  SealMachine,
+  SealParty,
+  SealStep,
+} from "./seal-types.ts";
 
 export interface SealSubject {
   readonly handle: ChunkHandle;
@@ -46,7 +55,7 @@ function newParty(volume: VolumeIndex, role: SealParty["role"]): SealParty {
     gone: false,
     holds: undefined,
     sealed: false,
-    appendTable: undefined,
+    fetching: undefined,
     refusing: false,
     excluded: undefined,
     inFlight: undefined,
@@ -108,17 +117,17 @@ function take(machine: SealMachine, event: SealEvent, step: Step): void {
       return;
     }
     case "fetch-done": {
-      const party = partyOf(machine, event.volume);
-      if (party?.inFlight !== "fetch") return;
+      const party = fetchingParty(machine, event);
+      if (party === undefined) return;
       party.inFlight = undefined;
       if (party.gone || party.excluded !== undefined) return;
       party.attempts = 0;
-      party.holds = { length: event.length, crc: event.crc };
+      party.holds = party.fetching;
       return;
     }
     case "fetch-failed": {
-      const party = partyOf(machine, event.volume);
-      if (party?.inFlight !== "fetch") return;
+      const party = fetchingParty(machine, event);
+      if (party === undefined) return;
       backOff(party, step.time);
       if (event.failure.kind === "failed") takeFetchRefusal(machine, party, { ...step, failure: event.failure });
       return;
@@ -175,6 +184,13 @@ function partyOf(machine: SealMachine, volume: VolumeIndex): SealParty | undefin
   return machine.parties.find((party) => party.volume === volume);
 }
 
+/** The party whose fetch in flight is the one told of; undefined for a late one. */
+function fetchingParty(machine: SealMachine, told: Held & { readonly volume: VolumeIndex }): SealParty | undefined {
+  const party = partyOf(machine, told.volume);
+  if (party?.inFlight !== "fetch" || party.fetching === undefined) return undefined;
+  return party.fetching.length === told.length && party.fetching.crc === told.crc ? party : undefined;
+}
+
 /** The party that an answer at the machine's version comes from, its message settled; undefined for a late one. */
 function answering(
   machine: SealMachine,
@@ -197,11 +213,10 @@ function takeFenceAnswer(machine: SealMachine, party: SealParty, step: Step & { 
       // A doubled answer to an earlier attempt must not take back what a fetch has added since.
       if (party.holds !== undefined) return;
       party.attempts = 0;
-      party.holds = { length: answer.prepared, crc: answer.crc };
-      party.appendTable = { length: answer.prepared, table: answer.appendTable };
+      party.holds = { length: answer.prepared, crc: answer.crc, appendTable: answer.appendTable };
       return;
     case "sealed":
-      party.holds = { length: answer.length, crc: answer.crc };
+      party.holds = { length: answer.length, crc: answer.crc, appendTable: undefined };
       if (party.sealed) return;
       party.sealed = true;
       becomeBehind(machine, party, { ...step, version: answer.dataVersion, knows: "is sealed" });
@@ -283,7 +298,7 @@ function lose(machine: SealMachine, party: SealParty): void {
   party.inFlight = undefined;
   if (machine.phase !== "fencing" && machine.phase !== "copying") return;
   const counted = party.holds !== undefined;
-  Object.assign(party, { holds: undefined, appendTable: undefined, sealed: false });
+  Object.assign(party, { holds: undefined, sealed: false });
   if (counted && machine.phase === "copying") fenceAgain(machine);
 }
 

@@ -46,8 +46,8 @@ export const open = message(
 
 /**
  * Durably refuse anything below `version`, drop the role, and tell what is there. A volume that never had the chunk makes an empty fenced
- * replica. `prepared`: durable prepared length, counting every record voted for; `crc`: of these bytes. `appendTable`: what this tail has added to the
- * one that `open` brought. Of many chunks those may be left out of the answers whose tables do not fit one message: they are asked for again.
+ * replica. `prepared`: durable prepared length, counting every record voted for and what was fetched since; `crc`: of these bytes. `appendTable`: what
+ * they have added to the one that `open` brought. Of many chunks those may be left out of the answers whose tables do not fit one message: they are asked for again.
  */
 export const FenceAnswer = z.discriminatedUnion("kind", [
   z.object({
@@ -75,7 +75,8 @@ export const fence = message(
 
 /**
  * A fenced member (or a spare, which makes a fenced replica) copies from the first of `sources` that has it what it lacks of the first `length`
- * bytes, checks that all of them have `crc`, syncs. Applied once, whatever is repeated. The replica stays fenced at `version`.
+ * bytes, checks that all of them have `crc`, syncs. Applied once, whatever is repeated. The replica stays fenced at `version`. `appendTable`: of
+ * exactly `length` bytes, as a holder's fence told it; durable with the bytes, and told with them by each later fence.
  */
 export const fetchTail = message(
   "fetch-tail",
@@ -86,6 +87,7 @@ export const fetchTail = message(
     crc: Crc,
     sources: Chain,
     origin: Origin,
+    appendTable: AppendTable,
   }),
   z.object({ prepared: Uint32 }),
 );

@@ -172,7 +172,8 @@ describe("DESIGN §4.3 rollback and seal over a chain", () => {
 
       const sources = trio.chain(...alive);
       for (const name of alive) {
-        const wanted = { handle, version: sealVersion, length, crc: longest.crc, sources, origin };
+        const { crc, appendTable } = longest;
+        const wanted = { handle, version: sealVersion, length, crc, sources, origin, appendTable };
         expect(trio.command(name, fetchTail, wanted).prepared).toBe(length);
         expect(trio.command(name, finish, { items: [wanted] }).results).toEqual([{ kind: "ok" }]);
         expect(trio.command(name, finish, { items: [wanted] }).results).toEqual([{ kind: "ok" }]);
@@ -216,8 +217,10 @@ describe("DESIGN §4.3 rollback and seal over a chain", () => {
     expect(answers[0]).toMatchObject({ kind: "fenced", prepared: 0, crc: 0, dataVersion: 0 });
     const held = trio.command("s1", fence, { items }).answers[0]!;
     if (held.kind !== "fenced") throw new Error("not fenced");
-    const wanted = { handle, version: sealVersion, length: 500, crc: held.crc, sources: chain, origin };
+    const { crc, appendTable } = held;
+    const wanted = { handle, version: sealVersion, length: 500, crc, sources: chain, origin, appendTable };
     expect(trio.command("s3", fetchTail, wanted)).toEqual({ prepared: 500 });
+    expect(trio.command("s3", fence, { items }).answers[0]).toEqual({ ...held, committed: 0 });
     expect(trio.command("s3", finish, { items: [wanted] }).results).toEqual([{ kind: "ok" }]);
   });
 

@@ -72,9 +72,14 @@ describe("DESIGN §4.3 with one fault", () => {
       expect(fenced).toHaveLength(2);
       const longest = fenced[0]!.prepared >= fenced[1]!.prepared ? fenced[0]! : fenced[1]!;
       const length = longest.prepared;
-      const wanted = { handle, version: sealVersion, length, crc: longest.crc, sources: trio.chain(...alive), origin };
+      const { crc, appendTable } = longest;
+      const sources = trio.chain(...alive);
+      const wanted = { handle, version: sealVersion, length, crc, sources, origin, appendTable };
       for (const name of alive) {
         expect(trio.command(name, fetchTail, wanted).prepared).toBe(length);
+        // To a master that starts in between, the bytes and their answers are told alike by every member.
+        const again = trio.command(name, fence, { items }).answers[0]!;
+        expect(again).toMatchObject({ prepared: length, crc, appendTable });
         expect(trio.command(name, finish, { items: [wanted] }).results).toEqual([{ kind: "ok" }]);
       }
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { crc32 } from "../../../../src/base/checksum.ts";
 import { openStore } from "../../../../src/chunkserver/store/open-store.ts";
 import type { Store } from "../../../../src/chunkserver/store/store.ts";
-import { chunkHandle, chunkVersion, clusterId } from "../../../../src/wire/ids.ts";
+import { chunkHandle, chunkVersion, clusterId, sequence, sessionId } from "../../../../src/wire/ids.ts";
 import { noFaults } from "../../../sim/world/fault-settings.ts";
 import { Simulation } from "../../../sim/world/simulation.ts";
 import {
@@ -23,6 +23,9 @@ const v = chunkVersion;
 /** Sectors that a page of 512 bytes keeps or loses make many pages slow: the chunks are small, and so is the log. */
 const limits = { ...smallLimits, smallChunkBytesMax: 3_000, logSegmentBytes: 24 * 1024, volumeLogBytesMax: 256 * 1024 };
 const records = content(5_000, 3);
+/** Of what the fetched tail brings: record 4 is all that this member did not vote for. */
+const fetched = { sequence: sequence(4), fileOffset: origin.fileOffset + 2_000, bytes: 3_000, crc: 44 };
+const appendTable = [{ session: sessionId(5), answers: [fetched] }];
 
 /** What was reported durable, by the name of the fact. Lives outside of the process that dies. */
 class Reported {
@@ -62,7 +65,7 @@ async function work(store: Store, done: Reported): Promise<void> {
   await store.promise(h(2), v(2));
   done.promised = 2;
   const seal = { handle: h(2), version: v(2), length: 5_000, crc: crc32(records), origin };
-  const tail = await store.beginTail(seal);
+  const tail = await store.beginTail({ ...seal, appendTable });
   await tail.write(runOf(records, tail.from, 5_000 - tail.from));
   await tail.close();
   done.tailed = true;
@@ -85,6 +88,12 @@ async function check(store: Store, done: Reported): Promise<void> {
   }
   if (done.removed) expect(store.replica(h(3))).toBeUndefined();
   const open = store.replica(h(2));
+  // The answers come and go with the bytes.
+  const last = store
+    .appendTable(h(2))
+    .find(({ session }) => session === 5)
+    ?.answers.at(-1);
+  if (open !== undefined && open.state !== "sealed") expect(last?.sequence === 4).toBe(open.length === 5_000);
   const atLeast = done.tailed ? 5_000 : done.prepared;
   if (atLeast > 0) {
     expect(open?.length ?? 0).toBeGreaterThanOrEqual(atLeast);

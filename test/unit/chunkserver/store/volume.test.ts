@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { crc32 } from "../../../../src/base/checksum.ts";
-import { chunkHandle, chunkVersion, clusterId } from "../../../../src/wire/ids.ts";
+import { chunkHandle, chunkVersion, clusterId, sequence, sessionId } from "../../../../src/wire/ids.ts";
+import { protocol } from "../../../../src/limits.ts";
 import { openStore } from "../../../../src/chunkserver/store/open-store.ts";
 import {
   codeOf,
@@ -262,7 +263,7 @@ describe("DESIGN §4.3 appends", () => {
   test("a shorter member fetches the missing tail, whatever is repeated, and is finished", () => {
     const volume = simVolume();
     const data = content(400_000);
-    const tail = { handle: h(4), version: v(2), length: 400_000, crc: crc32(data), origin };
+    const tail = { handle: h(4), version: v(2), length: 400_000, crc: crc32(data), origin, appendTable: [] };
     volume.with(async (store) => {
       await store.openReplica(openOptions(4));
       await store.durable(store.append(recordOf(4, 1, { offset: 0, data: data.slice(0, 100_001) })));
@@ -286,6 +287,46 @@ describe("DESIGN §4.3 appends", () => {
       expect(await readAll(store, 4)).toEqual(data);
     });
   });
+
+  for (const [what, mine, checkpointed] of [
+    ["that voted for some of its records", 2, false],
+    ["that voted for some, after a checkpoint", 2, true],
+    ["whose last record is too long ago to meet those brought", 1, false],
+    ["that never had the chunk", undefined, false],
+  ] as const) {
+    test(`a fetched tail brings the answers with the bytes to a member ${what}: a fence tells the whole table, after a restart too`, () => {
+      const volume = simVolume();
+      const bytes = 1_000;
+      const data = content(70 * bytes);
+      const piece = (n: number): Uint8Array => data.slice((n - 1) * bytes, n * bytes);
+      const answer = (n: number) => ({
+        sequence: sequence(n),
+        fileOffset: origin.fileOffset + (n - 1) * bytes,
+        bytes,
+        crc: crc32(piece(n)),
+      });
+      const held = mine === 1 ? 70 : 4;
+      const length = held * bytes;
+      const numbers = Array.from({ length: held }, (_, i) => i + 1).slice(-protocol.appendWindow);
+      const appendTable = [{ session: sessionId(5), answers: numbers.map(answer) }];
+      const tail = { handle: h(4), version: v(2), length, crc: crc32(data.slice(0, length)), origin, appendTable };
+      const whole = { kind: "fenced" as const, prepared: length, crc: tail.crc, appendTable };
+      volume.with(async (store) => {
+        if (mine !== undefined) await store.openReplica(openOptions(4));
+        for (let n = 1; n <= (mine ?? 0); n++)
+          await store.durable(store.append(recordOf(4, n, { offset: (n - 1) * bytes, data: piece(n) })));
+        expect(await store.promise(h(4), v(2))).toMatchObject({ kind: "fenced", prepared: (mine ?? 0) * bytes });
+        const writer = await store.beginTail(tail);
+        await writer.write(runOf(data, writer.from, length - writer.from));
+        await writer.close();
+        expect(await store.promise(h(4), v(2))).toMatchObject(whole);
+        if (checkpointed) await store.flush();
+      });
+      volume.with(async (store) => {
+        expect(await store.promise(h(4), v(3))).toMatchObject(whole);
+      });
+    });
+  }
 });
 
 describe("what goes", () => {

@@ -100,7 +100,7 @@ describe("seal 3: when to go on", () => {
     expect(bench.sealed()).toBeUndefined();
     bench.step({ kind: "spares-chosen", volumes: [5] });
     expect(bench.effects).toEqual([
-      { kind: "send-fetch", handle, version, volume: 5, length: 10, crc: 110, sources: [0] },
+      { kind: "send-fetch", handle, version, volume: 5, length: 10, crc: 110, sources: [0], appendTable: tableOf(11) },
     ]);
     expect(bench.sealed()).toBeUndefined();
     bench.fetched(5, 10);
@@ -172,14 +172,59 @@ describe("seal 4: the longest durable prefix, and copies of it", () => {
     bench.answer(1, 30);
     bench.answer(2, 20);
     expect(bench.sealed()).toBeUndefined();
+    const fetch = { kind: "send-fetch" as const, handle, version, length: 30, crc: 130, sources: [1] };
+    const appendTable = tableOf(31);
     expect(bench.effects).toEqual([
-      { kind: "send-fetch", handle, version, volume: 0, length: 30, crc: 130, sources: [1] },
-      { kind: "send-fetch", handle, version, volume: 2, length: 30, crc: 130, sources: [1] },
+      { ...fetch, volume: 0, appendTable },
+      { ...fetch, volume: 2, appendTable },
     ]);
     bench.fetched(0, 30);
     expect(bench.sealed()).toBeUndefined();
     bench.fetched(2, 30);
     expect(bench.sealed()).toMatchObject({ length: 30, crc: 130, members: [0, 1, 2], appendTable: tableOf(31) });
+  });
+
+  test.each([
+    ["the longest dies before the fetch is done", (bench: SealBench) => bench.step({ kind: "volume-gone", volume: 0 })],
+    ["the longest dies after it", (bench: SealBench) => bench.fetched(1, 30)],
+  ])("a fetch brings the answers with the bytes, also where %s", (_, first) => {
+    const bench = SealBench.fencing();
+    bench.answer(0, 30);
+    bench.answer(1, 20);
+    bench.answer(2, 10);
+    first(bench);
+    bench.fetched(1, 30);
+    bench.step({ kind: "volume-gone", volume: 0 });
+    expect(bench.sealed()).toBeUndefined();
+    bench.fetched(2, 30);
+    expect(bench.sealed()).toMatchObject({ length: 30, members: [1, 2], appendTable: tableOf(31) });
+  });
+
+  test("a member that fetched is the source of bytes and answers for the next", () => {
+    const bench = SealBench.fencing();
+    bench.answer(0, 30);
+    bench.answer(1, 20);
+    bench.answer(2, 10);
+    bench.fetched(1, 30);
+    bench.step({ kind: "volume-gone", volume: 0 });
+    const failure = { kind: "unknown" } as const;
+    bench.step({ kind: "fetch-failed", volume: 2, length: 30, crc: 130, failure });
+    bench.tick(limits.fenceMs);
+    const again = { kind: "send-fetch", volume: 2, length: 30, sources: [1], appendTable: tableOf(31) };
+    expect(bench.effects[0]).toMatchObject(again);
+  });
+
+  test("an answer to an earlier fetch does not end the one in flight", () => {
+    const bench = SealBench.fencing();
+    bench.answer(0, 10);
+    bench.answer(1, 20);
+    bench.tick(limits.fenceAfterQuorumMs);
+    bench.fetched(0, 20 - 1);
+    bench.step({ kind: "fetch-failed", volume: 0, length: 19, crc: 119, failure: { kind: "unknown" } });
+    expect(bench.sealed()).toBeUndefined();
+    bench.fetched(0, 20);
+    bench.answer(2, 20);
+    expect(bench.sealed()).toMatchObject({ length: 20, appendTable: tableOf(21) });
   });
 
   test("with two whole copies the third is waited for fenceMs at most", () => {
