@@ -80,6 +80,8 @@ export class History {
   readonly operations: Operation[] = [];
   /** Found while things happened; checkers return theirs. */
   readonly violations: Violation[] = [];
+  /** Called at each acknowledgement: for guided runs. */
+  onDone: ((operation: Operation) => void) | undefined;
   readonly #nowMs: () => number;
   #ticks: Tick = 0;
   #calls = 0;
@@ -106,6 +108,7 @@ export class History {
 
   done(operation: Operation): void {
     operation.ending = { kind: "done", at: this.tick() };
+    this.onDone?.(operation);
   }
 
   failed(operation: Operation, error: GfsError): void {

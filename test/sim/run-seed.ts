@@ -70,6 +70,7 @@ export function drawWorkload(prng: Prng): WorkloadSettings {
     pipelined: prng.fraction() * 0.3,
     keyed: prng.fraction(),
     abandoned: prng.chance(0.5) ? 0 : prng.fraction() * 0.1,
+    appenders: prng.fraction() * 0.15,
     distrust: prng.chance(0.7) ? 0 : prng.fraction() * 0.1,
   };
 }

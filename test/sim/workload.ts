@@ -41,6 +41,8 @@ export interface WorkloadSettings {
   readonly pipelined: number;
   readonly keyed: number;
   readonly abandoned: number;
+  /** Of the operations in groups: runs of appends to a file that is looked up once. */
+  readonly appenders: number;
   /** Of the operations on hot files: a client that tells the master, without reason, that the tail failed. */
   readonly distrust: number;
 }
@@ -182,9 +184,9 @@ export class Workload {
     if (count >= this.#settings.operationsPerGroup) return;
     this.#perGroup.set(directory, count + 1);
     const path = `${directory}/f${pick(random, this.#settings.filesPerGroup)}`;
+    if (random() < this.#settings.appenders) return this.#appendRun(lane, path);
     const draw = random();
     if (draw < 0.2) await this.#put(lane, path);
-    else if (draw < 0.25) await this.#appendRun(lane, path);
     else if (draw < 0.5) await this.#append(lane, path, random() < 0.7);
     else if (draw < 0.75) await this.read(lane.client, lane.name, path);
     else if (draw < 0.8) await this.#stat(lane, path);
@@ -267,7 +269,7 @@ export class Workload {
     const random = (): number => lane.world.random.fraction();
     const hot = path.startsWith(hotDirectory);
     const count = 1 + pick(random, hot ? 20 : 6);
-    const restMs = random() < 0.5 ? 0 : random() * 300;
+    const restMs = random() < (hot ? 0.7 : 0.2) ? 0 : random() * 600;
     const calls: Promise<void>[] = [];
     const found = this.#history.tick();
     try {

@@ -19,6 +19,11 @@ export const mutants: readonly Mutant[] = [
     rule: "what replaces or removes a file first seals its open tail",
     edits: [
       {
+        file: "src/master/core/tails.ts",
+        find: "  if (open === undefined) return;\n",
+        replace: "  if (open === undefined || inode > 0) return;\n",
+      },
+      {
         file: "src/master/tail-service.ts",
         find: "if (inode === undefined || openTailsUnder(ctx.state, inode).length === 0) return decide();",
         replace: "if (inode === undefined || inode > 0) return decide();",
@@ -31,9 +36,10 @@ export const mutants: readonly Mutant[] = [
     rule: "a replica keeps the version it promised and the version of its bytes apart",
     edits: [
       {
-        file: "src/chunkserver/store/volume-state.ts",
-        find: '      if (active.state === "open") active.state = "fenced";\n',
-        replace: '      if (active.state === "open") active.state = "fenced";\n      active.dataVersion = version;\n',
+        file: "src/master/core/reports.ts",
+        find: '  if (entry.state === "sealed" && entry.dataVersion === version)\n',
+        replace:
+          '  if (entry.state === "fenced" && entry.promisedVersion === version) return "healthy";\n  if (entry.state === "sealed" && entry.dataVersion === version)\n',
       },
     ],
     killedBy: [],
@@ -59,6 +65,11 @@ export const mutants: readonly Mutant[] = [
         find: "  const { failure, effects } = step;\n  backOff(party, step.time);\n",
         replace: "  const { failure, effects } = step;\n  backOff(party, step.time);\n  party.finished = true;\n",
       },
+      {
+        file: "src/master/reports.ts",
+        find: "if (unfinished.length > 0) inBackground",
+        replace: "if (unfinished.length < 0) inBackground",
+      },
     ],
     killedBy: [],
   },
@@ -68,8 +79,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/tail-service.ts",
-        find: "appendTable: appendTableOf(state.appendTables, request.inode),",
-        replace: "appendTable: appendTableOf(state.appendTables, request.inode).slice(0, 0),",
+        find: "tableForTail(state.appendTables, request.inode, limits.appendTableMax);",
+        replace: "tableForTail(state.appendTables, request.inode, limits.appendTableMax).slice(0, 0);",
       },
     ],
     killedBy: [],
@@ -80,8 +91,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/tail-service.ts",
-        find: "appendTable: appendTableOf(state.appendTables, request.inode),",
-        replace: "appendTable: appendTableOf(state.appendTables, request.inode).slice(-2),",
+        find: "tableForTail(state.appendTables, request.inode, limits.appendTableMax);",
+        replace: "tableForTail(state.appendTables, request.inode, limits.appendTableMax).slice(-2);",
       },
     ],
     killedBy: [],
@@ -90,6 +101,13 @@ export const mutants: readonly Mutant[] = [
     name: "no-second-look",
     rule: "a member looks at its promise again after the sync, and votes only if it did not rise",
     edits: [
+      // By the order of one log a fence's answer counts every record before it, and the look finds nothing: here it is answered from what is durable.
+      {
+        file: "src/chunkserver/store/replica-changes.ts",
+        find: '  await ground.log.commit({ kind: "promised", handle, version });\n  return answerOf(ground, handle, version);\n}\n\n/** After',
+        replace:
+          '  const early = answerOf(ground, handle, version);\n  await ground.log.commit({ kind: "promised", handle, version });\n  return early;\n}\n\n/** After',
+      },
       {
         file: "src/chunkserver/open-secondary.ts",
         find: "if (promised > state.version) return this.fenced(promised);",
@@ -234,6 +252,68 @@ export const mutants: readonly Mutant[] = [
         file: "src/master/engine.ts",
         find: "    await this.#outbox.until(this.#log.lastPosition);\n    return value;",
         replace: "    await Promise.resolve();\n    return value;",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "mutations-forgotten",
+    rule: "a retried mutation gets the first answer",
+    edits: [
+      {
+        file: "src/master/core/sessions.ts",
+        find: "  if (answer !== undefined) {\n    const samePrint",
+        replace:
+          '  if (answer !== undefined && answer.message === request.message) return { kind: "new" };\n  if (answer !== undefined) {\n    const samePrint',
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "seal-begun-not-durable",
+    rule: "a seal is logged durably before anyone is told of it",
+    edits: [
+      {
+        file: "src/master/sealer.ts",
+        find: 'await ctx.engine.commit([{ kind: "seal-begun", handle, version }]);',
+        replace:
+          'await Promise.resolve();\n  ctx.engine.commit([{ kind: "seal-begun", handle, version }]).catch(() => undefined);',
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "unknown-means-failed",
+    rule: "no answer means that the outcome is unknown, and a retry goes under the same sequence",
+    edits: [
+      {
+        file: "src/client/append-line.ts",
+        find: 'const known = waiting.sequence === undefined || hasCode(error, "IdReused");',
+        replace: 'const known = waiting.sequence !== undefined || hasCode(error, "IdReused");',
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "put-not-synced",
+    rule: "a put's bytes are synced before the record that makes them count",
+    edits: [
+      {
+        file: "src/chunkserver/store/file-stream.ts",
+        find: "    this.#throwFailure();\n    await this.#file.sync();\n",
+        replace: "    await Promise.resolve();\n",
+      },
+    ],
+    killedBy: [],
+  },
+  {
+    name: "commit-of-one-copy",
+    rule: "a put is refused where a chunk has fewer than minReplicas left",
+    edits: [
+      {
+        file: "src/master/core/decide-drafts.ts",
+        find: "return Math.min(state.limits.minReplicas, replicas);",
+        replace: "return Math.min(1, state.limits.minReplicas, replicas);",
       },
     ],
     killedBy: [],
