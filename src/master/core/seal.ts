@@ -229,6 +229,12 @@ function takeFenceAnswer(machine: SealMachine, party: SealParty, step: Step & { 
       return;
     case "error":
       if (party.holds !== undefined) return;
+      if (answer.error.code === "Corrupt") {
+        // By its own word it has nothing to tell and never votes again: a seal that waited for it would never end.
+        party.excluded = "corrupt";
+        step.effects.push(badEffect(machine, party, answer.error.message));
+        return;
+      }
       takeFenceFailure(party, { kind: "failed", ...answer.error }, time);
       return;
     default:
