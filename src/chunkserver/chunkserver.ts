@@ -1,4 +1,5 @@
 /** One chunkserver: a volume, its data and control ports, and its bond with the master (DESIGN §2). */
+import { AssertionError } from "../base/assert.ts";
 import { asGfsError, GfsError } from "../base/errors.ts";
 import type { World } from "../io.ts";
 import type { Limits } from "../limits.ts";
@@ -119,7 +120,10 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
     role: "chunkserver",
     secret,
     identity: () => ({ clusterId: store.clusterId, epoch: store.epoch }),
-    onBug,
+    // A request that can't be handled harms nobody else; a state that can't be must not go on.
+    onBug: (thrown) => {
+      if (thrown instanceof AssertionError) onBug(thrown);
+    },
     routes: commandRoutes(context, { roles, onStopped: () => late.heartbeats?.nudge() }),
     healthz: () =>
       Promise.resolve({

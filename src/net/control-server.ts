@@ -11,6 +11,7 @@ import type { ClusterId, Epoch } from "../wire/ids.ts";
 import { agreedVersion, checkCluster } from "./agreement.ts";
 import { type ControlConnection, ControlConnections, ReplayWindow } from "./control-connections.ts";
 import { errorResponse, unknownConnection } from "./control-errors.ts";
+import { withTimeout } from "./deadline.ts";
 import { equalMacs, helloProof, requestKey, requestMac } from "./control-proof.ts";
 import { toHex } from "./secret.ts";
 
@@ -73,6 +74,10 @@ const busyRetryMs = 100;
 const requestsMaxDefault = 8_192;
 /** Of the bodies of requests in work. */
 const bytesInWorkMax = 256 * 1_048_576;
+/** A hello is far shorter, and comes from anybody. */
+const helloBytesMax = 8_192;
+/** How long a body may take to arrive: what is set aside for it is held no longer. */
+const bodyMs = 30_000;
 
 /** Serves until disposed. @throws GfsError("Usage") where the address can't be bound. */
 export async function serveControl(world: World, options: ControlServerOptions): Promise<Listener> {
@@ -114,12 +119,12 @@ class ControlApp {
     let bytes = 0;
     this.#requests++;
     try {
-      bytes = this.#admit(c);
+      bytes = this.#admit(c, caller === "greeting" ? helloBytesMax : protocol.controlRequestBytesMax);
       this.#bytes += bytes;
       const remote = c.env.remote;
       const from = caller === "known" ? this.#connectionOf(c) : undefined;
-      const body = new Uint8Array(await c.req.raw.arrayBuffer());
-      if (body.length > bytes) throw tooLong(c.req.path, body.length);
+      const body = await this.#read(c);
+      if (body.length > bytes) throw tooLong(c.req.path, body.length, bytes);
       if (from !== undefined) this.#verify(c, from, body);
       const role = from?.connection.role ?? "tool";
       const reply = await served.answer(decodeCbor(body), { remote, role });
@@ -133,17 +138,27 @@ class ControlApp {
   }
 
   /** The length of the body, which no request may leave out: it bounds what is read before anything is known about the caller. */
-  #admit(c: Context<Env>): number {
+  #admit(c: Context<Env>, bytesMax: number): number {
     const declared = c.req.raw.headers.get("content-length");
     const bytes = declared === null ? Number.NaN : Number(declared);
     if (!Number.isSafeInteger(bytes))
       throw new GfsError("ProtocolError", `Cannot answer ${c.req.path}: the request does not say how long it is`);
-    if (bytes > protocol.controlRequestBytesMax) throw tooLong(c.req.path, bytes);
+    if (bytes > bytesMax) throw tooLong(c.req.path, bytes, bytesMax);
     if (this.#requests > (this.#options.requestsMax ?? requestsMaxDefault) || this.#bytes + bytes > bytesInWorkMax)
       throw new GfsError("Busy", `Cannot answer ${c.req.path} now: too many requests are in work`, {
         retryAfterMs: busyRetryMs,
       });
     return bytes;
+  }
+
+  /** A caller that goes away, or stalls, before its request is whole: an operating error, and no bug. */
+  async #read(c: Context<Env>): Promise<Uint8Array> {
+    const { path } = c.req;
+    const arriving = c.req.raw.arrayBuffer().catch((cause: unknown) => {
+      throw new GfsError("ProtocolError", `Cannot answer ${path}: its caller ended within the request`, { cause });
+    });
+    const what = `get the rest of a request for ${path}`;
+    return new Uint8Array(await withTimeout(this.#world.clock, bodyMs, what, () => arriving));
   }
 
   #connectionOf(c: Context<Env>): { readonly id: string; readonly connection: ControlConnection } {
@@ -224,10 +239,10 @@ class ControlApp {
   }
 }
 
-function tooLong(path: string, bytes: number): GfsError {
+function tooLong(path: string, bytes: number, bytesMax: number): GfsError {
   return new GfsError(
     "ProtocolError",
-    `Cannot answer ${path}: a request of ${bytes} bytes is too long, ${protocol.controlRequestBytesMax} are allowed`,
+    `Cannot answer ${path}: a request of ${bytes} bytes is too long, ${bytesMax} are allowed`,
   );
 }
 
