@@ -1,5 +1,5 @@
 /** Copies that the master orders: a missing tail for a seal, a whole sealed chunk for repair (DESIGN §4.3, §4.5). */
-import { GfsError } from "../base/errors.ts";
+import { GfsError, hasCode } from "../base/errors.ts";
 import type { Origin } from "../wire/control/commands.ts";
 import type { AppendTable, Chain } from "../wire/control/common.ts";
 import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
@@ -52,6 +52,14 @@ export async function cloneChunk(context: Context, request: TransferRequest): Pr
   const { handle, version, length, crc, sources, origin } = request;
   const held = store.replica(handle);
   if (held?.state === "sealed" && held.dataVersion === version && held.length === length && held.crc === crc) return;
+  // A member that was never told that the chunk is sealed: what it holds must not go for a copy that may fail.
+  if (held?.state === "fenced" && held.promisedVersion === version && held.length >= length) {
+    try {
+      return await store.finish({ handle, version, length, crc, origin });
+    } catch (thrown) {
+      if (!hasCode(thrown, "Corrupt")) throw thrown;
+    }
+  }
   const chunkBytes = Math.max(length, limits.chunkBytes);
   const writer = await store.beginWrite({ handle, version, chunkBytes, bytes: length, origin, purpose: "clone" });
   try {

@@ -19,6 +19,7 @@ import { cloneChunk, fetchMissingTail } from "./chunk-transfers.ts";
 import { operatingError, traceMutation, type Context } from "./context.ts";
 import { fittingAnswers } from "./core/fence-answers.ts";
 import { OpenChunks } from "./open-chunks.ts";
+import { awaitsFinish } from "./read-stream.ts";
 import type { Roles } from "./roles.ts";
 
 export interface CommandOptions {
@@ -110,7 +111,10 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
     route(verify, async (request, caller) => {
       await obey(context, request, caller);
       const { handle, version } = request;
-      if (store.replica(handle)?.dataVersion !== version) return { result: "missing" as const };
+      const held = store.replica(handle);
+      if (held !== undefined && awaitsFinish(held, version))
+        throw new GfsError("Busy", `Cannot verify chunk ${handle} at version ${version}: its finish is yet to come`);
+      if (held?.dataVersion !== version) return { result: "missing" as const };
       return { result: await store.verifyReplica(handle) };
     }),
   ];
