@@ -16,19 +16,30 @@ const copyBytesMax = 1_048_576;
  * @throws GfsError Corrupt (the bytes in the log are not those that were accepted) | DiskFailed, DiskError
  */
 export async function fileActive(ground: Ground, active: ActiveReplica): Promise<void> {
+  const length = await copyActive(ground, active);
+  if (length === undefined) return;
+  await ground.files.syncName(active.handle);
+  filed(ground, active, length);
+}
+
+/** As `fileActive`, but the caller sees to the name: true where there is a file whose directory must be synced before the log may let go of its bytes. */
+export async function fileUnnamed(ground: Ground, active: ActiveReplica): Promise<boolean> {
+  const length = await copyActive(ground, active);
+  if (length !== undefined) filed(ground, active, length);
+  return length !== undefined;
+}
+
+/** How many bytes of the replica its file has now, synced; undefined where it had them all. */
+async function copyActive(ground: Ground, active: ActiveReplica): Promise<number | undefined> {
   const { length } = active.sums;
-  if (active.state !== "sealed" && active.fileBytes === length) return;
-  const file = await ground.files.open(active.handle);
-  try {
-    await copyFromLog(ground, active, file);
-    if (active.state === "sealed") {
-      const end = await writeTrailer(ground, active, file);
-      await file.truncate(end);
-    }
-    await Promise.all([file.sync(), ground.files.syncName(active.handle)]);
-  } finally {
-    await file.close();
-  }
+  if (active.state !== "sealed" && active.fileBytes === length) return undefined;
+  const whole = active.state === "sealed" && active.fileBytes === 0 && length <= copyBytesMax;
+  if (whole) await fileWhole(ground, active);
+  else await fileRest(ground, active);
+  return length;
+}
+
+function filed(ground: Ground, active: ActiveReplica, length: number): void {
   if (ground.state.active.get(active.handle) !== active) return;
   if (active.state === "sealed") {
     ground.files.forget(active.handle);
@@ -38,6 +49,35 @@ export async function fileActive(ground: Ground, active: ActiveReplica): Promise
   active.fileBytes = length;
   active.log.dropBefore(length);
   if (active.log.count === 0) active.log = new LogRanges(length);
+}
+
+/** A small sealed replica of which nothing counts in its file: most of them, where files are small. One read, one write. */
+async function fileWhole(ground: Ground, active: ActiveReplica): Promise<void> {
+  const { length } = active.sums;
+  const bytes = length === 0 ? new Uint8Array(0) : await activeBytes(ground, active).readBlocks(0, length);
+  const file = await ground.files.create(active.handle);
+  try {
+    await file.write([bytes, trailerOf(ground, active)], 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function fileRest(ground: Ground, active: ActiveReplica): Promise<void> {
+  const file = await ground.files.open(active.handle);
+  try {
+    await copyFromLog(ground, active, file);
+    if (active.state === "sealed") {
+      const { length } = active.sums;
+      const trailer = trailerOf(ground, active);
+      await file.write([trailer], length);
+      await file.truncate(length + trailer.length);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 /** From the block that the file's end lies in, so that whole blocks are verified on their way. */
@@ -52,11 +92,9 @@ async function copyFromLog(ground: Ground, active: ActiveReplica, file: DiskFile
   }
 }
 
-async function writeTrailer(ground: Ground, active: ActiveReplica, file: DiskFile): Promise<number> {
+function trailerOf(ground: Ground, active: ActiveReplica): Uint8Array {
   const { handle, dataVersion: version, sums, origin } = active;
   const { volume, clusterId } = ground.identity;
   const { length, crc } = sums;
-  const trailer = encodeTrailer({ handle, version, volume, clusterId, length, crc, origin }, sums.blocks());
-  await file.write([trailer], length);
-  return length + trailer.length;
+  return encodeTrailer({ handle, version, volume, clusterId, length, crc, origin }, sums.blocks());
 }

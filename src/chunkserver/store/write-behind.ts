@@ -2,7 +2,7 @@
 import { GfsError, hasCode } from "../../base/errors.ts";
 import type { Timer } from "../../io.ts";
 import { writeCheckpoint } from "./checkpoint-file.ts";
-import { fileActive } from "./chunk-filer.ts";
+import { fileUnnamed } from "./chunk-filer.ts";
 import { readFailure } from "./chunk-reader.ts";
 import type { Ground } from "./ground.ts";
 
@@ -17,6 +17,8 @@ export class WriteBehind {
   readonly #ground: Ground;
   #running: Promise<void> | undefined;
   #timer: Timer | undefined;
+  /** Directories with names that are perhaps not durable yet, each with a handle in it. Kept where a cycle fails. */
+  readonly #unsynced = new Map<string, number>();
 
   constructor(ground: Ground) {
     this.#ground = ground;
@@ -69,6 +71,8 @@ export class WriteBehind {
     const waiting = [...state.active.keys()];
     const filed = waiting.length;
     const full = await this.#fileAll(waiting);
+    // Once for a cycle: the log still has everything that was filed, until the checkpoint below counts on the names.
+    await retirement.attempt("make the names of data files durable", () => this.#syncNames());
     const { position } = log;
     let oldestSegment: number | undefined;
     for (const active of state.active.values()) {
@@ -83,6 +87,12 @@ export class WriteBehind {
     const tookMs = Math.round(world.clock.monotonicMs() - startedMs);
     world.events.emit("debug", "volume.checkpoint", { position, filed, replicas: state.table.replicaCount, tookMs });
     if (full !== undefined) throw full;
+  }
+
+  async #syncNames(): Promise<void> {
+    const { files } = this.#ground;
+    await Promise.all([...this.#unsynced.values()].map((handle) => files.syncName(handle)));
+    this.#unsynced.clear();
   }
 
   /** What kept some from being filed, where that was want of space: a checkpoint is worth writing all the same. */
@@ -109,7 +119,10 @@ export class WriteBehind {
       const active = ground.state.active.get(handle);
       if (active === undefined || active.stopped || ground.closed) return;
       try {
-        await ground.retirement.attempt(`write chunk ${handle} to its data file`, () => fileActive(ground, active));
+        const named = await ground.retirement.attempt(`write chunk ${handle} to its data file`, () =>
+          fileUnnamed(ground, active),
+        );
+        if (named) this.#unsynced.set(ground.files.directoryOf(handle), handle);
       } catch (error) {
         // A replica whose bytes in the log are damaged is marked corrupt, and concerns no other.
         if (!hasCode(error, "Corrupt", "ReplicaMissing")) throw error;

@@ -93,9 +93,9 @@ describe("send queue", () => {
     socket.room = 5;
     const queue = new SendQueue(socket, () => {});
     queue.add([numbered(10)]);
-    await Promise.resolve();
+    await turn();
     queue.add([numbered(3, 100)]);
-    await Promise.resolve();
+    await turn();
     expect(queue.bytes).toBe(8);
     expect(socket.writes.length).toBe(1);
     socket.room = 100;
