@@ -203,6 +203,8 @@ export class OpenPrimary {
     // The second look: a fence may have come in while the disk was syncing.
     const promised = this.#context.store.promised(member.handle);
     if (promised > member.version) return this.fenced(promised);
+    if (this.#context.store.replica(member.handle)?.state !== "open")
+      return this.#failed("its replica was found to be corrupt");
     traceMutation(this.#context, "prepare", member, { length });
     this.#progress(primarySynced(this.#state, length));
   }

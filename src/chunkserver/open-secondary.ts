@@ -157,6 +157,8 @@ export class OpenSecondary {
     // The second look: a fence may have come in while the disk was syncing.
     const promised = this.#context.store.promised(state.handle);
     if (promised > state.version) return this.fenced(promised);
+    if (this.#context.store.replica(state.handle)?.state !== "open")
+      return this.#stop(new GfsError("Corrupt", "its replica was found to be corrupt"));
     ownSynced(state, length);
     traceMutation(this.#context, "prepare", state, { length });
     this.#vote();

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { crc32 } from "../../../src/base/checksum.ts";
 import type { World } from "../../../src/io.ts";
-import { fence, fetchTail, finish, type FenceAnswer } from "../../../src/wire/control/commands.ts";
+import { fence, fetchTail, finish, verify, type FenceAnswer } from "../../../src/wire/control/commands.ts";
 import { AppendOpen, encodeHeader } from "../../../src/wire/data/headers.ts";
 import { decodeAppendAnswer, encodeAppend } from "../../../src/wire/data/records.ts";
 import { chunkVersion, sequence, sessionId } from "../../../src/wire/ids.ts";
@@ -93,6 +93,66 @@ describe("DESIGN §4.3 with one fault", () => {
       }
       const known = longest.appendTable.reduce((sum, { answers: given }) => sum + given.at(-1)!.sequence, 0);
       expect(known).toBeGreaterThanOrEqual(acknowledged.length);
+    },
+  );
+});
+
+describe("DESIGN §1 P1 a vote is for bytes that are there", () => {
+  /** Flips a bit of a record that lies in the server's volume log. */
+  function rot(trio: Trio, name: string, record: Uint8Array): void {
+    const machine = trio.machines.find((each) => each.name === name)!;
+    const found = trio.simulation.do(machine, async ({ disk }) => {
+      for (const file of await disk.list("/data/log")) {
+        const open = await disk.open(`/data/log/${file}`, "read");
+        const bytes = new Uint8Array(1_000_000);
+        await open.read(bytes, 0);
+        await open.close();
+        const at = Buffer.from(bytes.buffer).indexOf(record);
+        if (at >= 0) return { path: `/data/log/${file}`, at };
+      }
+      throw new Error("the record is nowhere");
+    });
+    machine.drive(found.path).corrupt(found.path, found.at + 20);
+  }
+
+  test.each(["s1", "s2", "s3"])(
+    "a record is not acknowledged that %s was syncing when it found its replica corrupt",
+    (name) => {
+      const trio = new Trio();
+      const { simulation } = trio;
+      trio.openChunk(trio.chain());
+      const first = content(500, 1);
+      const second = content(500, 2);
+      const outcomes: string[] = [];
+      const drive = trio.machines.find((each) => each.name === name)!.drive("/data/log");
+      const go = Promise.withResolvers<void>();
+      trio.client.run(async (world) => {
+        const primary = trio.address("s1");
+        const frames = await dial(world, primary.data);
+        const header = { volume: primary.volume, handle, version, inode: origin.inode, session: sessionId(1) };
+        frames.send("appendOpen", 1, encodeHeader(AppendOpen, header));
+        frames.send("append", 1, encodeAppend(sequence(1), crc32(first)), [first]);
+        for (;;) {
+          const frame = await frames.read();
+          if (frame === null) return;
+          if (frame.type !== "appendAnswer") continue;
+          outcomes.push(decodeAppendAnswer(frame).kind);
+          if (outcomes.length > 1) return;
+          await go.promise;
+          frames.send("append", 1, encodeAppend(sequence(2), crc32(second)), [second]);
+        }
+      });
+      simulation.runFor(1_000);
+      expect(outcomes).toEqual(["done"]);
+      rot(trio, name, first);
+      drive.slow(1_000);
+      go.resolve();
+      simulation.runFor(50);
+      drive.slow(1);
+      expect(trio.command(name, verify, { handle, version }).result).toBe("corrupt");
+      expect(outcomes).toEqual(["done"]);
+      simulation.runFor(20_000);
+      expect(outcomes).toEqual(["done", "refused"]);
     },
   );
 });
