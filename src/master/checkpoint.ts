@@ -8,7 +8,7 @@ import { asGfsError, GfsError } from "../base/errors.ts";
 import { type Disk, DiskError, type World } from "../io.ts";
 import { defaultLimits, type Limits } from "../limits.ts";
 import { makeDurableDirectory } from "../log/durable-directory.ts";
-import type { Log, LogPosition } from "../log/log-types.ts";
+import type { LogPosition } from "../log/log-types.ts";
 import { readLog } from "../log/read-log.ts";
 import { diskFailed } from "../log/survey.ts";
 import { ClusterId } from "../wire/ids.ts";
@@ -22,9 +22,6 @@ export interface LoadedCheckpoint extends Replayed {
   /** 0: there is no checkpoint, the state is the one before the first record. */
   readonly position: LogPosition;
 }
-
-/** The hidden subcommand of the child. */
-const checkpointCommand = "checkpoint-master";
 
 /** @throws DiskError */
 export async function listCheckpoints(disk: Disk, directory: string): Promise<LogPosition[]> {
@@ -157,7 +154,8 @@ export async function removeDamaged(
 }
 
 /** The child's one argument, as JSON: the data directory to read from and write to, and the last log position to take in. */
-const Task = z.object({ dataDir: z.string().min(1), until: z.int().min(1), cluster: ClusterId });
+/** What the child is told: one JSON argument. */
+export const CheckpointTask = z.object({ dataDir: z.string().min(1), until: z.int().min(1), cluster: ClusterId });
 
 /**
  * The child's work. Prints nothing; the new checkpoint is the result. `limits` are not part of the state: any do.
@@ -232,144 +230,21 @@ async function lastWhole(
   return emptyState(from.limits);
 }
 
-function parseArguments(args: readonly string[]): z.infer<typeof Task> {
+function parseArguments(args: readonly string[]): z.infer<typeof CheckpointTask> {
   try {
-    return Task.parse(JSON.parse(args[0] ?? ""));
+    return CheckpointTask.parse(JSON.parse(args[0] ?? ""));
   } catch (error) {
     throw new GfsError("Usage", "Cannot checkpoint: only a master starts this", { cause: error });
   }
 }
 
-export interface CheckpointerOptions {
-  readonly world: World;
-  readonly log: Log;
-  readonly directories: () => readonly DataDirectory[];
-  readonly limits: Limits;
-  /** Position of the newest checkpoint at the start. */
-  readonly position: LogPosition;
-}
-
-/** Starts checkpoint children as the log grows, one at a time, and trims what they made superfluous. */
-export class Checkpointer {
-  readonly #options: CheckpointerOptions;
-  #position: LogPosition;
-  #running: Promise<void> | undefined;
-  #nextTryMs = 0;
-  #failure: string | undefined;
-  readonly #stop = new AbortController();
-
-  constructor(options: CheckpointerOptions) {
-    this.#options = options;
-    this.#position = options.position;
-  }
-
-  /** Of the newest checkpoint; 0 before the first. */
-  get position(): LogPosition {
-    return this.#position;
-  }
-
-  /** Why the last one failed, until one succeeds. */
-  get failure(): string | undefined {
-    return this.#failure;
-  }
-
-  /** Starts one where enough was logged since the last, or where the log holds many segments. */
-  tick(): void {
-    const { log, limits, world } = this.#options;
-    if (this.#running !== undefined || this.#stop.signal.aborted) return;
-    if (world.clock.monotonicMs() < this.#nextTryMs) return;
-    const records = log.durablePosition - this.#position;
-    const segments = log.heldBytes / limits.logSegmentBytes;
-    if (records < limits.checkpointRecords && (segments < segmentsMax || records === 0)) return;
-    void this.run().catch(() => undefined);
-  }
-
-  /** A checkpoint of everything logged so far; joins one that is running. @throws GfsError of what failed; the next one tries again */
-  run(): Promise<void> {
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
-  }
-
-  /** Ends the child, if one runs. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#running?.catch(() => undefined);
-  }
-
-  async #run(): Promise<void> {
-    const { world, log } = this.#options;
-    const beganMs = world.clock.monotonicMs();
-    try {
-      await log.roll();
-      const until = log.closed().last;
-      if (until <= this.#position) return;
-      const source = await this.#write(until);
-      const path = `${source.checkpointPath}/${checkpointName(until)}`;
-      for (const other of this.#options.directories())
-        if (other !== source) await copyCheckpoint(world.disk, path, other, until);
-      this.#position = until;
-      await this.#discard();
-      this.#failure = undefined;
-      world.events.emit("info", "checkpoint.done", { position: until, ms: world.clock.monotonicMs() - beganMs });
-    } catch (error) {
-      this.#nextTryMs = world.clock.monotonicMs() + retryMs;
-      const failure = asGfsError(diskFailed("write a checkpoint", error));
-      if (!this.#stop.signal.aborted) {
-        this.#failure = failure.message;
-        world.events.emit("error", "checkpoint.failed", { reason: failure.message });
-      }
-      throw failure;
-    }
-  }
-
-  /** In the first directory where it succeeds: the log or the last checkpoint of one may have been damaged since the start. */
-  async #write(until: LogPosition): Promise<DataDirectory> {
-    let failure: unknown = new GfsError("DiskFailed", "Cannot checkpoint: no data directory is left");
-    for (const source of this.#options.directories()) {
-      try {
-        await this.#runChild(source, until);
-        return source;
-      } catch (error) {
-        failure = error;
-        if (this.#stop.signal.aborted) break;
-      }
-    }
-    throw failure;
-  }
-
-  async #runChild(source: DataDirectory, until: LogPosition): Promise<void> {
-    const { world } = this.#options;
-    const task: z.infer<typeof Task> = { dataDir: source.path, until, cluster: source.clusterId };
-    const { exitCode, stderr } = await world.spawn.self([checkpointCommand, JSON.stringify(task)], this.#stop.signal);
-    if (exitCode === 0) return;
-    const why = stderr.trim().split("\n").at(-1) ?? "";
-    throw new GfsError("Unavailable", `Cannot checkpoint ${source.path}: the child ended with ${exitCode}: ${why}`);
-  }
-
-  /** All but the two newest checkpoints go, then the log up to the older of them. */
-  async #discard(): Promise<void> {
-    const { world, log } = this.#options;
-    let oldest = this.#position;
-    for (const { checkpointPath } of this.#options.directories()) {
-      const positions = await listCheckpoints(world.disk, checkpointPath);
-      for (const position of positions.slice(2))
-        await world.disk.remove(`${checkpointPath}/${checkpointName(position)}`);
-      await world.disk.syncDirectory(checkpointPath);
-      // With a single one, the log from its beginning is the older way back.
-      oldest = Math.min(oldest, positions[1] ?? 0);
-    }
-    await log.trim(oldest + 1);
-  }
-}
-
-/** Segments of the operation log that are kept before a checkpoint is made although few records were logged. */
-const segmentsMax = 8;
-const retryMs = 30_000;
-
 /** Read back and checked before it gets its name, which replaces what had it. @throws DiskError, GfsError("Corrupt") */
-async function copyCheckpoint(disk: Disk, from: string, target: DataDirectory, position: LogPosition): Promise<void> {
+export async function copyCheckpoint(
+  disk: Disk,
+  from: string,
+  target: DataDirectory,
+  position: LogPosition,
+): Promise<void> {
   await makeDurableDirectory(disk, target.checkpointPath);
   const path = `${target.checkpointPath}/${checkpointName(position)}`;
   const partial = `${path}.partial`;

@@ -7,7 +7,7 @@ import type { Log } from "../log/log-types.ts";
 import { diskFailed } from "../log/survey.ts";
 import { ControlClient } from "../net/control-client.ts";
 import { type Route, serveControl } from "../net/control-server.ts";
-import { Checkpointer } from "./checkpoint.ts";
+import { Checkpointer } from "./checkpointer.ts";
 import { ClusterClock } from "./cluster-clock.ts";
 import { Commands } from "./commands.ts";
 import { failOnBrokenInvariant, type MasterContext, newSoftState, nowMs, repeat, stopMutations } from "./context.ts";

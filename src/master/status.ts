@@ -3,7 +3,7 @@ import { defined } from "../base/assert.ts";
 import type { Log } from "../log/log-types.ts";
 import type { ChunkCounts, ServerStatus, ShortChunk, space, status } from "../wire/control/namespace.ts";
 import type { ClusterId, Epoch } from "../wire/ids.ts";
-import type { Checkpointer } from "./checkpoint.ts";
+import type { Checkpointer } from "./checkpointer.ts";
 import { type MasterContext, nowMs } from "./context.ts";
 import { chunkCount } from "./core/chunk-table.ts";
 import { treeSums } from "./core/children.ts";
