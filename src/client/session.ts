@@ -105,7 +105,7 @@ export class MutationSession {
       }
       session.finish(taken);
       if (sent.kind === "done") return sent.reply;
-      if (!hasCode(sent.error, "SessionExpired") || sent.doubtful || expired === 2) throw sent.error;
+      if (!hasCode(sent.error, "SessionExpired") || expired === 2) throw sent.error;
       // The master knows nothing of the session any more, and this mutation was never executed.
       this.#forget(session);
     }
@@ -127,7 +127,7 @@ export class MutationSession {
     build: () => z.infer<Request>,
   ): Promise<
     | { readonly kind: "done"; readonly reply: z.infer<Reply> }
-    | { readonly kind: "refused"; readonly error: unknown; readonly doubtful: boolean }
+    | { readonly kind: "refused"; readonly error: unknown }
     | { readonly kind: "unknown"; readonly error: unknown }
   > {
     const { control, master, limits } = this.#ctx;
@@ -141,12 +141,14 @@ export class MutationSession {
       } catch (error) {
         if (hasCode(error, "Interrupted")) throw error;
         doubtful ||= isUnknown(error) || hasCode(error, "ProtocolError");
-        if (!isMasterRetry(error)) return { kind: "refused", error, doubtful };
+        // A session that ended takes with it what it knew: an earlier try may have taken effect.
+        if (doubtful && hasCode(error, "SessionExpired")) return { kind: "unknown", error };
+        if (!isMasterRetry(error)) return { kind: "refused", error };
         try {
           await backOff(this.#ctx, op, failures, error);
         } catch (over) {
           if (hasCode(over, "Interrupted")) throw over;
-          return doubtful ? { kind: "unknown", error } : { kind: "refused", error, doubtful };
+          return { kind: doubtful ? "unknown" : "refused", error };
         }
       }
     }

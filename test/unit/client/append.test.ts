@@ -227,3 +227,18 @@ describe("ids of unknown outcomes", () => {
       expect(parsePlace(key)).toBeUndefined();
   });
 });
+
+test("a large append whose commit lost its answer, and whose session has ended since, is told to be unknown and not repeated", () => {
+  const cluster = new FakeCluster();
+  let commits = 0;
+  cluster.after = async (name) => {
+    if (name === "draft-commit" && ++commits === 1) await new Promise(() => {});
+  };
+  cluster.before = async (name) => {
+    if (name === "draft-commit" && commits === 1) throw new GfsError("SessionExpired", "it has ended");
+  };
+  const record = sample(small * 3);
+  const code = cluster.with((client) => codeOf(client.appendToFile("/f", record)));
+  expect(code).toBe("OutcomeUnknown");
+  expect(cluster.content("/f").length).toBe(record.length);
+});
