@@ -15,6 +15,8 @@ export interface Capture {
   /** The shortest the file has been since the capture before. */
   readonly cutTo: number | undefined;
   readonly bytes: number;
+  /** Of one write that went through to the medium: says nothing about what was written before it. */
+  readonly alone: boolean;
 }
 
 /** What is left after a power loss. Of unsynced sectors each is kept with the probability `keep`. */
@@ -91,30 +93,49 @@ export class FileImage {
     this.#bytes = bytes;
   }
 
-  /** What has been written up to now, for a sync that begins. */
-  capture(): Capture {
+  /** What has been written up to now, for a sync that begins; with a range only the pages that it touches. */
+  capture(range?: { readonly offset: number; readonly bytes: number }): Capture {
     const pages: (readonly [number, Page])[] = [];
-    for (const index of this.#dirty) {
+    const first = range === undefined ? 0 : Math.floor(range.offset / pageBytes);
+    const last = range === undefined ? Number.POSITIVE_INFINITY : Math.floor((range.offset + range.bytes) / pageBytes);
+    for (const index of [...this.#dirty]) {
+      if (index < first || index > last) continue;
+      this.#dirty.delete(index);
       const page = this.#pages.get(index);
       if (page === undefined) continue;
       page.frozen = true;
       pages.push([index, page]);
     }
-    this.#dirty.clear();
-    const capture: Capture = { pages, cutTo: this.#cutTo, bytes: this.#bytes };
-    this.#cutTo = undefined;
+    const alone = range !== undefined;
+    const capture: Capture = { pages, cutTo: alone ? undefined : this.#cutTo, bytes: this.#bytes, alone };
+    if (!alone) this.#cutTo = undefined;
     this.#captures.push(capture);
     return capture;
   }
 
   /** A sync succeeded: its capture and all before it are durable. */
   commit(capture: Capture): void {
+    if (capture.alone) return this.#commitAlone(capture);
     const count = this.#captures.indexOf(capture) + 1;
     for (const { pages, cutTo, bytes } of this.#captures.splice(0, count)) {
       if (cutTo !== undefined) cut(this.#durablePages, cutTo);
       for (const [index, page] of pages) this.#durablePages.set(index, page);
       this.#durableBytes = bytes;
     }
+  }
+
+  #commitAlone(capture: Capture): void {
+    const index = this.#captures.indexOf(capture);
+    if (index < 0) return;
+    this.#captures.splice(index, 1);
+    const written = new Set(capture.pages.map(([page]) => page));
+    // An older state of these pages that is on its way can't come after this one.
+    for (let i = 0; i < index; i++) {
+      const earlier = this.#captures[i]!;
+      this.#captures[i] = { ...earlier, pages: earlier.pages.filter(([page]) => !written.has(page)) };
+    }
+    for (const [at, page] of capture.pages) this.#durablePages.set(at, page);
+    this.#durableBytes = Math.max(this.#durableBytes, capture.bytes);
   }
 
   /** A sync failed: its pages count as clean from now on, and are not on the medium (as Linux does it). */

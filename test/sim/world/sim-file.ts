@@ -2,6 +2,7 @@ import { assert } from "../../../src/base/assert.ts";
 import { byteLengthOf, concatBytes } from "../../../src/base/bytes.ts";
 import type { DiskFile, OpenMode } from "../../../src/io.ts";
 import type { FileNode } from "./directory-tree.ts";
+import type { Capture } from "./file-image.ts";
 import { diskError } from "./drive.ts";
 import type { DiskWork, DiskWorker } from "./sim-disk.ts";
 import type { SimDrive } from "./sim-drive.ts";
@@ -44,7 +45,8 @@ export class SimFile implements DiskFile {
 
   async write(pieces: readonly Uint8Array[], offset: number): Promise<void> {
     await this.#writeBack(pieces, offset);
-    if (this.#mode === "through") await this.sync();
+    // As O_DSYNC does it: these bytes, and nothing that was written before.
+    if (this.#mode === "through") await this.#sync(this.#node.image.capture({ offset, bytes: byteLengthOf(pieces) }));
   }
 
   #writeBack(pieces: readonly Uint8Array[], offset: number): Promise<void> {
@@ -65,8 +67,11 @@ export class SimFile implements DiskFile {
 
   sync(): Promise<void> {
     if (!this.#worker.process.alive) return never();
+    return this.#sync(this.#node.image.capture());
+  }
+
+  #sync(capture: Capture): Promise<void> {
     const { image } = this.#node;
-    const capture = image.capture();
     return this.#run({
       operation: "sync",
       path: this.path,
