@@ -19,7 +19,13 @@ export async function main(groups: readonly VerbGroup[]): Promise<void> {
   });
   // Timers of the world don't keep a process alive: waiting for a retry alone must not end it, with 0 at that.
   setInterval(() => {}, 1 << 30);
-  exit(await run(groups, [...argv()]));
+  exit(await run(groups, [...argv()]).catch(unprintable));
+}
+
+/** What was to be printed could not be: told on standard error, with the code of its reason. */
+function unprintable(error: unknown): number {
+  if (!(error instanceof OutputClosedError)) process.stderr.write(`${errorText(asGfsError(error), "")}\n`);
+  return exitCodeOf(error);
 }
 
 async function run(groups: readonly VerbGroup[], args: readonly string[]): Promise<number> {

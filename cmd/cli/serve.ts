@@ -15,12 +15,15 @@ export const serverFlags = {
 } as const satisfies Record<string, FlagSpec>;
 
 /** Prints the one line that says a server is ready. */
-export async function announce(call: Call, role: string, addresses: Readonly<Record<string, string>>): Promise<void> {
-  if (call.json) await printJson({ ready: role, ...addresses });
-  else {
-    const [control = "", ...others] = Object.values(addresses);
-    await print(`gfs ${role} ready on ${control}${others.length === 0 ? "" : `, data on ${others.join(", ")}`}`);
-  }
+export async function announce(
+  call: Call,
+  role: string,
+  facts: { readonly control: string; readonly data?: string; readonly volume?: string },
+): Promise<void> {
+  const { control, data, volume } = facts;
+  if (call.json) return printJson({ ready: role, ...facts });
+  const more = [data === undefined ? "" : `, data on ${data}`, volume === undefined ? "" : `, volume ${volume}`];
+  await print(`gfs ${role} ready on ${control}${more.join("")}`);
 }
 
 /**

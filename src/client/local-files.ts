@@ -26,7 +26,10 @@ export function localError(what: string, thrown: unknown): unknown {
   if (!(thrown instanceof DiskError)) return thrown;
   const { kind, path, message } = thrown;
   const more = kind === "failed" ? ` (${message})` : "";
-  return new GfsError(codes[kind], `Cannot ${what} local ${path}: ${reasons[kind]}${more}`, { cause: thrown });
+  return new GfsError(codes[kind], `Cannot ${what} local ${path}: ${reasons[kind]}${more}`, {
+    cause: thrown,
+    ...(kind === "full" ? { details: { hint: "space is short here, not in the cluster" } } : {}),
+  });
 }
 
 /** Runs work on local files. @throws what `localError` makes of a DiskError */

@@ -1,5 +1,6 @@
 import { read, readFileSync, write } from "node:fs";
 import { isatty } from "node:tty";
+import { GfsError } from "../base/errors.ts";
 import { systemCode } from "./address.ts";
 
 /** Standard output has no reader any more (`gfs get … - | head`): no error to report, a reason to stop. */
@@ -28,6 +29,7 @@ export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
 /**
  * Standard input to its end, in pieces of up to 1 MiB that are the caller's. Reads no further than asked. Pieces of a pipe come in
  * 64 KiB: several lie in one buffer, which lives as long as the last of them.
+ * @throws GfsError("LocalFile") where it can't be read, as of a directory
  */
 export async function* readStdin(): AsyncGenerator<Uint8Array, void, void> {
   let buffer = new Uint8Array(0);
@@ -47,7 +49,7 @@ function readSome(descriptor: number, into: Uint8Array): Promise<number> {
         if (error === null) return resolve(count);
         if (error.code === "EAGAIN") return void setTimeout(attempt, retryMs);
         if (error.code === "EOF") return resolve(0);
-        reject(error);
+        reject(new GfsError("LocalFile", `Cannot read standard input: ${error.message}`, { cause: error }));
       });
     };
     attempt();
@@ -59,7 +61,7 @@ let lastWrite: Promise<void> = Promise.resolve();
 /**
  * Resolves when the system has taken all the bytes, which a slow reader delays; calls are done in order. They must not be changed
  * before. Off the event loop: heartbeats go on while a reader stalls.
- * @throws OutputClosedError when nobody reads any more.
+ * @throws OutputClosedError when nobody reads any more; GfsError NoSpace | LocalFile where it goes to a file.
  */
 export function writeStdout(bytes: Uint8Array): Promise<void> {
   const previous = lastWrite;
@@ -103,12 +105,21 @@ function writeSome(descriptor: number, bytes: Uint8Array, from: number): Promise
       write(descriptor, bytes, from, bytes.length - from, null, (error, count) => {
         if (error === null) return resolve(count);
         if (error.code === "EAGAIN") return void setTimeout(attempt, retryMs);
-        reject(
-          systemCode(error) === "EPIPE" ? new OutputClosedError("standard output is closed", { cause: error }) : error,
-        );
+        reject(outputError(error));
       });
     };
     attempt();
+  });
+}
+
+function outputError(error: Error): Error {
+  const code = systemCode(error);
+  if (code === "EPIPE") return new OutputClosedError("standard output is closed", { cause: error });
+  const full = code === "ENOSPC" || code === "EDQUOT";
+  const reason = full ? "the local disk is full" : error.message;
+  return new GfsError(full ? "NoSpace" : "LocalFile", `Cannot write standard output: ${reason}`, {
+    cause: error,
+    ...(full ? { details: { hint: "space is short here, not in the cluster" } } : {}),
   });
 }
 
