@@ -250,8 +250,12 @@ async function firstContact(
       const options = { timeoutMs: op.within(ctx.limits.controlMs), signal: op.signal };
       return await ctx.control.call(master, clusterInfo, {}, options);
     } catch (error) {
-      if (!isMasterRetry(error) || !(error instanceof GfsError)) throw error;
       const origin = masterOrigin === undefined ? "" : ` (${masterOrigin})`;
+      if (hasCode(error, "ProtocolError")) {
+        const text = `Cannot use ${master}${origin} as the master: ${error.message}`;
+        throw new GfsError("ProtocolError", text, { cause: error, details: { address: master } });
+      }
+      if (!isMasterRetry(error) || !(error instanceof GfsError)) throw error;
       const told = new GfsError(error.code, `Cannot reach the master at ${master}${origin}: ${error.message}`, {
         cause: error,
         details: { address: master },

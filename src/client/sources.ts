@@ -103,6 +103,7 @@ export function bytesSource(whole: Uint8Array): OpenSource {
 async function openFile(world: World, path: string): Promise<OpenSource> {
   const before = await fileInfo(world, path);
   const file = await local("read", world.disk.open(path, "read"));
+  if (before.bytes === 0) await refuseUnsized(file);
   return fileSource({
     file,
     path,
@@ -113,6 +114,15 @@ async function openFile(world: World, path: string): Promise<OpenSource> {
       if (after.bytes !== before.bytes || after.modifiedMs !== before.modifiedMs) throw changed(path, "changed");
     },
   });
+}
+
+/** Files of /proc have content and no size: they must not be taken for empty ones. */
+async function refuseUnsized(file: DiskFile): Promise<void> {
+  const bytes = await local("read", file.read(new Uint8Array(1), 0));
+  if (bytes === 0) return;
+  await file.close();
+  const why = "it says that it is empty and is not; pipe it in as - instead";
+  throw new GfsError("LocalFile", `Cannot read local ${file.path}: ${why}`);
 }
 
 function changed(path: string, how: string): GfsError {
