@@ -68,7 +68,7 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
       await once(`tail ${handle} ${version} ${request.length} ${request.crc}`, () =>
         fetchMissingTail(context, request),
       );
-      traceMutation(context, "fetch", request, { length: request.length });
+      traceMutation(context, "FETCH", request, { length: request.length });
       return { prepared: store.replica(handle)?.length ?? request.length };
     }),
 
@@ -77,7 +77,7 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
       const finishOne = async (item: (typeof request.items)[number]): Promise<void> => {
         await store.finish(item);
         roles.remove(item.handle);
-        traceMutation(context, "seal", item, { length: item.length });
+        traceMutation(context, "SEAL", item, { length: item.length });
       };
       return { results: await Promise.all(request.items.map((item) => settle(context, () => finishOne(item)))) };
     }),
@@ -162,7 +162,7 @@ async function fenceOne(
     const role = roles.get(handle);
     if (role !== undefined && version > role.version && version >= store.promised(handle)) role.fenced(version);
     const answer = await store.promise(handle, version);
-    traceMutation(context, "fence", { handle, version }, { answer: answer.kind });
+    traceMutation(context, "FENCE", { handle, version }, { answer: answer.kind });
     switch (answer.kind) {
       case "fenced": {
         // An open that was under way may have given a role meanwhile.

@@ -26,7 +26,7 @@ export function operatingError(context: Context, thrown: unknown): GfsError {
 }
 
 /** The steps of a data mutation that debug events name. */
-export type MutationStep = "start" | "prepare" | "commit" | "rollback" | "fence" | "fetch" | "seal";
+export type MutationStep = "START" | "PREPARE" | "COMMIT" | "ROLLBACK" | "FENCE" | "FETCH" | "SEAL";
 
 /** One debug event for a step of a mutation of a chunk. Callers on hot paths ask `events.enabled("debug")` first. */
 export function traceMutation(

@@ -167,7 +167,7 @@ export class OpenPrimary {
     const { member } = this.#state;
     const { handle, version } = member;
     const { sequence, crc, payload, bytes } = record;
-    traceMutation(this.#context, "start", member, { id: `${session}/${sequence}`, offset, bytes });
+    traceMutation(this.#context, "START", member, { id: `${session}/${sequence}`, offset, bytes });
     try {
       const position = this.#context.store.append({ handle, version, session, sequence, offset, crc, payload, bytes });
       this.#group.queued(position, offset + bytes);
@@ -205,7 +205,7 @@ export class OpenPrimary {
     if (promised > member.version) return this.fenced(promised);
     if (this.#context.store.replica(member.handle)?.state !== "open")
       return this.#failed("its replica was found to be corrupt");
-    traceMutation(this.#context, "prepare", member, { length });
+    traceMutation(this.#context, "PREPARE", member, { length });
     this.#progress(primarySynced(this.#state, length));
   }
 
@@ -214,7 +214,7 @@ export class OpenPrimary {
     if (effects.length === 0) return;
     for (const effect of effects) this.#perform(effect);
     if (member.stopped !== undefined) return this.#settle();
-    traceMutation(this.#context, "commit", member, { length: member.committed });
+    traceMutation(this.#context, "COMMIT", member, { length: member.committed });
     this.#tellCommitted();
     this.#wake();
   }
@@ -226,7 +226,7 @@ export class OpenPrimary {
   #failed(reason: string): void {
     const effects = primaryFailed(this.#state, reason);
     if (effects.length === 0) return;
-    traceMutation(this.#context, "rollback", this.#state.member, { reason });
+    traceMutation(this.#context, "ROLLBACK", this.#state.member, { reason });
     for (const effect of effects) this.#perform(effect);
     this.#settle();
   }
@@ -255,7 +255,7 @@ export class OpenPrimary {
       this.#timer = undefined;
       const effects = primaryTick(this.#state, clock.monotonicMs());
       if (effects.length > 0) {
-        traceMutation(this.#context, "rollback", this.#state.member, { reason: this.#state.member.stopped });
+        traceMutation(this.#context, "ROLLBACK", this.#state.member, { reason: this.#state.member.stopped });
         for (const effect of effects) this.#perform(effect);
         return this.#settle();
       }

@@ -95,7 +95,7 @@ export class OpenSecondary {
       this.#stop(refusal);
       return;
     }
-    traceMutation(this.#context, "start", state, { id: `${session}/${sequence}`, offset, bytes });
+    traceMutation(this.#context, "START", state, { id: `${session}/${sequence}`, offset, bytes });
     try {
       const position = this.#context.store.append({ handle, version, session, sequence, offset, crc, payload, bytes });
       this.#group.queued(position, offset + bytes);
@@ -160,7 +160,7 @@ export class OpenSecondary {
     if (this.#context.store.replica(state.handle)?.state !== "open")
       return this.#stop(new GfsError("Corrupt", "its replica was found to be corrupt"));
     ownSynced(state, length);
-    traceMutation(this.#context, "prepare", state, { length });
+    traceMutation(this.#context, "PREPARE", state, { length });
     this.#vote();
   }
 
@@ -174,7 +174,7 @@ export class OpenSecondary {
   #stop(error: GfsError): void {
     if (this.#over) return;
     stopMember(this.#state, error.message);
-    traceMutation(this.#context, "rollback", this.#state, { reason: error.message });
+    traceMutation(this.#context, "ROLLBACK", this.#state, { reason: error.message });
     this.#end(error);
     this.#onStopped();
   }

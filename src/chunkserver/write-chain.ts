@@ -43,7 +43,7 @@ export class WriteStream implements DataStream {
     this.#window = window;
     this.#open = open;
     this.#movedMs = context.world.clock.monotonicMs();
-    traceMutation(context, "start", open, { bytes: open.bytes, from: reply.remote });
+    traceMutation(context, "START", open, { bytes: open.bytes, from: reply.remote });
     this.#writer = this.#begin();
     this.#next = rest.length === 0 ? undefined : new NextHop(context, { ...open, chain: rest });
     this.#writer.catch((thrown: unknown) => this.#fail(thrown, context.store.volume));
@@ -157,7 +157,7 @@ export class WriteStream implements DataStream {
     if (this.#over) return;
     this.#closing = true;
     await writer.close(end.length, end.crc);
-    traceMutation(this.#context, "prepare", this.#open, end);
+    traceMutation(this.#context, "PREPARE", this.#open, end);
     if (this.#next === undefined) return this.#done(end, []);
     this.#moved("next");
     const outcome = await this.#next.outcome;
@@ -171,7 +171,7 @@ export class WriteStream implements DataStream {
   #done(end: { readonly length: number; readonly crc: number }, volumes: readonly VolumeId[]): void {
     if (this.#over) return;
     this.#over = true;
-    traceMutation(this.#context, "commit", this.#open, end);
+    traceMutation(this.#context, "COMMIT", this.#open, end);
     this.#reply.done(
       "writeDone",
       encodeHeader(WriteDone, { ...end, volumes: [this.#context.store.volume, ...volumes] }),
@@ -186,7 +186,7 @@ export class WriteStream implements DataStream {
     if (this.#over) return;
     this.#over = true;
     const error = operatingError(this.#context, thrown);
-    traceMutation(this.#context, "rollback", this.#open, { reason: error.message, volume });
+    traceMutation(this.#context, "ROLLBACK", this.#open, { reason: error.message, volume });
     this.#reply.fail(error, volume);
     this.#letGo();
   }

@@ -126,8 +126,8 @@ function blackouts({ simulation, cluster, history }: Stage): void {
   history.onDone = ({ kind }) => {
     if (kind === "append" || kind === "put" || kind === "remove" || kind === "move") strike(0.2);
   };
-  simulation.onEvent(({ name }) => {
-    if (name === "mutation.fence") strike(0.05);
+  simulation.onEvent(({ machine, name }) => {
+    if (name === "mutation.FENCE" && machine !== "master") strike(0.05);
     if (name === "seal.done") strike(0.2);
   });
 }

@@ -19,12 +19,12 @@ test("DESIGN §4.3 a record prepared by the primary alone, fetched by a member, 
   // The members below don't hear of the second record, and then of nothing but the fence.
   network.block([primary], [fetcher, other]);
   const appended = cluster.begin("client", (client) => client.appendToFile("/log", second));
-  const fenced = [primary, fetcher, other].map((label) => `${label} mutation.fence`);
+  const fenced = [primary, fetcher, other].map((label) => `${label} mutation.FENCE`);
   expect(simulation.runUntil(() => fenced.every((each) => seen.includes(each)))).toBe(true);
   expect(seen).not.toContain("master seal.done");
   network.heal(primary, fetcher);
   const bytes = first.length + second.length;
-  const fetched = (): boolean => seen.includes(`${fetcher} mutation.fetch`);
+  const fetched = (): boolean => seen.includes(`${fetcher} mutation.FETCH`);
   expect(simulation.runUntil(fetched, 400)).toBe(true);
   expect(seen).not.toContain("master seal.done");
 
