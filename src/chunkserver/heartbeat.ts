@@ -7,6 +7,7 @@ import { asGfsError, type GfsError, hasCode } from "../base/errors.ts";
 import { backoffMs } from "../net/backoff.ts";
 import { ControlClient } from "../net/control-client.ts";
 import { sleep } from "../net/deadline.ts";
+import { toHex } from "../net/secret.ts";
 import { heartbeat, register, type VolumeSpace } from "../wire/control/chunkservers.ts";
 import type { Location } from "../wire/control/common.ts";
 import type { Epoch } from "../wire/ids.ts";
@@ -64,7 +65,7 @@ export class Heartbeats {
       ...(options.secret === undefined ? {} : { secret: options.secret }),
     };
     this.#client = new ControlClient(world, identity);
-    this.#incarnation = hex(world.random.bytes(16));
+    this.#incarnation = toHex(world.random.bytes(16));
     this.#reports = new FullReports(context, {
       master: options.master,
       incarnation: this.#incarnation,
@@ -220,10 +221,4 @@ export class Heartbeats {
       this.#nudged = false;
     }
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text;
 }

@@ -137,8 +137,8 @@ export class PutWriter implements ChunkWriter, RunningWriter {
   }
 
   async #seal(): Promise<void> {
-    const { ground, options } = { ground: this.#ground, options: this.#options };
-    const { handle, version, origin } = options;
+    const ground = this.#ground;
+    const { handle, version, origin } = this.#options;
     const { length, crc } = this.#sums;
     if (this.#file === undefined && length > 0) {
       await ground.log.room();
