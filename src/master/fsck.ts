@@ -4,6 +4,7 @@ import { GfsError } from "../base/errors.ts";
 import type { fsck } from "../wire/control/namespace.ts";
 import { inSlices, type MasterContext } from "./context.ts";
 import { isHolder, replicasAt } from "./core/chunk-replicas.ts";
+import { awaitsHolders } from "./core/chunk-scan.ts";
 import { chunkAt, slotOf } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { extentAt, extentCount, fileBytes, type PlacedExtent } from "./core/extents.ts";
@@ -98,7 +99,8 @@ function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "pat
   const replicas = replicasAt(chunks, at);
   const alive = replicas.filter(({ volume }) => !isGone(volumes.byIndex[volume]));
   const holders = alive.filter(({ health }) => isHolder(health)).length;
-  if (holders >= chunk.goal) return undefined;
+  if (holders >= chunk.goal && !awaitsHolders({ chunks, volumes, safeMode: ctx.soft.safeMode.active }, at))
+    return undefined;
   const where = replicas
     .map(({ volume, health }) => {
       const { name, liveness } = candidateOf(volumeAt(volumes, volume));
@@ -106,6 +108,12 @@ function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "pat
     })
     .join(", ");
   const text = `chunk ${handle} has ${holders} of ${chunk.goal} replicas (${where === "" ? "none known" : where})`;
+  if (holders >= chunk.goal)
+    return {
+      kind: "pending",
+      handle,
+      text: `${text}, of which not all servers have registered since the master started`,
+    };
   if (holders > 0) return { kind: "short", handle, text };
   if (ctx.soft.safeMode.active || alive.some(({ health }) => health === "unfinished"))
     return { kind: "pending", handle, text };

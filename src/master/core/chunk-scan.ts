@@ -18,7 +18,7 @@ export interface ChunkView {
   readonly safeMode: boolean;
 }
 
-/** Chunks in writing are not counted. `misplaced` ones are healthy or short too. */
+/** Chunks in writing are not counted. `misplaced` ones are healthy, short or pending too. `pending`: too few servers have told, since the master's start, to know. */
 export interface ScanCounts {
   total: number;
   healthy: number;
@@ -79,6 +79,17 @@ export function holderCountAt(view: ChunkView, slot: number): number {
   return count;
 }
 
+/** Too few of its holders have registered since the master's start to say that the goal is reached. */
+export function awaitsHolders(view: ChunkView, slot: number): boolean {
+  let heard = 0;
+  for (let i = 0; i < replicaCountAt(view.chunks, slot); i++) {
+    const volume = view.volumes.byIndex[replicaVolumeAt(view.chunks, slot, i)];
+    if (volume?.registration !== undefined && !isGone(volume) && isHolder(replicaHealthAt(view.chunks, slot, i)))
+      heard++;
+  }
+  return heard < view.chunks.goals.get(slot);
+}
+
 export interface ScanStep {
   /** Sealed chunks with fewer holders than wanted, and at least one. */
   readonly short: { readonly handle: ChunkHandle; readonly holders: number }[];
@@ -130,7 +141,8 @@ function visit(
   const goal = view.chunks.goals.get(slot);
   if (shared && isMisplaced(view, slot, racks)) counts.misplaced++;
   if (holders >= goal) {
-    counts.healthy++;
+    if (awaitsHolders(view, slot)) counts.pending++;
+    else counts.healthy++;
     if (holders > goal) findSurplus(view, slot, { racks, surplus: step.surplus });
     return;
   }

@@ -107,6 +107,21 @@ describe("a round over the chunk table", () => {
     expect(holderCountAt(world, slot)).toBe(2);
   });
 
+  test("nobody calls a chunk healthy before enough of its holders have registered, nor has it repaired", () => {
+    const world = chunkWorld(3);
+    addSealed(world, 1, [0, 1, 2]);
+    const { registration } = volumeAt(world.volumes, 1);
+    const counts = () => {
+      const scan = createChunkScan();
+      expect(stepScan(world, scan, { slotsMax: 100, nowMs: 0 }).short).toEqual([]);
+      return scan.finished?.counts;
+    };
+    volumeAt(world.volumes, 1).registration = undefined;
+    expect(counts()).toMatchObject({ total: 1, healthy: 0, pending: 1 });
+    volumeAt(world.volumes, 1).registration = registration;
+    expect(counts()).toMatchObject({ total: 1, healthy: 1, pending: 0 });
+  });
+
   test("surplus are only replicas that live volumes reported, above the goal; the fullest goes first", () => {
     const world = chunkWorld(4);
     addSealed(world, 1, [0, 1, 2, 3], 3);
