@@ -137,9 +137,10 @@ describe("SIGKILL", () => {
       await cluster.chunkservers[0]?.kill();
       await cluster.chunkservers[1]?.kill();
       await cluster.restartChunkserver(2);
+      // The tail of /log lost its primary: it is sealed by the two that are left, and cloned like the rest.
       await eventually("three replicas of everything", async () => {
-        const { total, healthy, open } = await chunks(cluster);
-        return total > 5 && healthy + open === total;
+        const { total, healthy } = await chunks(cluster);
+        return total > 5 && healthy === total;
       });
       await cluster.chunkservers[2]?.kill();
       await same(cluster, "/file", data);
