@@ -90,3 +90,20 @@ describe("a master that is behind its volumes", () => {
     expect(bench.sealed()).toMatchObject({ version: 3, length: 10, members: [0, 1, 2], appendTable: tableOf(11) });
   });
 });
+
+test.each([
+  ["of two", [0, 1], []],
+  ["of three, the third dead", [0, 1, 2], [2]],
+] as const)(
+  "a member %s that says it is corrupt has nothing to tell, and no seal waits for it",
+  (_name, members, gone) => {
+    const bench = SealBench.fencing([...members], [...gone]);
+    bench.answerWith(1, { kind: "error", handle, error: { code: "Corrupt", message: "this replica is corrupt" } });
+    bench.answer(0, 10);
+    bench.tick(limits.loneSealMs);
+    expect(bench.kinds()).toEqual(["choose-spares"]);
+    bench.step({ kind: "spares-chosen", volumes: [5] });
+    bench.fetched(5, 10);
+    expect(bench.sealed()).toMatchObject({ length: 10, members: [0, 5] });
+  },
+);

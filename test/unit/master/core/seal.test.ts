@@ -154,23 +154,6 @@ describe("seal 3: when to go on", () => {
     expect(bench.kinds()).toEqual(["choose-spares"]);
   });
 
-  test.each([
-    ["of two", [0, 1], []],
-    ["of three, the third dead", [0, 1, 2], [2]],
-  ] as const)(
-    "a member %s that says it is corrupt has nothing to tell, and no seal waits for it",
-    (_name, members, gone) => {
-      const bench = SealBench.fencing([...members], [...gone]);
-      bench.answerWith(1, { kind: "error", handle, error: { code: "Corrupt", message: "this replica is corrupt" } });
-      bench.answer(0, 10);
-      bench.tick(limits.loneSealMs);
-      expect(bench.kinds()).toEqual(["choose-spares"]);
-      bench.step({ kind: "spares-chosen", volumes: [5] });
-      bench.fetched(5, 10);
-      expect(bench.sealed()).toMatchObject({ length: 10, members: [0, 5] });
-    },
-  );
-
   test("any other error is no answer: it is asked again", () => {
     const bench = SealBench.fencing([0, 1]);
     bench.answerWith(1, { kind: "error", handle, error: { code: "Busy", message: "come back" } });
