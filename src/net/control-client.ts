@@ -150,15 +150,14 @@ export class ControlClient {
     }: { name: string; body: Uint8Array; timeoutMs: number; signal?: AbortSignal | undefined },
   ): Promise<ControlResponse> {
     const path = `/v1/${name}`;
+    const counter = `${++agreed.counter}`;
     const proof: Record<string, string> = {
       [headers.connection]: agreed.connection,
+      [headers.counter]: counter,
       "content-length": `${body.length}`,
     };
-    if (agreed.key !== undefined) {
-      const counter = `${++agreed.counter}`;
-      proof[headers.counter] = counter;
+    if (agreed.key !== undefined)
       proof[headers.mac] = requestMac(this.#world.crypto, agreed.key, { path, counter, body });
-    }
     try {
       return await peer.channel.post({ path, headers: proof, body, timeoutMs, signal });
     } catch (error) {

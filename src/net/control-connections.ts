@@ -45,7 +45,8 @@ export class ReplayWindow {
 export interface ControlConnection {
   readonly role: Role;
   /** Where a secret is set. */
-  readonly proof: { readonly key: Uint8Array; readonly window: ReplayWindow } | undefined;
+  readonly key: Uint8Array | undefined;
+  readonly window: ReplayWindow;
   usedMs: number;
 }
 

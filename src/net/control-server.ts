@@ -175,25 +175,27 @@ class ControlApp {
     body: Uint8Array,
   ): void {
     const { clock, crypto } = this.#world;
-    if (connection.proof !== undefined) {
-      const { key, window } = connection.proof;
-      const path = c.req.path;
-      const counter = c.req.raw.headers.get(headers.counter) ?? "";
+    const { key, window } = connection;
+    const path = c.req.path;
+    const counter = c.req.raw.headers.get(headers.counter) ?? "";
+    const number = Number(counter);
+    if (!(number >= 1)) throw new GfsError("Denied", `Cannot answer ${path}: the request has no counter`);
+    if (key !== undefined) {
       const mac = c.req.raw.headers.get(headers.mac) ?? "";
-      const number = Number(counter);
-      if (!equalMacs(mac, requestMac(crypto, key, { path, counter, body })) || !(number >= 1))
+      if (!equalMacs(mac, requestMac(crypto, key, { path, counter, body })))
         throw new GfsError(
           "Denied",
           `Cannot answer ${path}: the request does not prove that its sender has the secret`,
         );
-      switch (window.accept(number)) {
-        case "new":
-          break;
-        case "replayed":
-          throw new GfsError("Denied", `Cannot answer ${path}: request ${number} of this connection came before`);
-        case "old":
-          throw sayHelloFirst(path);
-      }
+    }
+    // Also without a secret: what was refused once must not take effect when it comes again, late.
+    switch (window.accept(number)) {
+      case "new":
+        break;
+      case "replayed":
+        throw new GfsError("Denied", `Cannot answer ${path}: request ${number} of this connection came before`);
+      case "old":
+        throw sayHelloFirst(path);
     }
     this.#connections.use(id, connection, clock.monotonicMs());
   }
@@ -213,9 +215,9 @@ class ControlApp {
       serverRole: role,
       connection,
     };
-    const proof =
-      secret === undefined ? undefined : { key: requestKey(world.crypto, secret, facts), window: new ReplayWindow() };
-    this.#connections.add(connection, { role: request.role, proof, usedMs: world.clock.monotonicMs() });
+    const key = secret === undefined ? undefined : requestKey(world.crypto, secret, facts);
+    const usedMs = world.clock.monotonicMs();
+    this.#connections.add(connection, { role: request.role, key, window: new ReplayWindow(), usedMs });
     return {
       version,
       role,

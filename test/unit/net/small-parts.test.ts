@@ -83,7 +83,12 @@ describe("replay window", () => {
 });
 
 describe("connections table", () => {
-  const connection = (usedMs: number) => ({ role: "client" as const, proof: undefined, usedMs });
+  const connection = (usedMs: number) => ({
+    role: "client" as const,
+    key: undefined,
+    window: new ReplayWindow(),
+    usedMs,
+  });
 
   test("a flood of hellos drives out only those that never sent a request", () => {
     const table = new ControlConnections();
