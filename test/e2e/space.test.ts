@@ -1,0 +1,120 @@
+/** Disks that fill: the servers' and the caller's. */
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fieldsOf, TestCluster } from "../tools/processes.ts";
+
+const env = {
+  GFS_MASTER_CHUNK_SIZE: "4MB",
+  GFS_CHUNK_SERVER_HEARTBEAT_INTERVAL: "1",
+  GFS_MASTER_DELETE_GRACE_SECONDS: "1",
+  GFS_CHUNK_SERVER_RESERVE_MB: "0",
+};
+
+/** A tmpfs, which only root may mount. */
+function mount(path: string, size: string): boolean {
+  mkdirSync(path, { recursive: true });
+  return Bun.spawnSync(["mount", "-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path]).exitCode === 0;
+}
+
+const probe = mkdtempSync(join(tmpdir(), "gfs-e2e-"));
+const canMount = mount(probe, "1m");
+if (canMount) Bun.spawnSync(["umount", probe]);
+else process.stderr.write("full disks are not tested: a tmpfs can't be mounted here, which takes root\n");
+rmSync(probe, { recursive: true });
+
+async function withDisks(paths: readonly string[], size: string, run: (folder: string) => Promise<void>) {
+  const folder = mkdtempSync(join(tmpdir(), "gfs-e2e-"));
+  try {
+    for (const path of paths) expect(mount(join(folder, path), size)).toBe(true);
+    await run(folder);
+  } finally {
+    for (const path of paths) Bun.spawnSync(["umount", join(folder, path)]);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function put(cluster: TestCluster, path: string, bytes: number): Promise<number> {
+  const result = await cluster.run(["put", "-", path, "--quiet"], { stdin: new Uint8Array(bytes) });
+  expect(result.stderr).toMatch(result.code === 0 ? /^$/ : /NoSpace/);
+  return result.code;
+}
+
+async function putSoon(cluster: TestCluster, path: string, bytes: number): Promise<void> {
+  const startedMs = performance.now();
+  while ((await put(cluster, path, bytes)) !== 0) {
+    if (performance.now() - startedMs > 20_000) throw new Error("the space is not given back within 20 s");
+    await Bun.sleep(300);
+  }
+}
+
+async function drafts(cluster: TestCluster): Promise<unknown> {
+  return fieldsOf(await cluster.json(["status"]))["drafts"];
+}
+
+describe("no space in the cluster", () => {
+  test("before a put and in the middle of one ends it with 6; nothing is visible, and the space is given back", async () => {
+    await using cluster = await TestCluster.start({ env, chunkArgs: () => ["--space", "220MB"] });
+    const folder = mkdtempSync(join(tmpdir(), "gfs-e2e-"));
+    try {
+      // Known to be too much at once: not a byte is sent.
+      writeFileSync(join(folder, "large"), "");
+      truncateSync(join(folder, "large"), 900_000_000);
+      const before = await cluster.run(["put", join(folder, "large"), "/before"]);
+      expect(before.stderr).toContain("900000000 bytes wanted on 2 servers each");
+      expect(before.code).toBe(6);
+      // Of a stream nobody knows it before.
+      expect(await put(cluster, "/middle", 260_000_000)).toBe(6);
+      expect((await cluster.run(["ls", "/"])).text).toBe("");
+      expect(await drafts(cluster)).toBe(0);
+      await putSoon(cluster, "/fits", 50_000_000);
+      expect((await cluster.run(["ls", "/"])).text).toBe("fits\n");
+      expect((await cluster.run(["fsck"])).code).toBe(0);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }, 60_000);
+
+  // reason: a full disk is a tmpfs, which only root may mount
+  test.skipIf(!canMount)(
+    "that others took: puts and appends end, removing works, and all goes on when there is space",
+    async () => {
+      const disks = ["chunk-1", "chunk-2", "chunk-3"];
+      await withDisks(disks, "230m", async (directory) => {
+        await using cluster = await TestCluster.start({ env, directory });
+        expect(await put(cluster, "/kept", 8_000_000)).toBe(0);
+        expect(await put(cluster, "/removed", 40_000_000)).toBe(0);
+        for (const disk of disks) Bun.spawnSync(["sh", "-c", `cat /dev/zero > ${join(directory, disk, "others")}`]);
+        expect(await put(cluster, "/none", 8_000_000)).toBe(6);
+        expect((await cluster.run(["rm", "--skip-trash", "/removed"])).code).toBe(0);
+        await putSoon(cluster, "/instead", 4_000_000);
+        for (const disk of disks) rmSync(join(directory, disk, "others"));
+        await putSoon(cluster, "/after", 20_000_000);
+        expect((await cluster.run(["ls", "/"])).text).toBe("after\ninstead\nkept\n");
+        expect((await cluster.run(["get", "/kept", "-"])).stdout).toHaveLength(8_000_000);
+        expect((await cluster.run(["fsck"])).code).toBe(0);
+      });
+    },
+    60_000,
+  );
+});
+
+describe("no space here", () => {
+  // reason: a full disk is a tmpfs, which only root may mount
+  test.skipIf(!canMount)(
+    "a get to a full disk ends with 6 and leaves nothing",
+    async () => {
+      await withDisks(["target"], "4m", async (folder) => {
+        await using cluster = await TestCluster.start({ env });
+        expect(await put(cluster, "/file", 9_000_000)).toBe(0);
+        const got = await cluster.run(["get", "/file", join(folder, "target", "file")]);
+        expect(got.stderr).toContain("the local disk is full (NoSpace)");
+        expect(got.stderr).not.toContain("gfs df");
+        expect(got.code).toBe(6);
+        expect(readdirSync(join(folder, "target"))).toEqual([]);
+      });
+    },
+    30_000,
+  );
+});
