@@ -67,8 +67,21 @@ export class DataConnection {
     for (const { stream } of this.#streams.values()) stream.check(nowMs);
     const part = !this.#busy && this.#frames.queuedBytes === 0 && !this.#frames.quiet;
     this.#partSinceMs = part ? Math.max(this.#partSinceMs ?? nowMs, this.#arrivedMs) : undefined;
-    const slow = this.#partSinceMs !== undefined && nowMs - this.#partSinceMs >= slowFrameMs;
-    if (slow || (this.#streams.size === 0 && nowMs - this.#arrivedMs >= idleMs)) this.#frames.close();
+    if (this.#partSinceMs !== undefined && nowMs - this.#partSinceMs >= slowFrameMs) this.giveUpFrame();
+    else if (this.#streams.size === 0 && nowMs - this.#arrivedMs >= idleMs) this.#frames.close();
+  }
+
+  /** A frame that waits for the rest of it, as the last `check` saw it. */
+  get part(): { readonly sinceMs: number; readonly bytes: number } | undefined {
+    const sinceMs = this.#partSinceMs;
+    return sinceMs === undefined || this.#frames.closed ? undefined : { sinceMs, bytes: this.#frames.partBytes };
+  }
+
+  /** Ends a connection whose frame does not get whole. */
+  giveUpFrame(): void {
+    this.#frames.refuse(
+      new GfsError("Timeout", `Cannot wait any longer for the rest of a frame of ${this.#frames.remote}`),
+    );
   }
 
   close(): void {
@@ -122,6 +135,8 @@ export class DataConnection {
 
   /** Garbage gets a typed error, then the end; a lost connection needs none. */
   #refuse(thrown: unknown): void {
+    // What was refused already is on its way out, with its reason.
+    if (this.#frames.closed) return;
     if (!hasCode(thrown, "ProtocolError", "VersionUnsupported")) return this.#frames.close();
     this.#context.world.events.emit("info", "data.refused", { remote: this.#frames.remote, reason: thrown.message });
     this.#frames.refuse(thrown);

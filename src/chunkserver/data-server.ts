@@ -19,6 +19,8 @@ const bytesInFlightMax = 64 * 1_048_576;
 const streamBytesMax = 2 * 1_048_576;
 /** Puts and reads at a time, above which new ones are told to come back. */
 const transfersMax = 1_024;
+/** Of frames that wait for the rest of them, in all: above it those that have waited longest are given up. */
+const partBytesMax = 256 * 1_048_576;
 /** How long a stranger may take to say hello. */
 const helloMs = 5_000;
 
@@ -147,7 +149,22 @@ export class DataServer implements AsyncDisposable {
     this.#timer = clock.after(everyMs, () => {
       const nowMs = clock.monotonicMs();
       for (const connection of this.#connections) connection.check(nowMs);
+      this.#boundParts();
       this.#watch();
     });
+  }
+
+  #boundParts(): void {
+    const parts = [...this.#connections].flatMap((connection) => {
+      const { part } = connection;
+      return part === undefined ? [] : [{ connection, ...part }];
+    });
+    let bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+    if (bytes <= partBytesMax) return;
+    for (const part of parts.toSorted((a, b) => a.sinceMs - b.sinceMs)) {
+      if (bytes <= partBytesMax) return;
+      part.connection.giveUpFrame();
+      bytes -= part.bytes;
+    }
   }
 }

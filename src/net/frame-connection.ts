@@ -130,6 +130,11 @@ export class FrameConnection {
     return !this.closed && this.queuedBytes === 0 && this.#ready.length === 0 && this.#parser.idle;
   }
 
+  /** Held of a frame that waits for the rest of it. */
+  get partBytes(): number {
+    return this.#parser.partBytes;
+  }
+
   /**
    * Watches a connection that nobody uses: calls `onEnd` once it ends, breaks or speaks out of turn. Over with the next `read`. The caller
    * must have made sure that no read is pending.

@@ -115,6 +115,11 @@ export class FrameParser {
     return this.#current === undefined && this.#head.length === 0;
   }
 
+  /** What is held of an unfinished frame. */
+  get partBytes(): number {
+    return this.#head.length + (this.#current === undefined ? 0 : this.#header.length + this.#payloadBytes);
+  }
+
   /** @throws GfsError("ProtocolError" | "VersionUnsupported") */
   feed(bytes: Uint8Array): Frame[] {
     const frames: Frame[] = [];

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { hasCode } from "../../../src/base/errors.ts";
 import { chunkHandle, sessionId } from "../../../src/wire/ids.ts";
+import { sleep } from "../../../src/net/deadline.ts";
 import { errorOfFrame } from "../../../src/net/frame-connection.ts";
 import type { FrameConnection } from "../../../src/net/frame-connection.ts";
 import type { Connection, Stream } from "../../../src/io.ts";
@@ -97,11 +98,44 @@ describe("DESIGN §4.6 the data port", () => {
       const [head] = encodeFrame("append", 1, new Uint8Array(12), [new Uint8Array(1_000_000)]);
       raw?.send([head!, new Uint8Array(1_000)]);
       const beganMs = world.clock.monotonicMs();
-      expect(await until(frames)).toBe("closed");
+      expect(await until(frames)).toBe("Timeout");
       return world.clock.monotonicMs() - beganMs;
     });
     expect(ends).toBeGreaterThan(25_000);
     expect(ends).toBeLessThan(35_000);
+  });
+
+  test("many frames that do not get whole hold a bounded sum of bytes: the oldest are given up first", () => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    const said = trio.do(async (world) => {
+      const part = new Uint8Array(4 * 1_048_576 - 1);
+      const ends: string[] = [];
+      for (let i = 0; i < 80; i++) {
+        let raw: Connection | undefined;
+        const connect: Stream["connect"] = async (address, options) => {
+          raw = await world.stream.connect(address, options);
+          return raw;
+        };
+        const stream: Stream = {
+          connect,
+          listen: (address, onConnection) => world.stream.listen(address, onConnection),
+        };
+        const frames = await dial({ ...world, stream }, chain[0]!.data);
+        const [head] = encodeFrame("ping", 1, new Uint8Array(0), [new Uint8Array(4 * 1_048_576)]);
+        raw?.send([head!, part]);
+        until(frames).then(
+          (end) => ends.push(`${i} ${end}`),
+          () => ends.push("failed"),
+        );
+      }
+      await sleep(world.clock, 5_000);
+      return ends;
+    });
+    expect(said.length).toBeGreaterThan(10);
+    expect(said.length).toBeLessThan(30);
+    expect(said.every((end) => end.endsWith("Timeout"))).toBe(true);
+    expect(said).toContain("0 Timeout");
   });
 
   test("a connection on which nothing happens is closed", () => {
