@@ -67,6 +67,7 @@ export function drawWorkload(prng: Prng): WorkloadSettings {
     hotAppends: prng.integer(50, 300),
     hotWeight: prng.between([0.3, 0.8]),
     largeAppends: prng.chance(0.5) ? 0 : prng.fraction() * 0.2,
+    bigRecords: 0.3,
     pipelined: prng.fraction() * 0.3,
     keyed: prng.fraction(),
     abandoned: prng.chance(0.5) ? 0 : prng.fraction() * 0.1,

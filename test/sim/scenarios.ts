@@ -101,35 +101,52 @@ function loseLoneHolder({ simulation, cluster }: Stage): void {
   });
 }
 
-/**
- * What was told to be durable is put to the proof at once: servers, the master, or both lose power (and all that they had not synced) just when an operation was
- * acknowledged, a fence answered or a seal logged; or all processes are killed first, so that the page cache is what they find.
- */
-function blackouts({ simulation, cluster, history }: Stage): void {
-  const prng = simulation.prng.fork("blackouts");
-  let restMs = 4_000;
-  const strike = (probability: number): void => {
-    if (simulation.nowMs < restMs || simulation.nowMs > 15_000 || !prng.chance(probability)) return;
-    restMs = simulation.nowMs + prng.integer(600, 1_500);
-    const victims = prng.chance(0.7) ? cluster.servers : prng.chance(0.5) ? [cluster.master] : cluster.machines;
-    const killFirst = prng.chance(0.4);
-    const lose = (): void => {
-      for (const machine of victims) cluster.crash(machine, { powerLoss: true, keep: 0 }, prng.integer(20, 300));
+interface Blackouts {
+  /** Of acknowledgements that are put to the proof. */
+  readonly probability: number;
+  /** Of the times: the processes are killed first, so that the page cache is what they find. */
+  readonly killFirst: number;
+  /** How long they have then, to report and to be fenced. */
+  readonly foundMs: readonly [number, number];
+  readonly master: number;
+  /** What is put to the proof besides acknowledgements: fences answered and seals logged. */
+  readonly seals: number;
+}
+
+/** What was told to be durable is put to the proof at once: servers, or the master, lose power, and all that they had not synced. */
+function blackouts(options: Blackouts): (stage: Stage) => void {
+  return ({ simulation, cluster, history }) => {
+    const prng = simulation.prng.fork("blackouts");
+    let restMs = 4_000;
+    const strike = (probability: number): void => {
+      if (simulation.nowMs < restMs || simulation.nowMs > 15_000 || !prng.chance(probability)) return;
+      restMs = simulation.nowMs + prng.integer(600, 1_500);
+      const victims = prng.chance(options.master) ? [cluster.master] : cluster.servers;
+      const killFirst = prng.chance(options.killFirst);
+      const lose = (): void => {
+        for (const machine of victims) cluster.crash(machine, { powerLoss: true, keep: 0 }, prng.integer(20, 300));
+      };
+      simulation.after(0, () => {
+        if (!killFirst) return lose();
+        for (const machine of victims) cluster.crash(machine, { powerLoss: false }, prng.integer(1, 40));
+        simulation.after(prng.between(options.foundMs), lose);
+      });
     };
-    simulation.after(0, () => {
-      if (!killFirst) return lose();
-      for (const machine of victims) cluster.crash(machine, { powerLoss: false }, prng.integer(1, 40));
-      // Long enough to report and to be fenced, and for the next acknowledgement.
-      simulation.after(prng.integer(60, 900), lose);
+    history.onDone = ({ kind }) => {
+      if (kind === "append" || kind === "put" || kind === "remove" || kind === "move") strike(options.probability);
+    };
+    simulation.onEvent(({ name }) => {
+      if (name === "mutation.fence" || name === "seal.done") strike(options.seals);
     });
   };
-  history.onDone = ({ kind }) => {
-    if (kind === "append" || kind === "put" || kind === "remove" || kind === "move") strike(0.2);
-  };
-  simulation.onEvent(({ machine, name }) => {
-    if (name === "mutation.FENCE" && machine !== "master") strike(0.05);
-    if (name === "seal.done") strike(0.2);
-  });
+}
+
+/** Slow drives, so that much is on its way to them, and nothing else that is wrong. */
+function slowDrives(seed: number, settings: SeedSettings): SeedSettings {
+  const base = storm(seed, settings);
+  const faults = { ...noFaults, disk: { ...noFaults.disk, syncMs: [2, 12] as const } };
+  const workload = { ...base.workload, durationMs: 12_000, operations: 500, hotAppends: 250 };
+  return { ...base, faults, schedule: quietSchedule, workload };
 }
 
 const scenarios: Readonly<Record<string, Scenario>> = {
@@ -137,13 +154,43 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   storm: { settings: storm },
   replace: { settings: replace },
   blackouts: {
+    settings: slowDrives,
+    script: blackouts({ probability: 0.2, killFirst: 0.3, foundMs: [60, 900], master: 0.2, seals: 0.1 }),
+  },
+  /** Killed with large records on their way, found again, and only then without power. */
+  pageCache: {
     settings(seed, settings) {
-      const base = storm(seed, settings);
-      const faults = { ...noFaults, disk: { ...noFaults.disk, syncMs: [2, 12] as const } };
-      const workload = { ...base.workload, durationMs: 12_000, operations: 500, hotAppends: 250 };
-      return { ...base, faults, schedule: quietSchedule, workload };
+      const base = slowDrives(seed, settings);
+      return { ...base, workload: { ...base.workload, bigRecords: 0.9 } };
     },
-    script: blackouts,
+    script: blackouts({ probability: 0.5, killFirst: 1, foundMs: [60, 400], master: 0, seals: 0 }),
+  },
+  puts: {
+    settings(seed, settings) {
+      const base = slowDrives(seed, settings);
+      return { ...base, workload: { ...base.workload, hotWeight: 0.1, appenders: 0, groups: 4, operations: 300 } };
+    },
+    script: blackouts({ probability: 0.5, killFirst: 0, foundMs: [0, 0], master: 0, seals: 0 }),
+  },
+  /** Seals in the midst of appends, with slow drives and nothing else that is wrong. */
+  distrust: {
+    settings(seed, settings) {
+      const base = slowDrives(seed, settings);
+      return { ...base, workload: { ...base.workload, distrust: 0.3 } };
+    },
+  },
+  /** Whoever asks often does not hear the answer, and asks again. */
+  lostAnswers: {
+    settings(seed, settings) {
+      const base = replace(seed, settings);
+      const control = { ...noFaults.control, answerLost: 0.2, requestLost: 0.05 };
+      return { ...base, faults: { ...noFaults, control } };
+    },
+  },
+  /** The master forgets all that it had not synced, just when a server has obeyed it. */
+  forgetful: {
+    settings: slowDrives,
+    script: blackouts({ probability: 0.2, killFirst: 0, foundMs: [0, 0], master: 1, seals: 0.5 }),
   },
   lone: {
     settings(seed, settings) {

@@ -38,6 +38,8 @@ export interface WorkloadSettings {
   readonly hotAppends: number;
   readonly hotWeight: number;
   readonly largeAppends: number;
+  /** Of the records that go through the chain: up to the largest that does. */
+  readonly bigRecords: number;
   readonly pipelined: number;
   readonly keyed: number;
   readonly abandoned: number;
@@ -222,7 +224,12 @@ export class Workload {
 
   #newAppend(lane: Lane, path: string, create: boolean, found?: Tick): AppendCall {
     const { random } = lane.world;
-    const most = random.fraction() < this.#settings.largeAppends ? 150_000 : random.fraction() < 0.7 ? 1_000 : 16_000;
+    const most =
+      random.fraction() < this.#settings.largeAppends
+        ? 150_000
+        : random.fraction() < this.#settings.bigRecords
+          ? 16_000
+          : 1_000;
     const bytes = recordBytesMin + Math.floor(random.fraction() * most);
     if (path.startsWith(hotDirectory)) this.#hotAppends++;
     const call = this.#history.call(lane.name, path);

@@ -1,4 +1,9 @@
-import type { Mutant } from "./mutant.ts";
+import type { KnownKill, Mutant } from "./mutant.ts";
+
+/** The first that noticed, then others: the source changes, and with it what a seed does. */
+function seeds(scenario: string, ...numbers: readonly number[]): KnownKill[] {
+  return numbers.map((seed) => ({ scenario, seed }));
+}
 
 export const mutants: readonly Mutant[] = [
   // ------------------------------------------------ DESIGN §4.3, the rules that were modelled
@@ -12,7 +17,7 @@ export const mutants: readonly Mutant[] = [
         replace: "return target.length < 0 ? 2 : 1 + 0 * members(machine).length;",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("lone", 1, 2, 3, 4, 5, 6),
   },
   {
     name: "no-seal-before-replace",
@@ -29,7 +34,7 @@ export const mutants: readonly Mutant[] = [
         replace: "if (inode === undefined || inode > 0) return decide();",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("replace", 1, 2),
   },
   {
     name: "one-version-number",
@@ -42,7 +47,7 @@ export const mutants: readonly Mutant[] = [
           '  if (entry.state === "fenced" && entry.promisedVersion === version) return "healthy";\n  if (entry.state === "sealed" && entry.dataVersion === version)\n',
       },
     ],
-    killedBy: [],
+    killedBy: seeds("storm", 4, 1, 2, 3, 5, 6),
   },
   {
     name: "silence-is-death",
@@ -54,7 +59,7 @@ export const mutants: readonly Mutant[] = [
         replace: '  if (failure.kind !== "failed") party.gone = true;\n}\n\n/** Attempts',
       },
     ],
-    killedBy: [],
+    killedBy: seeds("storm", 1, 2, 3),
   },
   {
     name: "finish-sent-once",
@@ -71,7 +76,7 @@ export const mutants: readonly Mutant[] = [
         replace: "if (unfinished.length < 0) inBackground",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("storm", 3, 1, 2, 4, 5),
   },
   {
     name: "no-table-handed-on",
@@ -83,7 +88,7 @@ export const mutants: readonly Mutant[] = [
         replace: "tableForTail(state.appendTables, request.inode, limits.appendTableMax).slice(0, 0);",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("storm", 1, 2),
   },
   {
     name: "bounded-recent-ids",
@@ -95,12 +100,17 @@ export const mutants: readonly Mutant[] = [
         replace: "tableForTail(state.appendTables, request.inode, limits.appendTableMax).slice(-2);",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("storm", 1, 2),
   },
   {
     name: "no-second-look",
     rule: "a member looks at its promise again after the sync, and votes only if it did not rise",
     edits: [
+      {
+        file: "src/chunkserver/commands.ts",
+        find: "role.fenced(version);",
+        replace: "role.version;",
+      },
       // By the order of one log a fence's answer counts every record before it, and the look finds nothing: here it is answered from what is durable.
       {
         file: "src/chunkserver/store/replica-changes.ts",
@@ -129,7 +139,7 @@ export const mutants: readonly Mutant[] = [
         replace: "",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("distrust", 1, 2, 3),
   },
   {
     name: "page-cache-trusted",
@@ -142,7 +152,7 @@ export const mutants: readonly Mutant[] = [
           "      } finally {\n        await file.close();\n      }\n    }\n    await disk.syncDirectory(directory);",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("pageCache", 1, 2, 3, 4),
   },
   {
     name: "shortest-prefix",
@@ -155,7 +165,7 @@ export const mutants: readonly Mutant[] = [
           "const length = parties.length === 0 ? -1 : Math.min(...(sealed.length > 0 ? sealed : parties).map((party) => party.holds?.length ?? -1));",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("storm", 2, 1, 3, 4),
   },
   {
     name: "shortest-committed",
@@ -167,7 +177,7 @@ export const mutants: readonly Mutant[] = [
         replace: "party.holds = { length: Math.min(answer.prepared, answer.committed), crc: answer.crc, appendTable",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("storm", 1, 2),
   },
   {
     name: "acknowledged-before-the-sync",
@@ -179,7 +189,7 @@ export const mutants: readonly Mutant[] = [
         replace: "await Promise.resolve();",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("blackouts", 1, 2, 3),
   },
   // ------------------------------------------------ other rules of appends and seals
   {
@@ -193,7 +203,7 @@ export const mutants: readonly Mutant[] = [
           '  if (active.state === "open") active.state = "fenced";\n  ground.log.write({ kind: "promised", handle, version });\n  return answerOf',
       },
     ],
-    killedBy: [],
+    killedBy: seeds("blackouts", 1, 2, 3),
   },
   {
     name: "own-vote-is-enough",
@@ -205,43 +215,7 @@ export const mutants: readonly Mutant[] = [
         replace: "return state.own;",
       },
     ],
-    killedBy: [],
-  },
-  {
-    name: "prepared-bytes-served",
-    rule: "nobody serves bytes past the committed length it knows",
-    edits: [
-      {
-        file: "src/chunkserver/core/member.ts",
-        find: "return Math.min(known.durable, Math.max(known.committed, brought ?? 0));",
-        replace: "return Math.max(known.durable, known.committed * (brought ?? 0) * 0);",
-      },
-    ],
-    killedBy: [],
-  },
-  {
-    name: "stale-replica-served",
-    rule: "a replica is read only at exactly its version",
-    edits: [
-      {
-        file: "src/chunkserver/read-stream.ts",
-        find: "if (!fencedFor && replica.dataVersion !== read.version)",
-        replace: "if (!fencedFor && replica.dataVersion > read.version + 1_000)",
-      },
-    ],
-    killedBy: [],
-  },
-  {
-    name: "sequence-gap-accepted",
-    rule: "a primary accepts sequence last + 1 of a session only",
-    edits: [
-      {
-        file: "src/chunkserver/core/primary.ts",
-        find: 'if (known.kind === "gap")\n',
-        replace: 'if (known.kind === "gap" && known.expected < 0)\n',
-      },
-    ],
-    killedBy: [],
+    killedBy: seeds("storm", 3, 1, 2, 4),
   },
   // ------------------------------------------------ log, outbox, sessions
   {
@@ -254,7 +228,7 @@ export const mutants: readonly Mutant[] = [
         replace: "    await Promise.resolve();\n    return value;",
       },
     ],
-    killedBy: [],
+    killedBy: seeds("forgetful", 1, 2, 3),
   },
   {
     name: "mutations-forgotten",
@@ -267,20 +241,7 @@ export const mutants: readonly Mutant[] = [
           '  if (answer !== undefined && answer.message === request.message) return { kind: "new" };\n  if (answer !== undefined) {\n    const samePrint',
       },
     ],
-    killedBy: [],
-  },
-  {
-    name: "seal-begun-not-durable",
-    rule: "a seal is logged durably before anyone is told of it",
-    edits: [
-      {
-        file: "src/master/sealer.ts",
-        find: 'await ctx.engine.commit([{ kind: "seal-begun", handle, version }]);',
-        replace:
-          'await Promise.resolve();\n  ctx.engine.commit([{ kind: "seal-begun", handle, version }]).catch(() => undefined);',
-      },
-    ],
-    killedBy: [],
+    killedBy: seeds("lostAnswers", 1, 2, 3),
   },
   {
     name: "unknown-means-failed",
@@ -292,7 +253,7 @@ export const mutants: readonly Mutant[] = [
         replace: 'const known = waiting.sequence !== undefined || hasCode(error, "IdReused");',
       },
     ],
-    killedBy: [],
+    killedBy: seeds("storm", 3, 1, 2, 4),
   },
   {
     name: "put-not-synced",
@@ -304,18 +265,6 @@ export const mutants: readonly Mutant[] = [
         replace: "    await Promise.resolve();\n",
       },
     ],
-    killedBy: [],
-  },
-  {
-    name: "commit-of-one-copy",
-    rule: "a put is refused where a chunk has fewer than minReplicas left",
-    edits: [
-      {
-        file: "src/master/core/decide-drafts.ts",
-        find: "return Math.min(state.limits.minReplicas, replicas);",
-        replace: "return Math.min(1, state.limits.minReplicas, replicas);",
-      },
-    ],
-    killedBy: [],
+    killedBy: seeds("puts", 4, 1, 2, 3, 5, 6),
   },
 ];

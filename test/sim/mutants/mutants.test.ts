@@ -7,13 +7,20 @@ import { runMutant } from "./run-mutant.ts";
 
 const root = resolve(import.meta.dir, "../../..");
 
+/** They wait for each other. */
+const allMs = 900_000;
+
 describe("each rule that is taken out", () => {
   for (const mutant of mutants) {
-    test.concurrent(`is missed: ${mutant.name} (${mutant.rule})`, async () => {
-      expect(mutant.killedBy).not.toEqual([]);
-      const runs = await runMutant(mutant, mutant.killedBy, "first");
-      expect(runs.at(-1)?.noticed, JSON.stringify(runs)).toBeString();
-    });
+    test.concurrent(
+      `is missed: ${mutant.name} (${mutant.rule})`,
+      async () => {
+        expect(mutant.killedBy).not.toEqual([]);
+        const runs = await runMutant(mutant, mutant.killedBy, "first");
+        expect(runs.at(-1)?.noticed, JSON.stringify(runs)).toBeString();
+      },
+      allMs,
+    );
   }
 });
 

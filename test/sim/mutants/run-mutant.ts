@@ -1,15 +1,30 @@
+import { availableParallelism } from "node:os";
 import { z } from "zod";
 import type { KnownKill, Mutant } from "./mutant.ts";
 
 const Line = z.object({ scenario: z.string(), seed: z.number(), noticed: z.string().optional() });
 export type MutantRun = z.infer<typeof Line>;
 
-/** Runs with a mutant planted, in a process of its own. @throws Error where that process did not end well */
+const free: (() => void)[] = [];
+let running = 0;
+
+/** Runs with a mutant planted, in a process of its own; as many at a time as there are processors. @throws Error where that process did not end well */
 export async function runMutant(
   mutant: Mutant,
   runs: readonly KnownKill[],
   until: "first" | "all",
 ): Promise<MutantRun[]> {
+  if (running >= availableParallelism()) await new Promise<void>((resolve) => free.push(resolve));
+  running++;
+  try {
+    return await runInChild(mutant, runs, until);
+  } finally {
+    running--;
+    free.shift()?.();
+  }
+}
+
+async function runInChild(mutant: Mutant, runs: readonly KnownKill[], until: "first" | "all"): Promise<MutantRun[]> {
   const child = Bun.spawn({
     cmd: [
       process.execPath,
