@@ -6,8 +6,20 @@ const bytesBetween = 32 * 1_048_576;
 
 let bytesSince = 0;
 
+/** Much of what is sent lies in buffers that serve again. */
+const sentShare = 1 / 4;
+
 /** So many bytes came in buffers of their own. */
 export function countReceived(bytes: number): void {
+  count(bytes);
+}
+
+/** So many bytes were given away to be sent. */
+export function countSent(bytes: number): void {
+  count(bytes * sentShare);
+}
+
+function count(bytes: number): void {
   bytesSince += bytes;
   if (bytesSince < bytesBetween) return;
   bytesSince = 0;

@@ -1,7 +1,8 @@
 import type { Socket } from "bun";
 import { assert } from "../base/assert.ts";
+import { byteLengthOf } from "../base/bytes.ts";
 import { type Connection, StreamError } from "../io.ts";
-import { countReceived } from "./buffer-garbage.ts";
+import { countReceived, countSent } from "./buffer-garbage.ts";
 import { SendQueue } from "./send-queue.ts";
 
 /** Reading from the network stops when this much waits for the reader, and goes on when half of it is taken. */
@@ -62,7 +63,9 @@ export class HostConnection implements Connection {
   }
 
   send(pieces: readonly Uint8Array[]): void {
-    if (this.#state === "open") this.#queue.add(pieces);
+    if (this.#state !== "open") return;
+    this.#queue.add(pieces);
+    countSent(byteLengthOf(pieces));
   }
 
   sent(bytes = 0): Promise<void> {
