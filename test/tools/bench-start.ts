@@ -7,7 +7,7 @@ import { checkpointName, writeCheckpoint } from "../../src/master/checkpoint-fil
 import { ClusterClock } from "../../src/master/cluster-clock.ts";
 import { applyBatch } from "../../src/master/core/apply.ts";
 import { dumpState } from "../../src/master/core/dump.ts";
-import { openDataDirectories } from "../../src/master/data-directory.ts";
+import { markWhole, openDataDirectories } from "../../src/master/data-directory.ts";
 import { Engine } from "../../src/master/engine.ts";
 import { openOperationLog, startRecords } from "../../src/master/operation-log.ts";
 import { atMost, type Row, runs, Samples, told } from "./bench-rows.ts";
@@ -26,13 +26,14 @@ async function makeDataDirectory(path: string): Promise<void> {
   if (directory === undefined) throw new Error("there is no data directory");
   const { promise: broken, reject } = Promise.withResolvers<never>();
   broken.catch(() => {}); // each wait for the log tells too
-  const { log, state, time } = await openOperationLog(world, {
+  const { log, state, time, filled } = await openOperationLog(world, {
     directories,
     limits: defaultLimits,
     onDurable: (position) => engine.durable(position),
     onDirectoryFailed: (_, error) => reject(error),
     onFailed: reject,
   });
+  for (const whole of filled) await markWhole(world.disk, whole);
   const clock = new ClusterClock(world.clock);
   clock.resume(time);
   const engine = new Engine({ state, log, clock, events: world.events, onFatal: reject });
@@ -64,6 +65,7 @@ async function makeDataDirectory(path: string): Promise<void> {
 async function answeredMs(directory: string): Promise<number> {
   const startedMs = performance.now();
   await using cluster = await TestCluster.start({ directory, chunkservers: 0 });
+  if (cluster.address === "") throw new Error(`the master did not start: ${cluster.master.stderr}`);
   await cluster.json(["stat", filePath(0)]);
   return performance.now() - startedMs;
 }
