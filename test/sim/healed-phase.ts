@@ -11,7 +11,8 @@ import type { Cluster } from "./cluster.ts";
 import { describe, type History, type Violation } from "./history.ts";
 import { readReplica } from "./replica-reader.ts";
 import { firstDifference } from "./content.ts";
-import { connectTo, pause, type Workload } from "./workload.ts";
+import { connectTo, pause } from "./client-machine.ts";
+import type { Workload } from "./workload.ts";
 
 const operationsEndMs = 60_000;
 const repairMs = 120_000;

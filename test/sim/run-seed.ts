@@ -8,7 +8,8 @@ import { FaultSchedule, type ScheduleSettings, drawSchedule } from "./fault-sche
 import { healAndVerify } from "./healed-phase.ts";
 import { History, isDone, type Violation } from "./history.ts";
 import { drawLimits } from "./sim-limits.ts";
-import { groupDirectory, hotDirectory, Workload, type WorkloadSettings } from "./workload.ts";
+import { Workload } from "./workload.ts";
+import { groupDirectory, hotDirectory, type WorkloadSettings } from "./workload-settings.ts";
 import { drawFaults, type FaultSettings, noFaults } from "./world/fault-settings.ts";
 import { Prng } from "./world/prng.ts";
 import type { SimEvent } from "./world/sim-events.ts";

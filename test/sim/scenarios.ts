@@ -172,6 +172,14 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
     script: blackouts({ probability: 0.5, killFirst: 0, foundMs: [0, 0], master: 0, seals: 0 }),
   },
+  /** Clients that soon give up. */
+  impatient: {
+    settings(seed, settings) {
+      const base = storm(seed, settings);
+      const limits = { ...base.cluster.limits, clientTimeoutMs: 900 };
+      return { ...base, cluster: { ...base.cluster, limits } };
+    },
+  },
   /** Seals in the midst of appends, with slow drives and nothing else that is wrong. */
   distrust: {
     settings(seed, settings) {

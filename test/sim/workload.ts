@@ -1,10 +1,11 @@
 /** Clients at work: each machine runs the library, several operations at a time, and begins again after each crash. Everything goes into the history. */
 import { asGfsError, type GfsError, hasCode } from "../../src/base/errors.ts";
 import { concatBytes } from "../../src/base/bytes.ts";
-import { GfsClient } from "../../src/client/gfs-client.ts";
+import type { GfsClient } from "../../src/client/gfs-client.ts";
 import type { World } from "../../src/io.ts";
 import { ControlClient } from "../../src/net/control-client.ts";
 import { appendTail } from "../../src/wire/control/files.ts";
+import { connectTo, pause } from "./client-machine.ts";
 import type { Cluster } from "./cluster.ts";
 import { parseContent, recordBytesMin, recordOf } from "./content.ts";
 import {
@@ -19,38 +20,8 @@ import {
   type StatCall,
   type Tick,
 } from "./history.ts";
+import { groupDirectory, hotDirectory, type WorkloadSettings } from "./workload-settings.ts";
 import type { Machine } from "./world/machine.ts";
-
-/** A plain object, printed with a failure. Weights are relative. */
-export interface WorkloadSettings {
-  readonly clients: number;
-  /** Operations of one client at a time. */
-  readonly lanes: number;
-  readonly durationMs: number;
-  /** Over all clients; they spread them over the duration. */
-  readonly operations: number;
-  readonly hotFiles: number;
-  readonly groups: number;
-  readonly filesPerGroup: number;
-  /** Most operations under one group's directory: the search for an order is exponential. */
-  readonly operationsPerGroup: number;
-  /** Most appends to hot files: each read takes the whole file. */
-  readonly hotAppends: number;
-  readonly hotWeight: number;
-  readonly largeAppends: number;
-  /** Of the records that go through the chain: up to the largest that does. */
-  readonly bigRecords: number;
-  readonly pipelined: number;
-  readonly keyed: number;
-  readonly abandoned: number;
-  /** Of the operations in groups: runs of appends to a file that is looked up once. */
-  readonly appenders: number;
-  /** Of the operations on hot files: a client that tells the master, without reason, that the tail failed. */
-  readonly distrust: number;
-}
-
-export const hotDirectory = "/hot";
-export const groupDirectory = (index: number): string => `/group${index}`;
 
 interface Lane {
   readonly name: string;
@@ -394,21 +365,6 @@ export class Workload {
       this.#history.failed(call, asGfsError(error));
     }
   }
-}
-
-export function connectTo(cluster: Cluster, world: World, label: string): Promise<GfsClient> {
-  return GfsClient.connect(world, {
-    master: cluster.masterAddress,
-    label,
-    location: { x: world.random.fraction() * 5, y: 0 },
-    limits: cluster.limits,
-  });
-}
-
-export function pause(world: World, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    world.clock.after(ms, resolve);
-  });
 }
 
 function pick(random: () => number, count: number): number {

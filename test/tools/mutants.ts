@@ -11,6 +11,8 @@ const { values } = parseArgs({
     seeds: { type: "string" },
     from: { type: "string" },
     scenario: { type: "string" },
+    /** Until one notices. */
+    first: { type: "boolean" },
   },
 });
 const count = Number(values.seeds ?? 20);
@@ -25,7 +27,11 @@ async function work(): Promise<void> {
 
 async function show(mutant: Mutant): Promise<void> {
   const fresh = Array.from({ length: count }, (_, i) => ({ scenario: values.scenario ?? "standard", seed: from + i }));
-  const runs = await runMutant(mutant, [...mutant.killedBy, ...fresh], "all");
+  const until = values.first === true ? "first" : "all";
+  const runs = await runMutant(mutant, [...mutant.killedBy, ...fresh], until).catch((error: unknown) => {
+    console.log(`${mutant.name}: ${String(error).split("\n").slice(0, 8).join("\n")}`);
+    return [];
+  });
   const kills = runs.filter(({ noticed }) => noticed !== undefined);
   const inFresh = kills.filter(({ scenario, seed }) =>
     fresh.some((run) => run.scenario === scenario && run.seed === seed),

@@ -155,19 +155,6 @@ export const mutants: readonly Mutant[] = [
     killedBy: seeds("pageCache", 1, 2, 3, 4),
   },
   {
-    name: "shortest-prefix",
-    rule: "the sealed length is the longest durable prepared prefix among the answers",
-    edits: [
-      {
-        file: "src/master/core/seal-target.ts",
-        find: "const length = Math.max(-1, ...(sealed.length > 0 ? sealed : parties).map((party) => party.holds?.length ?? -1));",
-        replace:
-          "const length = parties.length === 0 ? -1 : Math.min(...(sealed.length > 0 ? sealed : parties).map((party) => party.holds?.length ?? -1));",
-      },
-    ],
-    killedBy: seeds("storm", 2, 1, 3, 4),
-  },
-  {
     name: "shortest-committed",
     rule: "a seal never goes by the committed lengths that members know",
     edits: [
@@ -253,7 +240,7 @@ export const mutants: readonly Mutant[] = [
         replace: 'const known = waiting.sequence !== undefined || hasCode(error, "IdReused");',
       },
     ],
-    killedBy: seeds("storm", 3, 1, 2, 4),
+    killedBy: seeds("impatient", 1, 2, 3),
   },
   {
     name: "put-not-synced",

@@ -14,7 +14,11 @@ export async function runMutant(
   runs: readonly KnownKill[],
   until: "first" | "all",
 ): Promise<MutantRun[]> {
-  if (running >= availableParallelism()) await new Promise<void>((resolve) => free.push(resolve));
+  if (running >= availableParallelism()) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    free.push(resolve);
+    await promise;
+  }
   running++;
   try {
     return await runInChild(mutant, runs, until);

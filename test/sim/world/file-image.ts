@@ -98,7 +98,7 @@ export class FileImage {
     const pages: (readonly [number, Page])[] = [];
     const first = range === undefined ? 0 : Math.floor(range.offset / pageBytes);
     const last = range === undefined ? Number.POSITIVE_INFINITY : Math.floor((range.offset + range.bytes) / pageBytes);
-    for (const index of [...this.#dirty]) {
+    for (const index of this.#dirty) {
       if (index < first || index > last) continue;
       this.#dirty.delete(index);
       const page = this.#pages.get(index);
