@@ -74,6 +74,8 @@ export interface Limits {
   readonly readStallMs: number;
   readonly controlMs: number;
   readonly clientTimeoutMs: number;
+  /** How long a client looks for a master that nobody hears: long enough for one that restarts, short for who started none. */
+  readonly firstContactMs: number;
   readonly retryAttempts: number;
   readonly parallelChunks: number;
   /** Longest piece of master work without a pause. */
@@ -126,6 +128,7 @@ export const defaultLimits: Limits = {
   readStallMs: 5_000,
   controlMs: 5_000,
   clientTimeoutMs: 30_000,
+  firstContactMs: 5_000,
   retryAttempts: 3,
   parallelChunks: 4,
   sliceMs: 5,

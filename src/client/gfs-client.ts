@@ -4,6 +4,7 @@ import { GfsError, hasCode } from "../base/errors.ts";
 import type { World } from "../io.ts";
 import { defaultLimits, type Limits, protocol } from "../limits.ts";
 import { ControlClient } from "../net/control-client.ts";
+import { Deadline } from "../net/deadline.ts";
 import { FramePool } from "../net/frame-pool.ts";
 import type { z } from "zod";
 import type { Location } from "../wire/control/common.ts";
@@ -72,7 +73,7 @@ export class GfsClient implements api.GfsApi {
   /**
    * A client that has reached the master.
    *
-   * @throws GfsError: Unavailable with the address and its origin where no master answers within `retryAttempts` repetitions; Denied, WrongCluster, VersionUnsupported; Usage for an address that is none
+   * @throws GfsError: Unavailable with the address and its origin where no master answers for `firstContactMs`; Denied, WrongCluster, VersionUnsupported; Usage for an address that is none
    */
   static async connect(world: World, options: ConnectOptions): Promise<GfsClient> {
     const { master, location, rack, secret, label = "gfs", limits = defaultLimits } = options;
@@ -239,12 +240,13 @@ export class GfsClient implements api.GfsApi {
   }
 }
 
-/** Whether there is a master at all is known soon, and told with the setting that named it. */
+/** Outlives a restart of the master; that there is none is told soon, with the setting that named it. */
 async function firstContact(
   ctx: ClientContext,
   { master, masterOrigin, signal }: ConnectOptions,
 ): Promise<ClusterInfo> {
   using op = new Operation(ctx, `reach the master at ${master}`, signal);
+  const patience = Deadline.in(ctx.world.clock, ctx.limits.firstContactMs);
   for (let failures = 1; ; failures++) {
     try {
       const options = { timeoutMs: op.within(ctx.limits.controlMs), signal: op.signal };
@@ -260,7 +262,7 @@ async function firstContact(
         cause: error,
         details: { address: master },
       });
-      if (failures > ctx.limits.retryAttempts && !hasCode(error, "Busy")) throw told;
+      if (patience.expired && !hasCode(error, "Busy")) throw told;
       await backOff(ctx, op, failures, told);
     }
   }

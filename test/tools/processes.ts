@@ -94,7 +94,8 @@ export class ServerProcess {
       throw new Error(`gfs ${args.join(" ")} did not get ready: ${stderr}`);
     }
     const ready: unknown = JSON.parse(line);
-    if (typeof ready !== "object" || ready === null) throw new Error(`gfs ${args.join(" ")} said ${line}`);
+    if (typeof ready !== "object" || ready === null || !("ready" in ready))
+      throw new Error(`gfs ${args.join(" ")} said ${line}`);
     const addresses = Object.fromEntries(Object.entries(ready).map(([name, value]) => [name, String(value)]));
     return new ServerProcess(args, child, addresses, () => stderr);
   }
