@@ -17,6 +17,7 @@ import type { Decision, Now } from "./core/decision.ts";
 import { admitMutation } from "./core/sessions.ts";
 import type { MasterState } from "./core/state.ts";
 import { Outbox } from "./outbox.ts";
+import { SpentMutations } from "./spent-mutations.ts";
 
 /** What the engine needs of the operation log. */
 export interface EngineLog {
@@ -56,6 +57,7 @@ export class Engine {
   readonly #onFatal: (error: GfsError) => void;
   readonly #outbox: Outbox;
   readonly #inFlight = new Map<string, InFlight>();
+  readonly #spent: SpentMutations;
   #failure: GfsError | undefined;
 
   constructor({ state, log, clock, events, onFatal }: EngineOptions) {
@@ -65,6 +67,7 @@ export class Engine {
     this.#events = events;
     this.#onFatal = onFatal;
     this.#outbox = new Outbox(log.durablePosition);
+    this.#spent = new SpentMutations(state.sessions);
   }
 
   now(): Now {
@@ -178,10 +181,17 @@ export class Engine {
     const admission = admitMutation(this.state.sessions, id, { message: message.name, print });
     if (admission.kind === "answered") return this.release(message.reply.parse(decodeCbor(admission.reply)));
 
+    const spent = this.#spent.find(id, { message: message.name, print });
+    if (spent?.kind === "refused") throw spent.error;
+    if (spent?.kind === "unchanged") return this.release(message.reply.parse(spent.reply));
+
     const outcome = this.#runMutation(message, { id, print }, run);
     this.#inFlight.set(key, { message: message.name, print, outcome });
     try {
       return await outcome;
+    } catch (error) {
+      if (error instanceof GfsError) this.#spent.note(id, { message: message.name, print }, { kind: "refused", error });
+      throw error;
     } finally {
       this.#inFlight.delete(key);
     }
@@ -201,7 +211,7 @@ export class Engine {
         const { session, sequence, floor } = id;
         const encoded = encodeCbor(decision.reply);
         this.apply(decision.records, { session, sequence, floor, message: message.name, print, reply: encoded });
-      }
+      } else this.#spent.note(id, { message: message.name, print }, { kind: "unchanged", reply: decision.reply });
       return decision.reply;
     });
     return this.release(reply);

@@ -10,4 +10,9 @@ export const keptSeeds: readonly KeptSeed[] = [
   { scenario: "standard", seed: 20, found: "a large append overtook the records called before it" },
   { scenario: "standard", seed: 36, found: "an append reaches its file where that is moved meanwhile" },
   { scenario: "lone", seed: 2, found: "a removal that had been refused was executed when it was repeated late" },
+  {
+    scenario: "storm",
+    seed: 162,
+    found: "a first attempt arrived after its retry had been refused, and removed a new file",
+  },
 ];

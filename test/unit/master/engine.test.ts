@@ -99,6 +99,20 @@ describe("a mutation", () => {
     expect(log.lastPosition).toBe(entries);
   });
 
+  test("that was refused is not done when it comes again, though nothing stands in its way any more", async () => {
+    const { engine, sync } = newEngine();
+    sync();
+    expect(makeDirectory(engine, "/a/b", 1)).rejects.toThrow("/a");
+    await isSettled(Promise.resolve());
+    const parent = makeDirectory(engine, "/a", 2);
+    sync();
+    await parent;
+    expect(makeDirectory(engine, "/a/b", 1)).rejects.toThrow("/a");
+    const again = makeDirectory(engine, "/a/b", 3);
+    sync();
+    expect(await isSettled(again)).toBe(true);
+  });
+
   test("repeated before its record is durable waits for the same sync", async () => {
     const { engine, sync } = newEngine();
     const first = makeDirectory(engine, "/a", 1);
