@@ -13,8 +13,7 @@ import { gfsVersion } from "./version.ts";
 
 /** Of the original's `base_port`: control on the port, data on the port + 1000; only when the key was set. */
 function addresses(config: Config): { listen: string; dataListen: string } {
-  const base = config.setting("chunk_server.base_port");
-  const port = base.origin === "default" ? 0 : config.get("chunk_server.base_port");
+  const port = config.get("chunk_server.base_port") ?? 0;
   return {
     listen: config.get("chunk_server.listen") ?? `127.0.0.1:${port}`,
     dataListen: config.get("chunk_server.data_listen") ?? `127.0.0.1:${port === 0 ? 0 : port + 1_000}`,
