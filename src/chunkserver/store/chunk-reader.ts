@@ -6,14 +6,14 @@ import { blockBytes, protocol } from "../../limits.ts";
 import type { BlockRun } from "../../wire/data/blocks.ts";
 import type { ChunkHandle } from "../../wire/ids.ts";
 import type { Ground } from "./ground.ts";
-import { activeBytes, markBad, type ReplicaBytes, sealedBytes } from "./replica-bytes.ts";
+import { activeBytes, type BufferOf, markBad, type ReplicaBytes, sealedBytes } from "./replica-bytes.ts";
 import type { ReadOptions } from "./store.ts";
 
 const runBytesMax = protocol.dataFrameBytesMax;
 /** Reads in flight: one is sent while the next comes from the disk. */
 const aheadMax = 2;
 
-/** Buffers that are filled one after the other, and again when none can be in use; made when first needed. */
+/** Buffers that are filled one after the other, and again when none can be in use; made when first needed, as large as their run. */
 class RunBuffers {
   readonly #buffers: Uint8Array[] = [];
   readonly #count: number;
@@ -49,11 +49,11 @@ function runsOf(offset: number, length: number): { readonly from: number; readon
 async function readRun(
   bytes: ReplicaBytes,
   { from, to }: { readonly from: number; readonly to: number },
-  into: Uint8Array | undefined,
+  buffer: BufferOf | undefined,
 ): Promise<BlockRun> {
   const start = Math.floor(from / blockBytes) * blockBytes;
   const end = Math.min(bytes.length, Math.ceil(to / blockBytes) * blockBytes);
-  const blocks = await bytes.readBlocks(start, end, into);
+  const blocks = await bytes.readBlocks(start, end, buffer);
   const crcs: number[] = [];
   for (let at = start; at < to; at += blockBytes) {
     const first = Math.max(at, from);
@@ -67,16 +67,14 @@ async function readRun(
 async function* pipelined(bytes: ReplicaBytes, options: ReadOptions): AsyncIterableIterator<BlockRun> {
   const runs = runsOf(options.offset, options.length);
   const buffers = options.runsKept === undefined ? undefined : new RunBuffers(options.runsKept);
-  // Whole blocks are read, so that they can be verified: a run that begins within one needs room for its beginning too.
-  const bufferBytes = Math.min(runBytesMax, Math.ceil(options.length / blockBytes + 1) * blockBytes);
   const ahead: Promise<BlockRun>[] = [];
   let next = 0;
   try {
     while (next < runs.length || ahead.length > 0) {
       if (options.signal?.aborted === true) throw new GfsError("Interrupted", "Cannot read on: the reader went away");
       for (let run = runs[next]; run !== undefined && ahead.length < aheadMax; run = runs[next]) {
-        const reading = readRun(bytes, run, buffers?.at(next, bufferBytes));
-        next++;
+        const index = next++;
+        const reading = readRun(bytes, run, buffers && ((count) => buffers.at(index, count)));
         // Awaited below; until then its failure must not count as unhandled.
         reading.catch(() => undefined);
         ahead.push(reading);

@@ -61,14 +61,17 @@ async function readFile(ground: Ground, handle: ChunkHandle, into: Uint8Array, o
   }
 }
 
+/** Lends room for at least so many bytes. */
+export type BufferOf = (bytes: number) => Uint8Array;
+
 /** What can be read of a replica, and how it is checked. */
 export interface ReplicaBytes {
   readonly length: number;
   /**
-   * Blocks from the one of `from` (a block border) to the one before `to` (a border, or the length), verified. They may lie in `into`, where that is given and large enough.
+   * Blocks from the one of `from` (a block border) to the one before `to` (a border, or the length), verified. They may lie in a buffer that is lent.
    * @throws GfsError Corrupt
    */
-  readBlocks(from: number, to: number, into?: Uint8Array): Promise<Uint8Array>;
+  readBlocks(from: number, to: number, buffer?: BufferOf): Promise<Uint8Array>;
   /** CRC of all bytes that there are of the block. */
   blockCrc(index: number): number;
 }
@@ -95,8 +98,8 @@ export function sealedBytes(row: Row, { file, blocks }: SealedFile): ReplicaByte
   return {
     length: row.length,
     blockCrc,
-    readBlocks: async (from, to, into) => {
-      const bytes = into === undefined ? new Uint8Array(to - from) : into.subarray(0, to - from);
+    readBlocks: async (from, to, buffer) => {
+      const bytes = buffer === undefined ? new Uint8Array(to - from) : buffer(to - from).subarray(0, to - from);
       await readWhole(file, bytes, from);
       checkBlocks(bytes, from, { handle: row.handle, blockCrc });
       return bytes;
