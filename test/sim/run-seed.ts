@@ -8,6 +8,8 @@ import { FaultSchedule, type ScheduleSettings, drawSchedule } from "./fault-sche
 import { healAndVerify } from "./healed-phase.ts";
 import { History, isDone, type Violation } from "./history.ts";
 import { drawLimits } from "./sim-limits.ts";
+import { mixOf } from "./mix.ts";
+import { commandOf, type Reduction } from "./reduction.ts";
 import { Workload } from "./workload.ts";
 import { groupDirectory, hotDirectory, type WorkloadSettings } from "./workload-settings.ts";
 import { drawFaults, type FaultSettings, noFaults } from "./world/fault-settings.ts";
@@ -25,6 +27,8 @@ export interface SeedSettings {
 export interface SeedResult {
   readonly seed: number;
   readonly settings: SeedSettings;
+  /** Of the settings, in a line. */
+  readonly mix: string;
   readonly violations: readonly Violation[];
   /** Directories whose order of operations was not found in the steps allowed. */
   readonly undecided: readonly string[];
@@ -80,6 +84,8 @@ export function drawWorkload(prng: Prng): WorkloadSettings {
 export interface RunOptions {
   /** Of the drawn settings those to run with; the same ones if not given. */
   readonly change?: (settings: SeedSettings) => SeedSettings;
+  /** The same settings under other luck. */
+  readonly luck?: number | undefined;
   /** Sees every event of every machine. */
   readonly onEvent?: (event: SimEvent) => void;
   /** For guided runs: what else happens, once everything has begun. */
@@ -96,7 +102,11 @@ export interface Stage {
 
 export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
   const settings = options.change?.(drawSettings(seed)) ?? drawSettings(seed);
-  const simulation = new Simulation(seed, { faults: settings.faults, eventLevel: "debug" });
+  const { luck } = options;
+  const simulation = new Simulation(luck === undefined ? seed : `${seed} luck ${luck}`, {
+    faults: settings.faults,
+    eventLevel: "debug",
+  });
   if (options.onEvent !== undefined) simulation.onEvent(options.onEvent);
   const history = new History(() => simulation.nowMs);
   const cluster = new Cluster(simulation, history, settings.cluster);
@@ -132,6 +142,7 @@ export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
   return {
     seed,
     settings,
+    mix: mixOf(settings),
     violations,
     undecided,
     traceHash: simulation.traceHash,
@@ -153,13 +164,13 @@ function pathsOf({ hotFiles, groups, filesPerGroup }: WorkloadSettings): string[
 }
 
 /** For people: what was violated, under which settings, and how to see it again. */
-export function reportOf(result: SeedResult): string {
+export function reportOf(result: SeedResult, scenario: string, reduction?: Reduction): string {
   return [
     `seed ${result.seed} violates what gfs promises:`,
     ...result.violations.slice(0, 8).map(({ promise, what }) => `  ${promise}: ${what}`),
     ...(result.violations.length > 8 ? [`  … and ${result.violations.length - 8} more`] : []),
     `settings: ${JSON.stringify(result.settings)}`,
     `last events:\n${result.lastEvents}`,
-    `again: bun run sim --seed ${result.seed}`,
+    `again: ${commandOf(scenario, result.seed, reduction)}`,
   ].join("\n");
 }

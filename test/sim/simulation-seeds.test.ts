@@ -6,8 +6,8 @@ import { keptSeeds } from "./seeds.ts";
 const fixedSeeds = Array.from({ length: 12 }, (_, index) => index + 1);
 const freshSeeds = 4;
 
-function judge(result: SeedResult): void {
-  if (result.violations.length > 0) throw new Error(reportOf(result));
+function judge(result: SeedResult, scenario = "standard"): void {
+  if (result.violations.length > 0) throw new Error(reportOf(result, scenario));
   expect(result.acknowledged).toBeGreaterThan(0);
 }
 
@@ -15,7 +15,7 @@ describe("under simulated faults every promise is kept", () => {
   for (const seed of fixedSeeds) test(`seed ${seed}`, () => judge(runScenario("standard", seed)));
 
   for (const { seed, scenario, found } of keptSeeds)
-    test(`${scenario} seed ${seed}: ${found}`, () => judge(runScenario(scenario, seed)));
+    test(`${scenario} seed ${seed}: ${found}`, () => judge(runScenario(scenario, seed), scenario));
 
   const first = Math.floor(Date.now() / 1000) % 1_000_000_000;
   for (let seed = first; seed < first + freshSeeds; seed++)

@@ -19,7 +19,7 @@ const limitMsDefault = 3_600_000;
 
 /** Machines, the network between them and virtual time, all by one seed. Synchronous: between two calls nothing happens. */
 export class Simulation {
-  readonly seed: number;
+  readonly seed: number | string;
   /** For the harness's own choices. */
   readonly prng: Prng;
   readonly scheduler = new Scheduler();
@@ -30,7 +30,7 @@ export class Simulation {
   readonly #listeners = new Set<(event: SimEvent) => void>();
   #processes = 0;
 
-  constructor(seed: number, options: SimulationOptions = {}) {
+  constructor(seed: number | string, options: SimulationOptions = {}) {
     this.seed = seed;
     const root = new Prng(`simulation ${seed}`);
     this.prng = root.fork("harness");
