@@ -7,7 +7,7 @@ import { type BlockRun, decodeBlocks } from "../wire/data/blocks.ts";
 import type { Frame } from "../wire/data/frame.ts";
 import { decodeHeader, encodeHeader, Read, ReadEnd } from "../wire/data/headers.ts";
 import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
-import type { ClientContext, Operation } from "./context.ts";
+import { type ClientContext, inBackground, type Operation } from "./context.ts";
 import { connectionError } from "./retry.ts";
 
 const streamId = 1;
@@ -105,7 +105,25 @@ export class ReplicaRead {
 
   /** Lets go, wherever the read is. Idempotent. */
   close(): void {
-    this.#release("close");
+    if (this.#at < this.#end || this.#over) return this.#release("close");
+    this.#leave();
+    inBackground(this.#ctx, "end a read", this.#giveAtEnd());
+  }
+
+  /** All bytes came, and the frame that ends them is on its way: then the connection serves the next read. */
+  async #giveAtEnd(): Promise<void> {
+    const { clock } = this.#ctx.world;
+    const ms = this.#ctx.limits.readStallMs;
+    try {
+      for (;;) {
+        const frame = this.#frames.take() ?? (await withTimeout(clock, ms, this.#what, () => this.#frames.read()));
+        if (frame === null || frame.type === "error") return this.#frames.close();
+        if (frame.stream === streamId && frame.type === "readEnd") return this.#ctx.pool.give(this.#frames);
+      }
+    } catch (error) {
+      this.#frames.close();
+      throw error;
+    }
   }
 
   async #wait(): Promise<Frame | null> {
@@ -121,10 +139,14 @@ export class ReplicaRead {
     return run;
   }
 
-  #release(how: "give" | "close"): void {
-    if (this.#over) return;
+  #leave(): void {
     this.#over = true;
     this.#op.signal.removeEventListener("abort", this.#onAbort);
+  }
+
+  #release(how: "give" | "close"): void {
+    if (this.#over) return;
+    this.#leave();
     if (how === "give") this.#ctx.pool.give(this.#frames);
     else this.#frames.close();
   }

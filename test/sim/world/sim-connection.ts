@@ -191,9 +191,12 @@ export class SimConnection implements Connection, Held {
     if (peer === undefined) return;
     const { scheduler } = this.#network;
     const dueUs = scheduler.nowUs + (this.#network.latencyMs(this.station, peer.station) + extraMs) * 1000;
+    const last = this.#wire.at(-1);
     this.#wireEndUs = Math.max(this.#wireEndUs, Math.ceil(dueUs));
     this.#wire.push({ bytes, dueUs: this.#wireEndUs });
-    if (!this.#stalled) scheduler.at(this.#wireEndUs, nature, () => this.#deliver());
+    // What is due at the same moment is delivered together.
+    if (!this.#stalled && last?.dueUs !== this.#wireEndUs)
+      scheduler.at(this.#wireEndUs, nature, () => this.#deliver());
   }
 
   /** Brings the segments that are due to the other side. */

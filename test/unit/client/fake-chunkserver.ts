@@ -47,6 +47,8 @@ export class FakeChunkserver {
   readonly chunks = new Map<number, FakeChunk>();
   readonly trouble: Trouble = {};
   readonly reads: { handle: number; offset: number; length: number }[] = [];
+  /** How often somebody dialled. */
+  connections = 0;
   /** All others, so that an acknowledged chunk is on every member. */
   readonly #peers: () => readonly FakeChunkserver[];
   #appends = 0;
@@ -73,6 +75,7 @@ export class FakeChunkserver {
 
   async #talk(world: World, connection: Connection, clusterId: ClusterId): Promise<void> {
     const { volume } = this.address;
+    this.connections++;
     const { frames } = await acceptFrames(world, connection, { volume, clusterId: () => clusterId, timeoutMs: 1_000 });
     for (;;) {
       const frame = await frames.read();

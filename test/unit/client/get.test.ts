@@ -52,6 +52,18 @@ describe("read", () => {
     expect(cluster.suspects[0]).toBe(reported[trouble] === undefined ? undefined! : `1 ${reported[trouble]}`);
   });
 
+  test("uses the connections of the read before it", () => {
+    const cluster = withFile();
+    const dialled = (): number => cluster.servers.reduce((sum, { connections }) => sum + connections, 0);
+    const [first, all] = cluster.with(async (client) => {
+      await readAll(client, "/f");
+      const before = dialled();
+      for (let i = 0; i < 5; i++) await readAll(client, "/f");
+      return [before, dialled()];
+    });
+    expect(all).toBe(first);
+  });
+
   test("of bytes that no replica has right ends with Corrupt, and never gives them out", () => {
     const cluster = withFile();
     for (const { trouble } of cluster.servers) trouble.corruptReads = true;
