@@ -195,8 +195,7 @@ export class SimConnection implements Connection, Held {
     this.#wireEndUs = Math.max(this.#wireEndUs, Math.ceil(dueUs));
     this.#wire.push({ bytes, dueUs: this.#wireEndUs });
     // What is due at the same moment is delivered together.
-    if (!this.#stalled && last?.dueUs !== this.#wireEndUs)
-      scheduler.at(this.#wireEndUs, nature, () => this.#deliver());
+    if (!this.#stalled && last?.dueUs !== this.#wireEndUs) scheduler.at(this.#wireEndUs, nature, () => this.#deliver());
   }
 
   /** Brings the segments that are due to the other side. */
