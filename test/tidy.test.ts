@@ -12,7 +12,9 @@ const FILES: readonly SourceFile[] = readTree("");
 function readTree(folder: string): SourceFile[] {
   return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
-    if (entry.isDirectory()) return NOT_OURS.has(entry.name) ? [] : readTree(path);
+    // In a worktree .git is a file.
+    if (NOT_OURS.has(entry.name)) return [];
+    if (entry.isDirectory()) return readTree(path);
     return entry.isFile() ? [{ path, text: readFileSync(join(ROOT, path), "utf8") }] : [];
   });
 }
