@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { GfsError } from "../../src/base/errors.ts";
 import { configKeys, type ConfigKey } from "../../src/config/keys.ts";
-import { resolveConfig, splitMaster, type Config } from "../../src/config/resolve.ts";
+import { defaultMasterPort, resolveConfig, splitMaster, type Config } from "../../src/config/resolve.ts";
 import { parseLocation } from "../../src/config/units.ts";
 import type { Arguments, FlagSpec, VerbSpec } from "./verb.ts";
 
@@ -51,7 +51,7 @@ function flagSettings(
     if (name === "master") {
       const { host, port } = splitMaster(text, "--master");
       found.set("master.host", { flag: "--master", text: host });
-      found.set("master.port", { flag: "--master", text: port });
+      found.set("master.port", { flag: "--master", text: port ?? defaultMasterPort });
     }
     if (name === "location") {
       const point = parseLocation(text);

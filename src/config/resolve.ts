@@ -85,42 +85,47 @@ function fileSettings(file: ConfigSources["file"]): Map<ConfigKey, unknown> {
 }
 
 /** Variables that are no settings of a key. */
-const otherVariables = ["GFS_CONFIG", "GFS_LOG_LEVEL", "GFS_LOG_FORMAT"];
+const otherVariables = ["GFS_MASTER", "GFS_CONFIG", "GFS_LOG_LEVEL", "GFS_LOG_FORMAT"];
 
+const keyOfVariable: ReadonlyMap<string, ConfigKey> = new Map(
+  configKeyNames.flatMap((key) => {
+    const { alias }: KeySpec = configKeys[key];
+    const names = alias === undefined ? [environmentName(key)] : [environmentName(key), alias];
+    return names.map((name) => [name, key] as const);
+  }),
+);
+
+/** Of a master's address that names none. */
+export const defaultMasterPort = String(configKeys["master.port"].fallback);
+
+/** Every variable that begins with `GFS_` is meant for this program. `GFS_MASTER` goes before those of the host and port that it names. */
 function environmentSettings(
   environment: ConfigSources["environment"],
 ): Map<ConfigKey, { name: string; text: string }> {
   const found = new Map<ConfigKey, { name: string; text: string }>();
-  const master = environment["GFS_MASTER"];
-  if (master !== undefined && master !== "") {
-    const { host, port } = splitMaster(master, "GFS_MASTER");
-    found.set("master.host", { name: "GFS_MASTER", text: host });
-    found.set("master.port", { name: "GFS_MASTER", text: port });
-  }
-  const byName = new Map<string, ConfigKey>();
-  for (const key of configKeyNames) {
-    byName.set(environmentName(key), key);
-    const spec: KeySpec = configKeys[key];
-    if (spec.alias !== undefined) byName.set(spec.alias, key);
-  }
   for (const [name, text] of Object.entries(environment)) {
-    if (text === undefined || text === "" || name === "GFS_MASTER") continue;
-    const key = byName.get(name);
-    if (key !== undefined) found.set(key, { name, text });
-    else if (/^GFS_(MASTER|CHUNK_SERVER|CLIENT|CLUSTER)_/.test(name)) {
+    if (!name.startsWith("GFS_") || text === undefined || text === "" || otherVariables.includes(name)) continue;
+    const key = keyOfVariable.get(name);
+    if (key === undefined)
       invalid(
-        `Cannot use the environment: unknown setting ${name}${didYouMean(name, [...byName.keys(), ...otherVariables])}`,
+        `Cannot use the environment: unknown setting ${name}${didYouMean(name, [...keyOfVariable.keys(), ...otherVariables])}`,
       );
-    }
+    found.set(key, { name, text });
   }
+  const master = environment["GFS_MASTER"];
+  if (master === undefined || master === "") return found;
+  const { host, port } = splitMaster(master, "GFS_MASTER");
+  found.set("master.host", { name: "GFS_MASTER", text: host });
+  if (port !== undefined || !found.has("master.port"))
+    found.set("master.port", { name: "GFS_MASTER", text: port ?? defaultMasterPort });
   return found;
 }
 
-/** `HOST:PORT`, or `HOST` with the default port. */
-export function splitMaster(text: string, source: string): { host: string; port: string } {
+/** `HOST:PORT`, or `HOST` alone. */
+export function splitMaster(text: string, source: string): { host: string; port: string | undefined } {
   const match = /^(\[[^\]]+\]|[^:\s]+)(?::(\d+))?$/.exec(text);
   if (match === null) invalid(`Cannot use ${source}: ${JSON.stringify(text)} is not HOST:PORT`);
-  return { host: match[1] ?? "", port: match[2] ?? String(configKeys["master.port"].fallback) };
+  return { host: match[1] ?? "", port: match[2] };
 }
 
 export function isConfigKey(name: string): name is ConfigKey {

@@ -39,6 +39,23 @@ describe("DESIGN §7 precedence", () => {
     const host = resolveConfig(sources({ environment: { GFS_MASTER: "[::1]" } }));
     expect([host.get("master.host"), host.get("master.port")]).toEqual(["[::1]", 4370]);
   });
+
+  test("GFS_MASTER goes before the variables of the host and port that it names", () => {
+    const parts = { GFS_MASTER_HOST: "other", GFS_MASTER_PORT: "7" };
+    const whole = resolveConfig(sources({ environment: { GFS_MASTER: "h:5", ...parts } }));
+    expect(whole.setting("master.host")).toEqual({ value: "h", origin: "environment GFS_MASTER" });
+    expect(whole.setting("master.port")).toEqual({ value: 5, origin: "environment GFS_MASTER" });
+    const host = resolveConfig(sources({ environment: { ...parts, GFS_MASTER: "h" } }));
+    expect(host.setting("master.host")).toEqual({ value: "h", origin: "environment GFS_MASTER" });
+    expect(host.setting("master.port")).toEqual({ value: 7, origin: "environment GFS_MASTER_PORT" });
+  });
+
+  test("an empty variable is an unset one, and what doesn't begin with GFS_ is somebody else's", () => {
+    const config = resolveConfig(
+      sources({ environment: { GFS_MASTER: "", GFS_MASTER_PORT: "", GFSX: "1", PATH: "/" } }),
+    );
+    expect(config.setting("master.port").origin).toBe("default");
+  });
 });
 
 describe("what can't be used is named, with the nearest known name", () => {
@@ -50,6 +67,10 @@ describe("what can't be used is named, with the nearest known name", () => {
     ],
     [{ file: { name: "gfs.toml", tables: { master: 5 } } }, "[master] must be a table"],
     [{ environment: { GFS_MASTER_PROT: "1" } }, "unknown setting GFS_MASTER_PROT (did you mean GFS_MASTER_PORT?)"],
+    [{ environment: { GFS_CHUNKSERVER_RACK: "r" } }, "GFS_CHUNKSERVER_RACK (did you mean GFS_CHUNK_SERVER_RACK?)"],
+    [{ environment: { GFS_MASTR: "h:1" } }, "unknown setting GFS_MASTR (did you mean GFS_MASTER?)"],
+    [{ environment: { GFS_LOGLEVEL: "debug" } }, "unknown setting GFS_LOGLEVEL (did you mean GFS_LOG_LEVEL?)"],
+    [{ environment: { GFS_WHATEVER_ELSE_THIS_IS: "1" } }, "unknown setting GFS_WHATEVER_ELSE_THIS_IS"],
     [{ environment: { GFS_MASTER: "a:b:c" } }, "is not HOST:PORT"],
     [{ environment: { GFS_MASTER_PORT: "70000" } }, "is not a whole number from 1 to 65535"],
     [{ environment: { GFS_MASTER_CHUNK_SIZE: "64XB" } }, "is not a size"],
