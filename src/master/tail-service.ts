@@ -98,7 +98,6 @@ function tailReply(ctx: MasterContext, inode: InodeId, chunk: Chunk): TailReply 
     version: chunk.version,
     chain,
     fileOffset: fileBytes(ctx.state.inodes, slot),
-    chunkBytes: ctx.limits.chunkBytes,
   };
 }
 

@@ -155,7 +155,6 @@ export const appendTail = message(
     version: ChunkVersion,
     chain: Chain,
     fileOffset: Uint53,
-    chunkBytes: ChunkBytes,
   }),
 );
 
