@@ -95,6 +95,7 @@ export interface GfsApi extends AsyncDisposable {
   read(gfsPath: string, options?: ReadOptions & TransferOptions): AsyncIterable<Uint8Array>;
   /** One atomic append, whatever its size. */
   appendToFile(gfsPath: string, data: Uint8Array | Source, options?: AppendOptions): Promise<AppendResult>;
+  /** Makes the file, empty at first, where it is missing. */
   appender(gfsPath: string, options?: AppendOptions): Promise<Appender>;
 
   makeDirectory(path: string, options?: CallOptions & { readonly parents?: boolean | undefined }): Promise<void>;

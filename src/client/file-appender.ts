@@ -1,7 +1,8 @@
 import { appendRecordBytesMax } from "../limits.ts";
 import type { Appender, AppendOptions, AppendResult } from "./api.ts";
-import { type Appending, appendOnce } from "./append.ts";
+import { appendOnce } from "./append.ts";
 import type { AppendLine } from "./append-line.ts";
+import type { Appending } from "./one-append.ts";
 
 /** Many appends to one file, in order, without waiting for each. Ends with its line: after an outcome that stays unknown another appender is needed. */
 export class FileAppender implements Appender {

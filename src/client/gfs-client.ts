@@ -12,7 +12,7 @@ import { clusterInfo } from "../wire/control/files.ts";
 import type { Entry, TrashEntry } from "../wire/control/namespace.ts";
 import type { ClusterId, InodeId } from "../wire/ids.ts";
 import type * as api from "./api.ts";
-import { appendOnce, findFile } from "./append.ts";
+import { appendOnce } from "./append.ts";
 import { AppendLines } from "./append-lines.ts";
 import { type ClientContext, Operation } from "./context.ts";
 import { downloadFile } from "./download.ts";
@@ -20,6 +20,7 @@ import { FileAppender } from "./file-appender.ts";
 import { readFile } from "./get.ts";
 import { startHeartbeats } from "./heartbeats.ts";
 import { Namespace } from "./namespace.ts";
+import { type Appending, openFile } from "./one-append.ts";
 import { putFile } from "./put.ts";
 import { backOff, isMasterRetry } from "./retry.ts";
 import { MutationSession } from "./session.ts";
@@ -134,7 +135,7 @@ export class GfsClient implements api.GfsApi {
       throw new GfsError("Usage", `Cannot append many records to ${path} under one id: an id is for one append`);
     const appending = this.#appending();
     using op = new Operation(this.#ctx, `append to ${path}`, options.signal);
-    const inode = await findFile({ ...appending, op, path, create: options.create !== false });
+    const inode = await openFile({ ...appending, op, path, create: options.create !== false });
     const line = await this.#lines.take(op, inode);
     return new FileAppender(appending, line, { path, options });
   }
@@ -234,7 +235,7 @@ export class GfsClient implements api.GfsApi {
     control.close();
   }
 
-  #appending(): { ctx: ClientContext; session: MutationSession; lines: AppendLines; chunkBytes: number } {
+  #appending(): Appending {
     assert(this.#closing === undefined, "a closed client appends nothing");
     return { ctx: this.#ctx, session: this.#session, lines: this.#lines, chunkBytes: this.#info.chunkBytes };
   }

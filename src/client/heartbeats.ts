@@ -14,14 +14,12 @@ export function startHeartbeats(ctx: ClientContext, intervalMs: number): Disposa
   let timer: Timer | undefined;
   let ended = false;
   const beat = async (): Promise<void> => {
-    const { location, rack } = whereabouts;
     const request = {
       client,
       label,
       sessions: [...alive.sessions].slice(-sessionsMax),
       drafts: [...alive.drafts].slice(-draftsMax),
-      ...(location === undefined ? {} : { location }),
-      ...(rack === undefined ? {} : { rack }),
+      ...whereabouts,
     };
     try {
       await control.call(master, clientHeartbeat, request, { timeoutMs: ctx.limits.controlMs });

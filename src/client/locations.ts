@@ -17,12 +17,10 @@ export function locateRange(
   target: FileTarget,
   range: { readonly offset: number; readonly length: number },
 ): Promise<Located> {
-  const { location, rack } = ctx.whereabouts;
   return askMaster(ctx, op, locate, {
     target,
     ...range,
-    ...(location === undefined ? {} : { location }),
-    ...(rack === undefined ? {} : { rack }),
+    ...ctx.whereabouts,
   });
 }
 

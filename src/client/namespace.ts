@@ -74,12 +74,10 @@ export class Namespace {
   /** The length is exact: of a file that is being appended to the primary is asked, by the master. */
   async stat(path: string, { signal }: CallOptions): Promise<FileStatus> {
     const at = clean(path);
-    const { location, rack } = this.#ctx.whereabouts;
     using op = new Operation(this.#ctx, `stat ${at}`, signal);
     const reply = await askMaster(this.#ctx, op, messages.stat, {
       path: at,
-      ...(location === undefined ? {} : { location }),
-      ...(rack === undefined ? {} : { rack }),
+      ...this.#ctx.whereabouts,
     });
     const { entry } = reply;
     if (entry.kind !== "file" || !entry.open) return reply;

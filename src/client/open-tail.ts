@@ -54,14 +54,12 @@ export interface TailRequest {
 export async function openTail(ctx: ClientContext, request: TailRequest): Promise<OpenedTail> {
   const { control, master, limits, whereabouts, pool, world } = ctx;
   const { inode, session, recordBytes, failed, signal } = request;
-  const { location, rack } = whereabouts;
   const ask = {
     inode,
     session,
     recordBytes,
     ...(failed === undefined ? {} : { failed }),
-    ...(location === undefined ? {} : { location }),
-    ...(rack === undefined ? {} : { rack }),
+    ...whereabouts,
   };
   const tail = await control.call(master, appendTail, ask, { timeoutMs: limits.controlMs, signal });
   const { handle, version } = tail;

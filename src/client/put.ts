@@ -87,7 +87,6 @@ async function putContent(
 ): Promise<PutResult> {
   const { overwrite = false, replicas, ifGeneration, onProgress } = options;
   const chunkBytes = options.chunkBytes ?? defaults.chunkBytes;
-  const { location, rack } = ctx.whereabouts;
   const plan = await session.mutate(op, draftCreate, (id) => ({
     id,
     target: {
@@ -100,8 +99,7 @@ async function putContent(
     firstChunkBytes: Math.min(source.bytes ?? chunkBytes, chunkBytes),
     ...(source.bytes === undefined ? {} : { sizeBytes: source.bytes }),
     ...(replicas === undefined ? {} : { replicas }),
-    ...(location === undefined ? {} : { location }),
-    ...(rack === undefined ? {} : { rack }),
+    ...ctx.whereabouts,
   }));
   const { draft, placement } = plan;
   ctx.alive.drafts.add(draft);

@@ -21,7 +21,7 @@ export interface DraftWrite {
   readonly source: OpenSource;
   /** For the chunks' trailers; the inode of a put is not known before its commit. */
   readonly path: string;
-  readonly inode?: InodeId;
+  readonly inode?: InodeId | undefined;
   readonly onProgress?: ((doneBytes: number, totalBytes: number | undefined) => void) | undefined;
 }
 
@@ -141,13 +141,11 @@ class DraftWriter {
     const given = this.#placement;
     this.#placement = undefined;
     if (given !== undefined) return given;
-    const { location, rack } = this.#ctx.whereabouts;
     const { placement } = await askMaster(this.#ctx, this.#op, chunkAllocate, {
       draft: this.#write.draft,
       bytes,
       excluded: [...this.#excluded],
-      ...(location === undefined ? {} : { location }),
-      ...(rack === undefined ? {} : { rack }),
+      ...this.#ctx.whereabouts,
     });
     return placement;
   }

@@ -139,7 +139,7 @@ async function createDraft(
   const { state, engine } = ctx;
   return engine.mutate(draftCreate, request, (decideNow) => {
     const plan = planDraft(state, request);
-    const what = request.target.kind === "put" ? request.target.path : `inode ${request.target.inode}`;
+    const what = plan.target.kind === "put" ? plan.target.path : `inode ${plan.target.inode}`;
     // Early: a put that can't fit is refused before a byte is sent. Every chunk may go elsewhere, so the sum is not asked of one server.
     if (request.sizeBytes !== undefined && request.sizeBytes > 0)
       requireSpace(ctx, { sizeBytes: request.sizeBytes, replicas: plan.minReplicas, what });
@@ -228,7 +228,7 @@ async function commitDraft(
     for (const { handle, version } of request.chunks) traceMutation(ctx, "PREPARE", { draft, chunk: handle, version });
     const reply = await withSealedTails(
       ctx,
-      { why: `commit draft ${draft}`, displaced: () => displacedInode(state, { kind: "draft-commit", draft }) },
+      { why: `commit draft ${draft}`, displaced: () => displacedInode(state, { kind: "draft-commit", ...request }) },
       () => decideNow((now) => decideDraftCommit(state, request, now)),
     );
     releaseSpace(state.volumes, draft);

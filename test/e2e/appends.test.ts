@@ -45,6 +45,24 @@ describe("append", () => {
     expect(await cluster.json(["stat", "/log"])).toMatchObject({ entry: { bytes: 8, generation: 1 } });
   });
 
+  test.each([[[]], [["--id", "k"]]])("the first one, where it fails, leaves no file behind: %j", async (flags) => {
+    // One server, and two replicas are the least.
+    await using small = await TestCluster.start({ chunkservers: 1 });
+    const result = await small.run(["append", "/d/new", "-", ...flags], { stdin: new Uint8Array(10) });
+    expect(result.stderr).toContain("(TooFewServers)");
+    expect(result.code).toBe(7);
+    expect((await small.run(["ls", "-R", "/"])).text).toBe("/:\n");
+    expect((await small.run(["cat", "/d/new"])).code).toBe(3);
+  });
+
+  test("the first ones to a file, of many processes at once, all take effect", async () => {
+    const lines = Array.from({ length: 8 }, (_, i) => `line ${i}\n`);
+    const offsets = await Promise.all(lines.map(async (line) => (await append("/dir/made-by-all", line)).offset));
+    const all = await content("/dir/made-by-all");
+    expect(all.length).toBe(lines.join("").length);
+    for (const [i, line] of lines.entries()) expect(all.slice(offsets[i], (offsets[i] ?? 0) + line.length)).toBe(line);
+  });
+
   test("--no-create refuses where the file does not exist", async () => {
     const result = await cluster.run(["append", "/none", "-", "--no-create"], { stdin: new Uint8Array(1) });
     expect(result.code).toBe(3);

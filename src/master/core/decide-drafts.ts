@@ -6,20 +6,24 @@ import type { LogRecord, PublishedChunk } from "../../wire/log-records.ts";
 import { membersAt, slotOf } from "./chunk-table.ts";
 import { checkTarget, generationAt, makeFile } from "./decide-files.ts";
 import type { Decision, Now, PlacedChunk, ReplyOf, RequestOf } from "./decision.ts";
-import { type Draft, liveDraft } from "./drafts.ts";
+import { type Draft, type DraftTarget, liveDraft } from "./drafts.ts";
 import { fileBytes } from "./extents.ts";
-import { resolve } from "./namespace.ts";
+import { idOfSlot, isFile } from "./inodes.ts";
+import { notFound, resolve } from "./namespace.ts";
 import type { MasterState } from "./state.ts";
 import { appendableFile, requireSealedTails, reserveRecords } from "./tails.ts";
 import { findVolume, isGone } from "./volumes.ts";
 
 /** What a draft of this request would be; the shell places its first chunk by it. */
 export interface DraftPlan {
+  readonly target: DraftTarget;
   readonly draft: DraftId;
   readonly replicas: number;
   /** Copies that a chunk needs at the commit. */
   readonly minReplicas: number;
   readonly chunkBytes: number;
+  /** Of an append. */
+  readonly inode?: InodeId;
 }
 
 /**
@@ -28,7 +32,7 @@ export interface DraftPlan {
  * @throws GfsError of `resolve`, `checkTarget` and `appendableFile`
  */
 export function planDraft(state: MasterState, request: RequestOf<typeof draftCreate>): DraftPlan {
-  const { target } = request;
+  const target = boundTarget(state, request.target);
   let replicas = request.replicas ?? state.limits.replicas;
   if (target.kind === "append") {
     // A file has one goal for all its chunks.
@@ -38,11 +42,26 @@ export function planDraft(state: MasterState, request: RequestOf<typeof draftCre
     checkTarget(state, found, { what: "put", overwrite: target.overwrite, ifGeneration: target.ifGeneration });
   }
   return {
+    target,
     draft: draftId(state.drafts.next),
     replicas,
     minReplicas: replicasNeeded(state, replicas),
     chunkBytes: request.chunkBytes ?? state.limits.chunkBytes,
+    ...(target.kind === "append" ? { inode: target.inode } : {}),
   };
+}
+
+/** @throws GfsError("NotFound") where nothing is at the path and nothing may be made, GfsError("IsDirectory"), and those of `resolve` */
+function boundTarget(state: MasterState, target: RequestOf<typeof draftCreate>["target"]): DraftTarget {
+  if (target.kind !== "append-path") return target;
+  const found = resolve(state.inodes, target.path, "append to");
+  if (found.slot === 0) {
+    if (!target.create) throw notFound(found, "append to");
+    return { kind: "put", path: target.path, overwrite: false };
+  }
+  if (!isFile(state.inodes, found.slot))
+    throw new GfsError("IsDirectory", `Cannot append to ${target.path}: it is a directory`);
+  return { kind: "append", inode: idOfSlot(state.inodes, found.slot) };
 }
 
 /** `placed`: the first chunk, where the request wants one. @throws as `planDraft` */
@@ -51,10 +70,10 @@ export function decideDraftCreate(
   request: RequestOf<typeof draftCreate>,
   placed: PlacedChunk | undefined,
 ): Decision<ReplyOf<typeof draftCreate>> {
-  const plan = planDraft(state, request);
+  const { target, ...plan } = planDraft(state, request);
   const { draft, replicas, chunkBytes } = plan;
-  const { target, id } = request;
-  const created: LogRecord = { kind: "draft-created", draft, session: id.session, target, replicas, chunkBytes };
+  const { session } = request.id;
+  const created: LogRecord = { kind: "draft-created", draft, session, target, replicas, chunkBytes };
   if (placed === undefined) return { records: [created], reply: plan };
   return { records: [created, ...chunkRecords(draft, placed)], reply: { ...plan, placement: placed.placement } };
 }
@@ -95,10 +114,10 @@ export function decideDraftCommit(
   const shortChunks = chunks.filter((chunk) => chunk.members.length < draft.replicas).length;
   const summary = { bytes, shortChunks, replicas: draft.replicas };
   const ended: LogRecord = { kind: "draft-ended", draft: draft.draft, reason: "committed" };
-  const { target } = draft;
+  const target = targetNow(state, draft, request.ifExists);
   if (target.kind === "append") {
-    const slot = spliceTarget(state, target.inode);
     const { inode } = target;
+    const slot = spliceTarget(state, inode);
     const splice: LogRecord = { kind: "file-spliced", draft: draft.draft, inode, chunks, modifiedMs: now.wallMs };
     const reply = {
       inode,
@@ -108,8 +127,9 @@ export function decideDraftCommit(
     };
     return { records: [splice, ended], reply };
   }
-  const found = resolve(state.inodes, target.path, "put");
-  checkTarget(state, found, { what: "put", overwrite: target.overwrite, ifGeneration: target.ifGeneration });
+  const { path, overwrite, ifGeneration } = target;
+  const found = resolve(state.inodes, path, "put");
+  checkTarget(state, found, { what: "put", overwrite, ifGeneration });
   const made = makeFile(state, found, { what: "put", replicas: draft.replicas, now });
   const { inode, generation } = made;
   const publish: LogRecord = { kind: "file-published", draft: draft.draft, inode, chunks, modifiedMs: now.wallMs };
@@ -119,6 +139,15 @@ export function decideDraftCommit(
 /** Copies that a chunk must have for its file to be committed: `minReplicas`, or the goal where that is lower. */
 export function replicasNeeded(state: MasterState, replicas: number): number {
   return Math.min(state.limits.minReplicas, replicas);
+}
+
+/** The draft's own; of a put with `ifExists` that would be refused, the file that stands in its way, where that has the same goal. */
+function targetNow(state: MasterState, { target, replicas }: Draft, ifExists: "append" | undefined): DraftTarget {
+  if (target.kind === "append" || ifExists === undefined) return target;
+  if (target.overwrite || target.ifGeneration !== undefined) return target;
+  const { slot } = resolve(state.inodes, target.path, "append to");
+  if (slot === 0 || !isFile(state.inodes, slot) || state.inodes.replicas.get(slot) !== replicas) return target;
+  return { kind: "append", inode: idOfSlot(state.inodes, slot) };
 }
 
 function spliceTarget(state: MasterState, inode: InodeId): number {

@@ -9,7 +9,7 @@ import type { MasterState } from "./state.ts";
 /** The mutations that replace, remove or splice. */
 export type DisplacingMutation =
   | { readonly kind: "create-file"; readonly path: string; readonly mode: "new" | "replace" | "open" }
-  | { readonly kind: "draft-commit"; readonly draft: DraftId }
+  | { readonly kind: "draft-commit"; readonly draft: DraftId; readonly ifExists?: "append" | undefined }
   | { readonly kind: "move"; readonly from: string; readonly to: string; readonly overwrite: boolean }
   | { readonly kind: "remove"; readonly path: string };
 
@@ -28,8 +28,10 @@ export function displacedInode(state: MasterState, mutation: DisplacingMutation)
     case "draft-commit": {
       const target = state.drafts.byId.get(mutation.draft)?.target;
       if (target === undefined) return undefined;
-      if (target.kind === "put") return fileAt(state, resolve(state.inodes, target.path, "put").slot);
-      return fileAt(state, slotOfId(state.inodes, target.inode));
+      if (target.kind === "append") return fileAt(state, slotOfId(state.inodes, target.inode));
+      // One that may do nothing to a file that is there will be refused: that file's tail stays open.
+      const may = target.overwrite || target.ifGeneration !== undefined || mutation.ifExists === "append";
+      return may ? fileAt(state, resolve(state.inodes, target.path, "put").slot) : undefined;
     }
     case "move": {
       const target = mutation.overwrite ? moveTarget(state, mutation).slot : 0;

@@ -73,7 +73,8 @@ export const createFile = message(
 
 /**
  * Begins a put (`put`: the draft becomes the file at `path`, with parents made at commit) or a large append (`append`: the draft's chunks are spliced to the end of
- * `inode`). `sizeBytes` lets the master refuse early for space. With `firstChunkBytes` the answer holds a first placement.
+ * `inode`). `append-path` is one of the two, by what is at the path now: with `inode` in the answer an append to it, without one the put of a file that is missing and may be made
+ * (`create`). `sizeBytes` lets the master refuse early for space. With `firstChunkBytes` the answer holds a first placement.
  */
 export const draftCreate = message(
   "draft-create",
@@ -82,6 +83,7 @@ export const draftCreate = message(
     target: z.discriminatedUnion("kind", [
       z.object({ kind: z.literal("put"), path: PathText, overwrite: z.boolean(), ifGeneration: Generation.optional() }),
       z.object({ kind: z.literal("append"), inode: InodeId }),
+      z.object({ kind: z.literal("append-path"), path: PathText, create: z.boolean() }),
     ]),
     replicas: Replicas.optional(),
     chunkBytes: ChunkBytes.optional(),
@@ -95,6 +97,8 @@ export const draftCreate = message(
     replicas: Replicas,
     minReplicas: Replicas,
     chunkBytes: ChunkBytes,
+    /** Of an append. */
+    inode: InodeId.optional(),
     placement: Placement.optional(),
   }),
 );
@@ -117,12 +121,17 @@ export const WrittenChunk = z.object({
 export type WrittenChunk = z.infer<typeof WrittenChunk>;
 
 /**
- * Publishes a draft in one log record. `fileOffset` is where its first byte lies (0 for a put). `shortChunks` counts chunks with fewer members than asked for.
+ * Publishes a draft in one log record. `ifExists`: a put that may take no file's place is spliced to the end of the one that was made at its path meanwhile. `fileOffset` is where its first byte lies (0 for a put). `shortChunks` counts chunks with fewer members than asked for.
  * @throws ChunkLost, DraftEnded, Exists, GenerationMismatch, InodeChanged
  */
 export const draftCommit = message(
   "draft-commit",
-  z.object({ id: MutationId, draft: DraftId, chunks: z.array(WrittenChunk).max(protocol.commitChunksMax) }),
+  z.object({
+    id: MutationId,
+    draft: DraftId,
+    chunks: z.array(WrittenChunk).max(protocol.commitChunksMax),
+    ifExists: z.literal("append").optional(),
+  }),
   z.object({
     inode: InodeId,
     generation: Generation,

@@ -16,16 +16,9 @@ interface ModelFile {
 /** Paths without a file are absent. Never changed in place. */
 export type FilesState = ReadonlyMap<string, ModelFile>;
 
-/** The first half of an append that may create its file: others can see the file while it is empty, and it stays where the second half fails. */
-export interface CreateStep {
-  readonly kind: "create";
-  readonly path: string;
-}
-
 /** The states after the operation, none where it can't have ended as it did in this one. */
-export function applyToFiles(state: FilesState, operation: Operation | CreateStep): readonly FilesState[] {
+export function applyToFiles(state: FilesState, operation: Operation): readonly FilesState[] {
   const file = state.get(operation.path);
-  if (operation.kind === "create") return file === undefined ? [changed(state, operation.path, fileOf([]))] : [];
   const same = (as: boolean): readonly FilesState[] => (as ? [state] : []);
   const refused = operation.ending?.kind === "refused" ? operation.ending.code : undefined;
   // It may mean the file that was there when it was called, where another has taken its place.

@@ -12,7 +12,7 @@ import {
   type Violation,
   wasRefused,
 } from "../history.ts";
-import { applyToFiles, type CreateStep, type FilesState, keyOfFiles } from "./file-model.ts";
+import { applyToFiles, type FilesState, keyOfFiles } from "./file-model.ts";
 
 export interface LinearizabilityReport {
   readonly violations: readonly Violation[];
@@ -31,8 +31,9 @@ export function checkLinearizable(
   const violations: Violation[] = [];
   const undecided: string[] = [];
   for (const directory of directories) {
-    const all = history.operations.filter(({ path }) => path === directory || path.startsWith(`${directory}/`));
-    const operations = all.filter(matters);
+    const operations = history.operations.filter(
+      (one) => (one.path === directory || one.path.startsWith(`${directory}/`)) && matters(one),
+    );
     // What nobody ever saw need not have happened: mostly that explains all, and is quick to find.
     const seen = new Set(
       operations.flatMap((one) =>
@@ -42,11 +43,8 @@ export function checkLinearizable(
     const likely = operations.filter(
       (one) => Number.isFinite(endOf(one)) || seen.has(one.id) || one.kind === "remove" || one.kind === "move",
     );
-    if (search(stepsOf(likely, []), stepsMax).kind === "found") continue;
-    // One that is refused may leave the empty file that it made.
-    const creating = all.filter((one) => one.kind === "append" && one.create);
-    if (search(stepsOf(likely, creating), stepsMax).kind === "found") continue;
-    const result = search(stepsOf(operations, creating), stepsMax);
+    if (search(stepsOf(likely), stepsMax).kind === "found") continue;
+    const result = search(stepsOf(operations), stepsMax);
     if (result.kind === "gave-up") undecided.push(directory);
     if (result.kind === "none")
       violations.push({
@@ -68,28 +66,16 @@ function matters(operation: Operation): boolean {
 
 /** What takes effect at one moment. */
 interface Step {
-  readonly operation: Operation | CreateStep;
+  readonly operation: Operation;
   readonly called: Tick;
   /** Infinity: it need not have happened at all. */
   readonly end: Tick;
-  /** A create step comes before its append, if at all. */
-  readonly before: Operation | undefined;
 }
 
-function stepsOf(operations: readonly Operation[], creating: readonly Operation[]): Step[] {
-  const whole = operations.map((operation) => ({
-    operation,
-    called: operation.called,
-    end: endOf(operation),
-    before: undefined,
-  }));
-  const creates = creating.map((append) => ({
-    operation: { kind: "create" as const, path: append.path },
-    called: append.called,
-    end: Number.POSITIVE_INFINITY,
-    before: append,
-  }));
-  return [...whole, ...creates].sort((a, b) => a.called - b.called);
+function stepsOf(operations: readonly Operation[]): Step[] {
+  return operations
+    .map((operation) => ({ operation, called: operation.called, end: endOf(operation) }))
+    .sort((a, b) => a.called - b.called);
 }
 
 type SearchResult =
@@ -139,10 +125,7 @@ function search(steps: readonly Step[], stepsMax: number): SearchResult {
     kind: "none",
     explained: best.definiteCount,
     state: keyOfFiles(best.state) || "(none)",
-    stuck: best.candidates.flatMap((index) => {
-      const { operation } = steps[index]!;
-      return operation.kind === "create" ? [] : [operation];
-    }),
+    stuck: best.candidates.map((index) => steps[index]!.operation),
   };
 }
 
@@ -169,14 +152,8 @@ function nodeOf(
   const candidates: number[] = [];
   for (const [index, step] of steps.entries()) {
     if (step.called > firstEnd) break;
-    if (at.taken[index] === 0 && (step.before === undefined || isOpen(steps, at.taken, step.before)))
-      candidates.push(index);
+    if (at.taken[index] === 0) candidates.push(index);
   }
   candidates.sort((a, b) => (steps[a]!.end === steps[b]!.end ? a - b : steps[a]!.end - steps[b]!.end));
   return { ...at, candidates, next: 0 };
-}
-
-function isOpen(steps: readonly Step[], taken: Uint8Array, append: Operation): boolean {
-  const index = steps.findIndex(({ operation }) => operation === append);
-  return index < 0 || taken[index] === 0;
 }

@@ -93,6 +93,7 @@ describe("append", () => {
 
   test("that is never answered has an unknown outcome, and can be repeated by its id from another client: once", () => {
     const cluster = new FakeCluster();
+    cluster.addFile("/log", []);
     for (const { trouble } of cluster.servers) trouble.silent = true;
     let tails = 0;
     cluster.before = (name) => {
@@ -144,6 +145,108 @@ describe("append", () => {
     });
     expect(sent).toBe("OutcomeUnknown");
     expect(text(cluster.content("/log"))).toBe("");
+  });
+});
+
+describe("the first append to a missing file makes it, all or nothing (P3)", () => {
+  async function* breaksOff(bytes: number): AsyncGenerator<Uint8Array> {
+    yield sample(bytes);
+    throw new GfsError("LocalFile", "Cannot read standard input: it broke off");
+  }
+
+  test.each([
+    ["no server takes it", utf8("x"), {}, "TooFewServers"],
+    ["no server takes it, under a key", utf8("x"), { id: "k" }, "TooFewServers"],
+    ["no server takes it, large", sample(small + 1), {}, "TooFewServers"],
+    ["its stream breaks off early", { kind: "stream", stream: breaksOff(10), spoolDirectory: "/" }, {}, "LocalFile"],
+    ["its stream breaks off late", { kind: "stream", stream: breaksOff(3e6), spoolDirectory: "/" }, {}, "LocalFile"],
+  ] as const)("%s: there is none afterwards", (_, data, options, code) => {
+    const cluster = new FakeCluster();
+    if (code === "TooFewServers")
+      for (const { trouble } of cluster.servers) trouble.refuseWrites = new GfsError("NoSpace", "it is full");
+    expect(cluster.with((client) => codeOf(client.appendToFile("/new", data, options)))).toBe(code);
+    expect([...cluster.files.keys()]).toEqual([]);
+    // The draft of a key waits for the next one who has it, until it expires.
+    const ended = "id" in options ? "live" : "ended";
+    for (const { state } of cluster.drafts.values()) expect(state).toBe(ended);
+  });
+
+  test.each([
+    ["small", sample(100), {}],
+    ["small, under a key", sample(100), { id: "k" }],
+    ["large", sample(small + 1), {}],
+    ["large, under a key", sample(small + 1), { id: "k" }],
+  ])("%s: where others have made it meanwhile, it goes behind what they wrote", (_, data, options) => {
+    for (const message of ["draft-create", "draft-commit"]) {
+      const cluster = new FakeCluster();
+      cluster.before = (name) => {
+        if (name !== message) return;
+        cluster.before = () => {};
+        cluster.addFile("/new", [utf8("theirs")]);
+      };
+      const { offset } = cluster.with((client) => client.appendToFile("/new", data, options));
+      expect(offset).toBe(6);
+      expect(cluster.content("/new")).toEqual(Uint8Array.from([...utf8("theirs"), ...data]));
+    }
+  });
+
+  test("many at once from one client, and from none is anything lost", () => {
+    const cluster = new FakeCluster();
+    const records = Array.from({ length: 20 }, (_, i) => sample(100 + i, i + 1));
+    const offsets = cluster.with((client) =>
+      Promise.all(records.map(async (record) => (await client.appendToFile("/new", record)).offset)),
+    );
+    const content = cluster.content("/new");
+    expect(content.length).toBe(records.reduce((sum, { length }) => sum + length, 0));
+    for (const [i, offset] of offsets.entries())
+      expect([...content.subarray(offset, offset + 100 + i)]).toEqual([...records[i]!]);
+  });
+
+  test("whose commit is not answered is unknown, and repeated by its id takes effect once", () => {
+    for (const lost of ["before", "after"] as const) {
+      const cluster = new FakeCluster();
+      cluster[lost] = async (name: string) => {
+        if (name === "draft-commit") await new Promise(() => {});
+      };
+      const error = cluster.with((client) => caught(client.appendToFile("/new", utf8("once"))));
+      expect(error.code).toBe("OutcomeUnknown");
+      const id = String(error.details["id"]);
+      expect(parsePlace(id)).toMatchObject({ kind: "draft", content: { bytes: 4 } });
+      cluster[lost] = () => {};
+      for (let i = 0; i < 2; i++)
+        expect(cluster.with(async (client) => (await client.appendToFile("/new", utf8("once"), { id })).offset)).toBe(
+          0,
+        );
+      expect(text(cluster.content("/new"))).toBe("once");
+    }
+  });
+
+  test.each(["draft-create", "chunk-allocate", "draft-commit"])(
+    "under a key, by a process that dies after its %s, is finished, or found finished, by the next one",
+    (dies) => {
+      const cluster = new FakeCluster();
+      cluster.after = async (name) => {
+        if (name === dies) await new Promise(() => {});
+      };
+      cluster.with((client) => codeOf(client.appendToFile("/new", utf8("once"), { id: "k" })));
+      cluster.after = () => {};
+      for (let i = 0; i < 2; i++)
+        cluster.with(async (client) => {
+          expect(await client.appendToFile("/new", utf8("once"), { id: "k" })).toMatchObject({ offset: 0, bytes: 4 });
+        });
+      expect(text(cluster.content("/new"))).toBe("once");
+    },
+  );
+
+  test("under a key, by two processes at once, takes effect once", () => {
+    const cluster = new FakeCluster();
+    const offsets = cluster.with((client) =>
+      Promise.all(
+        Array.from({ length: 4 }, async () => (await client.appendToFile("/new", utf8("once"), { id: "k" })).offset),
+      ),
+    );
+    expect(offsets).toEqual([0, 0, 0, 0]);
+    expect(text(cluster.content("/new"))).toBe("once");
   });
 });
 

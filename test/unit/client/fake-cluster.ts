@@ -162,19 +162,28 @@ export class FakeCluster {
     return reply;
   }
 
-  #commit(request: { readonly draft: number; readonly chunks: readonly { handle: ChunkHandle; length: number }[] }) {
+  #bound(target: z.infer<typeof files.draftCreate.request>["target"]) {
+    if (target.kind !== "append-path") return target;
+    const file = this.files.get(target.path);
+    if (file !== undefined) return { kind: "append" as const, inode: file.inode };
+    if (!target.create) throw new GfsError("NotFound", `Cannot append to ${target.path}`);
+    return { kind: "put" as const, path: target.path, overwrite: false };
+  }
+
+  #commit(request: z.infer<typeof files.draftCommit.request>) {
     const draft = this.drafts.get(request.draft);
     if (draft?.state !== "live") throw new GfsError("DraftEnded", `Cannot commit draft ${request.draft}: it has ended`);
     draft.state = "ended";
     const extents = request.chunks.map(({ handle, length }) => ({ handle, length }));
     const bytes = extents.reduce((sum, { length }) => sum + length, 0);
     const common = { generation: generation(1), bytes, shortChunks: 0, replicas: 3 };
-    if (draft.target.kind === "put") {
+    const made = draft.target.kind === "put" ? this.files.get(draft.target.path) : undefined;
+    if (draft.target.kind === "put" && (made === undefined || request.ifExists === undefined)) {
       const file = { inode: inodeId(this.#next++), extents, tail: undefined };
       this.files.set(draft.target.path, file);
       return { ...common, inode: file.inode, fileOffset: 0 };
     }
-    const file = this.#fileOf(draft.target.inode);
+    const file = made ?? this.#fileOf(draft.target.kind === "append" ? draft.target.inode : inodeId(1));
     this.sealTail(file);
     const fileOffset = file.extents.reduce((sum, { length }) => sum + length, 0);
     file.extents.push(...extents);
@@ -218,14 +227,15 @@ export class FakeCluster {
       ),
       route(files.draftCreate, async (request) =>
         this.#once(files.draftCreate, request, () => {
-          const { target } = request;
+          const target = this.#bound(request.target);
           if (target.kind === "append") this.#fileOf(target.inode);
           else if (this.files.has(target.path) && !target.overwrite)
             throw new GfsError("Exists", `Cannot put ${target.path}`);
           const draft = draftId(this.#next++);
           this.drafts.set(draft, { target, state: "live" });
           const { chunkBytes = testLimits.chunkBytes, firstChunkBytes } = request;
-          const plan = { draft, replicas: 3, minReplicas: 2, chunkBytes };
+          const inode = target.kind === "append" ? { inode: target.inode } : {};
+          const plan = { draft, replicas: 3, minReplicas: 2, chunkBytes, ...inode };
           return firstChunkBytes === undefined ? plan : { ...plan, placement: chunk() };
         }),
       ),

@@ -97,6 +97,49 @@ describe("drafts", () => {
     }
   });
 
+  test("an append by path is one to the file that is there, or the put of a missing one", () => {
+    const driver = begun();
+    const byPath = (path: string, create: boolean) =>
+      decideDraftCreate(driver.state, { id: mutationId(), target: { kind: "append-path", path, create } }, undefined);
+    refusal("NotFound", () => byPath("/d/f", false));
+    const making = driver.do(byPath("/d/f", true));
+    expect(making.inode).toBeUndefined();
+    const { inode } = commit(driver, making.draft, [writtenChunk(driver, making.draft, 70)]);
+    const adding = driver.do(byPath("/d/f", true));
+    expect(adding.inode).toBe(inode);
+    expect(commit(driver, adding.draft, [writtenChunk(driver, adding.draft)])).toMatchObject({ inode, fileOffset: 70 });
+    refusal("IsDirectory", () => byPath("/d", true));
+  });
+
+  test("a first append goes behind the file that was made at its path meanwhile, where that has the same goal", () => {
+    const driver = begun();
+    const [first, second, other] = [
+      draftFor(driver, putTo("/f")),
+      draftFor(driver, putTo("/f")),
+      draftFor(driver, putTo("/f"), 2),
+    ];
+    const [a, b, c] = [writtenChunk(driver, first, 7), writtenChunk(driver, second, 8), writtenChunk(driver, other, 9)];
+    const appending = (draft: DraftId, chunks: WrittenChunk[]) =>
+      driver.do(decideDraftCommit(driver.state, { id: mutationId(), draft, chunks, ifExists: "append" }, driver.now));
+    const { inode } = appending(first, [a]);
+    expect(appending(second, [b])).toMatchObject({ inode, fileOffset: 7, bytes: 8, generation: 1 });
+    refusal("Exists", () => appending(other, [c]));
+    const slot = lookup(driver.state.inodes, "/f", "find");
+    expect([fileBytes(driver.state.inodes, slot), extentCount(driver.state.inodes, slot)]).toEqual([15, 2]);
+  });
+
+  test("a put that would replace is never spliced, whatever its commit asks for", () => {
+    const driver = begun();
+    const old = putFile(driver, "/f", 50);
+    const draft = draftFor(driver, putTo("/f", { overwrite: true }));
+    const chunks = [writtenChunk(driver, draft, 5)];
+    const reply = driver.do(
+      decideDraftCommit(driver.state, { id: mutationId(), draft, chunks, ifExists: "append" }, driver.now),
+    );
+    expect(reply).toMatchObject({ fileOffset: 0, bytes: 5, generation: 2 });
+    expect(reply.inode).not.toBe(old);
+  });
+
   test("a client's heartbeats keep its drafts, and name those that have ended", () => {
     const driver = begun({ draftMs: 1_000 });
     const draft = draftFor(driver, putTo("/f"));

@@ -155,6 +155,20 @@ describe("tails", () => {
     expect(displacedInode(state, { kind: "move", from: "/d/c", to: "/d/a", overwrite: false })).toBeUndefined();
     expect(displacedInode(state, { kind: "create-file", path: "/f", mode: "open" })).toBeUndefined();
     expect(displacedInode(state, { kind: "remove", path: "/nix" })).toBeUndefined();
+  });
+
+  test("a put that may not replace displaces nothing, unless it is to be spliced to what it meets", () => {
+    const driver = withTails();
+    const made = { kind: "put", path: "/d/new", overwrite: false } as const;
+    const { draft } = driver.do(decideDraftCreate(driver.state, { id, target: made }, undefined));
+    const inode = at(driver, "/d/a");
+    driver.do(decideMove(driver.state, { id, from: "/d/a", to: "/d/new", overwrite: false }, driver.now));
+    expect(displacedInode(driver.state, { kind: "draft-commit", draft })).toBeUndefined();
+    expect(displacedInode(driver.state, { kind: "draft-commit", draft, ifExists: "append" })).toBe(inode);
+  });
+
+  test("what is at no path, and the root, displace nothing", () => {
+    const { state } = withTails();
     expect(displacedInode(state, { kind: "remove", path: "/" })).toBeUndefined();
   });
 });

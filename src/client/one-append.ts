@@ -1,0 +1,61 @@
+/** What one append has at hand, plain or under a key, and what both ask. */
+import { hasCode } from "../base/errors.ts";
+import { createFile, fileLength } from "../wire/control/files.ts";
+import type { InodeId } from "../wire/ids.ts";
+import type { AppendLines } from "./append-lines.ts";
+import type { AppendOptions } from "./api.ts";
+import type { ClientContext, Operation } from "./context.ts";
+import { locateRange } from "./locations.ts";
+import { askMaster } from "./retry.ts";
+import type { MutationSession } from "./session.ts";
+import type { OpenSource } from "./sources.ts";
+
+export interface Appending {
+  readonly ctx: ClientContext;
+  readonly session: MutationSession;
+  readonly lines: AppendLines;
+  /** What the cluster uses. */
+  readonly chunkBytes: number;
+}
+
+export interface OneAppend extends Appending {
+  readonly op: Operation;
+  readonly path: string;
+  readonly source: OpenSource;
+  readonly options: AppendOptions;
+}
+
+/** What a file is looked for by. */
+export type Lookup = Pick<OneAppend, "ctx" | "session" | "op" | "path"> & { readonly create: boolean };
+
+/** The file at the path; undefined where it is missing and may be made. @throws GfsError NotFound | IsDirectory */
+export async function findFile({ ctx, op, path, create }: Omit<Lookup, "session">): Promise<InodeId | undefined> {
+  try {
+    return (await locateRange(ctx, op, { kind: "path", path }, { offset: 0, length: 0 })).inode;
+  } catch (error) {
+    if (!create || !hasCode(error, "NotFound")) throw error;
+    return undefined;
+  }
+}
+
+/** The file at the path, made empty where it is missing and may be: for appends that are more than one, or nothing. @throws GfsError NotFound | IsDirectory */
+export async function openFile(lookup: Lookup): Promise<InodeId> {
+  const { session, op, path } = lookup;
+  const found = await findFile(lookup);
+  if (found !== undefined) return found;
+  return (await session.mutate(op, createFile, (id) => ({ id, path, mode: "open" as const }))).inode;
+}
+
+export async function lengthOf({ ctx, op }: OneAppend, inode: InodeId): Promise<number> {
+  return (await askMaster(ctx, op, fileLength, { inode })).bytes;
+}
+
+/** All of a source whose length is known, as one record. */
+export async function wholeOf(source: OpenSource): Promise<Uint8Array> {
+  const bytes = source.bytes ?? 0;
+  const chunk = await source.nextChunk(bytes);
+  if (chunk === undefined) return new Uint8Array(0);
+  const record = await chunk.source.read(new Uint8Array(bytes), 0);
+  await source.verify();
+  return record;
+}
