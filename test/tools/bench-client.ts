@@ -1,10 +1,10 @@
 /**
  * Load on a cluster from one compiled process, for the benchmark: `gfs-bench MASTER WORK PATH COUNT WIDTH BYTES [SOURCE]`. Prints one JSON object: `rate` (calls or
- * megabytes a second), `peakMib` (most memory ever resident), `longestMs` (longest time without a new byte, in a transfer), after a line `going` when a quarter of a
- * transfer is done. Data is random, and what is read is compared in length.
+ * megabytes a second), `peakMib` (most memory ever resident), `longestMs` (longest time without a new byte, in a transfer), `cpuMicros` (CPU time a call, of this
+ * process and of those in CPU_OF, by id), after a line `going` when a quarter of a transfer is done. Data is random, and what is read is compared in length.
  */
 import { GfsClient } from "../../src/gfs.ts";
-import { peakMib } from "./bench-load.ts";
+import { cpuMicros, peakMib } from "./bench-load.ts";
 
 const [master = "", work = "", path = "/bench", countText = "1000", widthText = "1", bytesText = "0", source = ""] =
   process.argv.slice(2);
@@ -22,12 +22,23 @@ async function runAll(first: number, end: number, run: (i: number) => Promise<un
   );
 }
 
+const measured = [
+  process.pid,
+  ...(process.env["CPU_OF"] ?? "")
+    .split(",")
+    .filter((id) => id !== "")
+    .map(Number),
+];
+let cpuMicrosEach: number[] = [];
+
 /** Calls a second, of the last 80 %: the first ones are the compiler's warming up. */
 async function rate(run: (i: number) => Promise<unknown>): Promise<number> {
   const untimed = Math.floor(count / 5);
   await runAll(0, untimed, run);
   const startedMs = performance.now();
+  const before = measured.map(cpuMicros);
   await runAll(untimed, count, run);
+  cpuMicrosEach = measured.map((pid, i) => (cpuMicros(pid) - (before[i] ?? 0)) / (count - untimed));
   return (count - untimed) / ((performance.now() - startedMs) / 1_000);
 }
 
@@ -94,7 +105,12 @@ async function main(): Promise<void> {
         throw new Error(`unknown work ${work}`);
     }
   };
-  const result = { rate: await measure(), peakMib: peakMib("self"), longestMs: pauses.longestMs };
+  const result = {
+    rate: await measure(),
+    peakMib: peakMib("self"),
+    longestMs: pauses.longestMs,
+    cpuMicros: cpuMicrosEach,
+  };
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 

@@ -17,6 +17,8 @@ export interface LoadResult {
   readonly rate: number;
   readonly peakMib: number;
   readonly longestMs: number;
+  /** A call, of the load generator and of every server of the cluster, the master first. */
+  readonly cpuMicros: readonly number[];
 }
 
 export interface Load {
@@ -31,7 +33,7 @@ export function startLoad(cluster: TestCluster, args: readonly Argument[]): Load
   const child = Bun.spawn([loadPath, cluster.address, ...args.map(String)], {
     stdout: "pipe",
     stderr: "inherit",
-    env: cleanEnvironment(),
+    env: cleanEnvironment({ CPU_OF: [cluster.master, ...cluster.chunkservers].map(({ pid }) => pid).join(",") }),
   });
   const { promise: going, resolve: goes, reject } = Promise.withResolvers<void>();
   going.catch(() => {}); // the result tells too
@@ -53,8 +55,15 @@ export function startLoad(cluster: TestCluster, args: readonly Argument[]): Load
 function parseResult(text: string): LoadResult {
   const result: unknown = JSON.parse(text);
   if (typeof result !== "object" || result === null) throw new Error(`gfs-bench said ${text}`);
-  const field = (name: string): number => Number(new Map(Object.entries(result)).get(name) ?? Number.NaN);
-  return { rate: field("rate"), peakMib: field("peakMib"), longestMs: field("longestMs") };
+  const fields = new Map<string, unknown>(Object.entries(result));
+  const field = (name: string): number => Number(fields.get(name) ?? Number.NaN);
+  const cpu = fields.get("cpuMicros");
+  return {
+    rate: field("rate"),
+    peakMib: field("peakMib"),
+    longestMs: field("longestMs"),
+    cpuMicros: Array.isArray(cpu) ? cpu.map(Number) : [],
+  };
 }
 
 /** The rate that the load generator reports. */
@@ -77,6 +86,14 @@ export async function shell(command: string): Promise<number> {
 /** A file of random bytes, on the disk. */
 export async function makeFile(path: string, bytes: number): Promise<void> {
   await shell(`head -c ${bytes} /dev/urandom > ${path} && sync ${path}`);
+}
+
+/** CPU time of a process and its threads since its start, of user and system together. Linux only. */
+export function cpuMicros(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10_000; // clock ticks of 10 ms
 }
 
 /** The most memory that a process ever had resident, since its start or `resetPeak`, in MiB. Linux only; undefined when it has ended. */

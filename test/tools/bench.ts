@@ -1,11 +1,12 @@
 /**
  * The benchmark (docs/BENCHMARKS.md): compiled processes, one master and three chunkservers on this machine, everything synced before it is acknowledged; medians of
- * RUNS (3), interleaved with the machine's limits. `bun run bench [SECTION…]`: large small append memory start faults.
+ * RUNS (3), interleaved with the machine's limits. `bun run bench [SECTION…]`: large small append cpu memory start faults.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { appendRows } from "./bench-append.ts";
+import { cpuRows } from "./bench-cpu.ts";
 import { faultRows } from "./bench-faults.ts";
 import { largeRows } from "./bench-large.ts";
 import { buildLoad } from "./bench-load.ts";
@@ -18,6 +19,7 @@ const sections: Readonly<Record<string, (directory: string) => Promise<Row[]>>> 
   large: largeRows,
   small: smallRows,
   append: appendRows,
+  cpu: cpuRows,
   memory: memoryRows,
   start: startRows,
   faults: faultRows,
