@@ -20,13 +20,7 @@ export class ControlClient implements ControlChannel {
       throw new ControlError("aborted", true, `Cannot call ${this.address}: aborted before it was sent`);
     }
     if (this.#session === undefined || !this.#session.usable) this.#session = new ControlSession(this.address);
-    const session = this.#session;
-    session.hold();
-    try {
-      return await new ControlExchange(session, request).response;
-    } finally {
-      session.release();
-    }
+    return new ControlExchange(this.#session, request).response;
   }
 
   close(): void {
