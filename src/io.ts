@@ -89,6 +89,14 @@ export interface FileInfo {
   readonly modifiedMs: number;
 }
 
+export interface DiskSpace {
+  /** The same for all paths of one file system, and for no other's of any machine. At most 64 bytes. */
+  readonly fileSystem: string;
+  readonly totalBytes: number;
+  /** What an unprivileged writer may still use. */
+  readonly freeBytes: number;
+}
+
 export interface Disk {
   open(path: string, mode: OpenMode): Promise<DiskFile>;
   /** With parents; no error where it exists already. */
@@ -104,8 +112,8 @@ export interface Disk {
   removeTree(path: string): Promise<void>;
   /** Makes creations, renames and removals in this directory durable. */
   syncDirectory(path: string): Promise<void>;
-  /** Of the file system that holds `path`, in bytes; `freeBytes` is what an unprivileged writer may still use. */
-  space(path: string): Promise<{ readonly totalBytes: number; readonly freeBytes: number }>;
+  /** Of the file system that holds `path`. */
+  space(path: string): Promise<DiskSpace>;
   /**
    * Takes the one lock that a directory has; throws DiskError("busy") while any process, or this one, holds it. The lock ends with
    * dispose or with the process, however that dies.

@@ -23,8 +23,19 @@ export function serversTable(servers: readonly ServerStatus[]): string {
     String(server.replicas),
     livenessText(server),
   ]);
-  return table(
+  const rowsText = table(
     [["SERVER", "DATA", "LOCATION", "RACK", "USED", "FREE", "TOTAL", "REPLICAS", "STATE"], ...rows],
     [4, 5, 6, 7],
   );
+  return [rowsText, ...sharedDisks(servers)].join("\n");
+}
+
+/** Who lies on one disk with others: their space is the same, and so is their loss. */
+function sharedDisks(servers: readonly ServerStatus[]): string[] {
+  const labels = new Map<string, string[]>();
+  for (const { fileSystem, label } of servers)
+    if (fileSystem !== undefined) labels.set(fileSystem, [...(labels.get(fileSystem) ?? []), showName(label)]);
+  return [...labels.values()]
+    .filter(({ length }) => length > 1)
+    .map((sharing) => `on one disk, whose space they share: ${sharing.join(", ")}`);
 }

@@ -1,5 +1,7 @@
 import type { Stats } from "node:fs";
+import { readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
+import { hostname } from "node:os";
 import type { Disk, FileInfo } from "../io.ts";
 import { diskError } from "./disk-error.ts";
 import { openFile } from "./disk-file.ts";
@@ -21,10 +23,26 @@ export function makeHostDisk(): Disk {
     syncDirectory: (path) => attempt("sync", path, () => syncDirectory(path)),
     space: (path) =>
       attempt("measure the space of", path, async () => {
-        const { bsize, blocks, bavail } = await fs.statfs(path);
-        return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
+        const [{ dev }, { bsize, blocks, bavail }] = await Promise.all([fs.stat(path), fs.statfs(path)]);
+        return { fileSystem: `${machine()}.${dev}`, totalBytes: bsize * blocks, freeBytes: bsize * bavail };
       }),
   };
+}
+
+let thisMachine: string | undefined;
+
+/** One name for all containers of a machine, as they share its disks: that of the running kernel, where it has one. */
+function machine(): string {
+  thisMachine ??= bootId() ?? hostname().slice(0, 36);
+  return thisMachine;
+}
+
+function bootId(): string | undefined {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return undefined;
+  }
 }
 
 async function attempt<T>(action: string, path: string, operation: () => Promise<T>): Promise<T> {

@@ -12,7 +12,8 @@ import { rootSlot } from "./core/inodes.ts";
 import { queuedRepairs } from "./core/repair.ts";
 import { detachedCount } from "./core/reaping.ts";
 import { trashTotals } from "./core/trash.ts";
-import { allVolumes, usableBytes, type Volume } from "./core/volumes.ts";
+import { spaceSums, usableBytes } from "./core/space-sums.ts";
+import { allVolumes, type Volume } from "./core/volumes.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import { pathOfChunk } from "./locating.ts";
 
@@ -74,14 +75,9 @@ export function statusOf(ctx: MasterContext, sources: StatusSources): ReplyOf<ty
 }
 
 export function spaceOf(ctx: MasterContext): ReplyOf<typeof space> {
-  const servers = serversOf(ctx);
-  const usable = servers.filter(({ liveness }) => liveness === "live" || liveness === "suspect");
-  const sum = (of: (server: ServerStatus) => number): number => usable.reduce((total, server) => total + of(server), 0);
   return {
-    servers,
-    totalBytes: sum(({ totalBytes }) => totalBytes),
-    freeBytes: sum(({ freeBytes }) => freeBytes),
-    usedBytes: sum(({ usedBytes }) => usedBytes),
+    servers: serversOf(ctx),
+    ...spaceSums(ctx.state.volumes),
     usableBytes: usableBytes(ctx.state.volumes, ctx.limits.replicas),
     replicas: ctx.limits.replicas,
     trashBytes: trashTotals(ctx.state.inodes).bytes,
@@ -133,6 +129,7 @@ function serverOf(volume: Volume, { shift, replicas }: { shift: number; replicas
     totalBytes: held.totalBytes,
     freeBytes: held.freeBytes,
     usedBytes: held.usedBytes,
+    ...(held.disk === undefined ? {} : { fileSystem: held.disk.fileSystem }),
     replicas,
   };
 }

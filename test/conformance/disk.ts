@@ -241,6 +241,17 @@ export function describeDisk(name: string, make: MakeWorld): void {
         expect(totalBytes).toBeGreaterThanOrEqual(freeBytes);
       }),
     );
+
+    test(
+      "space() names the file system: the same for all directories on it",
+      inWorld(make, async ({ world: { disk }, directory }) => {
+        const [at, other] = [await directory(), await directory()];
+        const { fileSystem } = await disk.space(at);
+        expect((await disk.space(other)).fileSystem).toBe(fileSystem);
+        expect(fileSystem.length).toBeGreaterThan(0);
+        expect(fileSystem.length).toBeLessThanOrEqual(64);
+      }),
+    );
   });
 
   describe(`disk of ${name}: lock`, () => {

@@ -1,6 +1,6 @@
 /** What a volume may still take: the disk's free bytes less the reserve, and its own limit. */
 import { GfsError } from "../../base/errors.ts";
-import type { World } from "../../io.ts";
+import type { DiskSpace, World } from "../../io.ts";
 import type { VolumeSpace } from "../../wire/control/chunkservers.ts";
 
 /** How old the disk's own figure may be; what we wrote since then is taken off it. */
@@ -17,7 +17,7 @@ export interface SpaceOptions {
 export class SpaceAccount {
   readonly #world: World;
   readonly #options: SpaceOptions;
-  #disk: { readonly totalBytes: number; readonly freeBytes: number } = { totalBytes: 0, freeBytes: 0 };
+  #disk: DiskSpace = { fileSystem: "", totalBytes: 0, freeBytes: 0 };
   #askedMs = Number.NEGATIVE_INFINITY;
   #takenSince = 0;
   /** Promised to streams that are under way, whose length is known, and not yet taken. */
@@ -47,7 +47,10 @@ export class SpaceAccount {
     const limit = limitBytes ?? Number.POSITIVE_INFINITY;
     const free = Math.max(0, Math.min(diskFree, limit - used - this.#streaming) - this.#reserved);
     const diskTotal = Math.max(0, this.#disk.totalBytes - reserveBytes);
-    return { totalBytes: Math.min(diskTotal, limit), freeBytes: free, usedBytes: used };
+    const { fileSystem } = this.#disk;
+    const disk = { fileSystem, totalBytes: diskTotal, freeBytes: Math.max(0, diskFree - this.#reserved) };
+    const own = { totalBytes: Math.min(diskTotal, limit), freeBytes: free, usedBytes: used };
+    return fileSystem === "" ? own : { ...own, disk };
   }
 
   /** @throws GfsError NoSpace where `bytes` more do not fit */

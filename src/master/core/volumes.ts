@@ -3,7 +3,6 @@
  * Few enough for an object each.
  */
 import { defined, fail } from "../../base/assert.ts";
-import type { Limits } from "../../limits.ts";
 import type { VolumeSpace } from "../../wire/control/chunkservers.ts";
 import type { Location, VolumeAddress } from "../../wire/control/common.ts";
 import type { DraftId, VolumeId } from "../../wire/ids.ts";
@@ -223,19 +222,4 @@ export function reserveMore(table: VolumeTable, draft: DraftId, volumes: readonl
 export function releaseSpace(table: VolumeTable, draft: DraftId): void {
   for (const [index, bytes] of table.reservations.get(draft) ?? []) volumeAt(table, index).reservedBytes -= bytes;
   table.reservations.delete(draft);
-}
-
-/** What a full cluster of these volumes still takes, in bytes of files at `replicas` each (each replica on another volume). */
-export function usableBytes(table: VolumeTable, replicas: Limits["replicas"]): number {
-  const free = allVolumes(table)
-    .filter((volume) => isUsable(volume))
-    .map((volume) => unreservedBytes(volume))
-    .sort((a, b) => b - a);
-  // The largest volumes can't use more than the others can match: cut the top until an even spread fits.
-  for (let top = 0; top < replicas; top++) {
-    const rest = free.slice(top).reduce((sum, bytes) => sum + bytes, 0);
-    const share = Math.floor(rest / (replicas - top));
-    if ((free[top] ?? 0) <= share) return share;
-  }
-  return 0;
 }

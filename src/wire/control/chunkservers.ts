@@ -4,8 +4,16 @@ import { protocol } from "../../limits.ts";
 import { ChunkHandle, ChunkVersion, ClusterId, Epoch, VolumeId } from "../ids.ts";
 import { HostPort, Label, message, Nothing, Uint32, Uint53, Whereabouts } from "./common.ts";
 
-/** `freeBytes`: what chunks may still take here; the server's own reserve and space limit are off already. */
-export const VolumeSpace = z.object({ totalBytes: Uint53, freeBytes: Uint53, usedBytes: Uint53 });
+/**
+ * `freeBytes`: what chunks may still take here; the server's own reserve and space limit are off already. `disk`: the file system that it lies on, less the reserve: several volumes
+ * may share one.
+ */
+export const VolumeSpace = z.object({
+  totalBytes: Uint53,
+  freeBytes: Uint53,
+  usedBytes: Uint53,
+  disk: z.object({ fileSystem: z.string().min(1).max(64), totalBytes: Uint53, freeBytes: Uint53 }).optional(),
+});
 export type VolumeSpace = z.infer<typeof VolumeSpace>;
 
 /**

@@ -112,6 +112,8 @@ export const ServerStatus = z.object({
   totalBytes: Uint53,
   freeBytes: Uint53,
   usedBytes: Uint53,
+  /** Equal for servers that share a disk: its space is theirs together. */
+  fileSystem: z.string().max(64).optional(),
   replicas: Uint53,
 });
 export type ServerStatus = z.infer<typeof ServerStatus>;
@@ -182,7 +184,7 @@ export const status = message(
   }),
 );
 
-/** Space of the cluster; `usableBytes` is what a put of the default replication may still store. */
+/** Space of the cluster, a disk that several servers share counted once; `usableBytes` is what a put of the default replication may still store. */
 export const space = message(
   "space",
   Nothing,

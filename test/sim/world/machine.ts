@@ -76,6 +76,7 @@ export class Machine implements Station {
   mount(path: string, capacityBytes?: number): SimDrive {
     const { scheduler, faults } = this.#context;
     const drive = new SimDrive(path, {
+      name: `${this.name}:${path}`,
       scheduler,
       prng: this.#prng.fork(`drive${path}`),
       faults: faults.disk,

@@ -1,4 +1,4 @@
-import type { Disk, DiskFile, FileInfo, OpenMode } from "../../../src/io.ts";
+import type { Disk, DiskFile, DiskSpace, FileInfo, OpenMode } from "../../../src/io.ts";
 import { diskError } from "./drive.ts";
 import type { RangeMs } from "./fault-settings.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -121,11 +121,11 @@ export class SimDisk implements Disk {
     });
   }
 
-  space(path: string): Promise<{ readonly totalBytes: number; readonly freeBytes: number }> {
+  space(path: string): Promise<DiskSpace> {
     return this.#names("names", path, (drive) => {
       if (drive.files.info(path) === undefined)
         throw diskError("missing", "measure the space of", path, "there is no such file");
-      return { totalBytes: drive.files.capacityBytes, freeBytes: drive.files.freeBytes };
+      return { fileSystem: drive.name, totalBytes: drive.files.capacityBytes, freeBytes: drive.files.freeBytes };
     });
   }
 

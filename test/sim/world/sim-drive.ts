@@ -17,6 +17,8 @@ export interface PlannedFailure {
 
 /** A drive with its wear: latencies, failures and locks. */
 export class SimDrive {
+  /** Of no other drive. */
+  readonly name: string;
   readonly mount: string;
   readonly files: Drive;
   readonly #scheduler: Scheduler;
@@ -27,7 +29,8 @@ export class SimDrive {
   #slowFactor = 1;
   faults: DiskFaults;
 
-  constructor(mount: string, { scheduler, prng, faults, ...options }: SimDriveOptions) {
+  constructor(mount: string, { name, scheduler, prng, faults, ...options }: SimDriveOptions) {
+    this.name = name;
     this.mount = normal(mount);
     this.#scheduler = scheduler;
     this.#prng = prng;
@@ -121,6 +124,8 @@ export class SimDrive {
 }
 
 export interface SimDriveOptions extends DriveOptions {
+  /** Of no other drive of any machine. */
+  readonly name: string;
   readonly scheduler: Scheduler;
   readonly prng: Prng;
   readonly faults: DiskFaults;
