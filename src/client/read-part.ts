@@ -40,6 +40,8 @@ export class PartRead {
   /** Something was expected of what `#opening` gave. */
   #used = false;
   #rounds = 0;
+  /** What a replica said in this round that may yet give the bytes: it was busy, silent or away. */
+  #hopeful: GfsError | undefined;
   #lastError: unknown;
   #closed = false;
 
@@ -141,6 +143,7 @@ export class PartRead {
     if (!(thrown instanceof GfsError) || fatal.includes(thrown.code)) throw thrown;
     const error = thrown;
     this.#lastError = error;
+    if (!hopeless.includes(error.code)) this.#hopeful = error;
     const replica = opened?.replica ?? this.#lastTried();
     if (replica !== undefined) {
       const fields = { chunk: this.#extent.handle, volume: replica.volume, reason: error.message };
@@ -157,9 +160,11 @@ export class PartRead {
     }
     if (this.#nextReplica() !== undefined) return;
     this.#rounds++;
-    const isHopeless = hopeless.includes(error.code);
-    if (this.#rounds > 1 && isHopeless) throw this.#gaveUp(error);
-    if (!isHopeless) await backOff(ctx, op, this.#rounds, this.#gaveUp(error));
+    if (this.#hopeful === undefined && this.#rounds > 1) throw this.#gaveUp(error);
+    if (this.#hopeful !== undefined) {
+      this.#lastError = this.#hopeful;
+      await backOff(ctx, op, this.#rounds, this.#gaveUp(this.#hopeful));
+    }
     const range = { offset: this.#at, length: this.#to - this.#at };
     const located = await locateRange(ctx, op, { kind: "inode", inode }, range);
     const covers = located.extents.find(
@@ -170,6 +175,7 @@ export class PartRead {
     this.#extent = covers;
     this.#tried = new Set();
     this.#again = new Set();
+    this.#hopeful = undefined;
     if (covers.replicas.length === 0 && located.reportsPending)
       this.#lastError = new GfsError(
         "Unavailable",

@@ -35,6 +35,8 @@ export interface Trouble {
   breakAfterBytes?: number | undefined;
   refuseWrites?: GfsError | undefined;
   corruptReads?: boolean;
+  /** Reads that are refused with Busy, before others are served. */
+  busyReads?: number;
   /** Takes everything and answers nothing. */
   silent?: boolean;
   /** Records after which appends are taken but not answered: the connection ends instead. */
@@ -121,6 +123,10 @@ export class FakeChunkserver {
     const { handle, offset, length } = decodeHeader(Read, opening.header);
     this.reads.push({ handle, offset, length });
     if (this.trouble.silent === true) return;
+    if ((this.trouble.busyReads ?? 0) > 0) {
+      this.trouble.busyReads = (this.trouble.busyReads ?? 0) - 1;
+      return this.#fail(frames, opening.stream, new GfsError("Busy", "not now"));
+    }
     const chunk = this.chunks.get(handle);
     if (chunk === undefined) return this.#fail(frames, opening.stream, new GfsError("ReplicaMissing", "not here"));
     const end = Math.min(chunk.bytes.length, offset + length);

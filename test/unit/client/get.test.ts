@@ -71,6 +71,24 @@ describe("read", () => {
     expect(new Set(cluster.suspects)).toEqual(new Set(["1 corrupt", "2 corrupt", "3 corrupt"]));
   });
 
+  test.each([0, 1, 2])("waits for replicas that are busy, also where number %i is corrupt", (corrupt) => {
+    const cluster = withFile();
+    for (const [i, { trouble }] of cluster.servers.entries())
+      if (i === corrupt) trouble.corruptReads = true;
+      else trouble.busyReads = 6;
+    expect(cluster.with((client) => readAll(client, "/f"))).toEqual(whole);
+  });
+
+  test.each([0, 1, 2])("says Busy, not Corrupt, where all but number %i stay busy", (corrupt) => {
+    const cluster = withFile();
+    for (const [i, { trouble }] of cluster.servers.entries())
+      if (i === corrupt) trouble.corruptReads = true;
+      else trouble.busyReads = Number.POSITIVE_INFINITY;
+    const startMs = cluster.simulation.nowMs;
+    expect(cluster.with((client) => codeOf(readAll(client, "/f")))).toBe("Busy");
+    expect(cluster.simulation.nowMs - startMs).toBeLessThan(2 * testLimits.clientTimeoutMs);
+  });
+
   test("ends within the client's time-out where nobody answers", () => {
     const cluster = withFile();
     for (const machine of cluster.machines) machine.crash({ powerLoss: true });
