@@ -5,6 +5,7 @@ import type { World } from "../io.ts";
 import type { Limits } from "../limits.ts";
 import { advertise, isLoopback, isWildcard, parseAddress } from "../net/addresses.ts";
 import { serveControl } from "../net/control-server.ts";
+import { FrameCalls } from "../net/frame-calls.ts";
 import { FramePool } from "../net/frame-pool.ts";
 import type { Location } from "../wire/control/common.ts";
 import type { VolumeId } from "../wire/ids.ts";
@@ -103,6 +104,8 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
   const identity = { role: "chunkserver" as const, secret, clusterId: () => store.clusterId };
   const pool = new FramePool(world, identity);
   held.push(() => pool.close());
+  const calls = new FrameCalls(world, pool);
+  held.push(() => calls.close());
   const { promise: failed, reject } = Promise.withResolvers<never>();
   // Whoever does not look at it must not be ended by its rejection.
   failed.catch(() => undefined);
@@ -112,7 +115,7 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
     });
     reject(bug);
   };
-  const context: Context = { world, limits, store, pool, stopping: stopping.signal, onBug };
+  const context: Context = { world, limits, store, pool, calls, stopping: stopping.signal, onBug };
   const roles = new Roles();
   held.push(() => roles.stopAll());
 

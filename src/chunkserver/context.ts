@@ -3,6 +3,7 @@ import { AssertionError } from "../base/assert.ts";
 import { asGfsError, type GfsError } from "../base/errors.ts";
 import type { EventFields, World } from "../io.ts";
 import type { Limits } from "../limits.ts";
+import type { FrameCalls } from "../net/frame-calls.ts";
 import type { FramePool } from "../net/frame-pool.ts";
 import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
 import type { Store } from "./store/store.ts";
@@ -13,6 +14,8 @@ export interface Context {
   readonly store: Store;
   /** Connections to other chunkservers. */
   readonly pool: FramePool;
+  /** Small chunks on their way to them. */
+  readonly calls: FrameCalls;
   /** Aborted when the chunkserver stops: ends everything that waits. */
   readonly stopping: AbortSignal;
   /** A broken invariant was met: the chunkserver must stop before it spreads. */

@@ -7,21 +7,25 @@ import { StreamReply, type DataStream } from "./data-stream.ts";
 
 /** Streams open at a time on one connection: a client needs one each for its reads in flight, a chain one. */
 const streamsPerConnectionMax = 64;
+/** Answers that wait for a reader: beyond it no more requests are read. */
+const answerBytesMax = 262_144;
 /** A connection on which nothing is open and nothing arrives is closed after this long. */
 const idleMs = 120_000;
 /** So is one whose frame does not get whole: memory that waits for the rest of it is held no longer. */
 const slowFrameMs = 30_000;
 
-/** Makes the stream that a frame opens; undefined for a frame that opens none. @throws GfsError that refuses it */
+/** Makes the stream that a frame opens; undefined for a frame that opens none, but may be answered later. @throws GfsError that refuses it */
 export type OpenStream = (frame: Frame, reply: StreamReply) => DataStream | undefined;
 
-const openers = new Set<string>(["writeOpen", "read", "appendOpen", "chainOpen"]);
+const openers = new Set<string>(["writeOpen", "writeWhole", "read", "appendOpen", "chainOpen"]);
 
 export class DataConnection {
   readonly #context: Context;
   readonly #frames: FrameConnection;
   readonly #open: OpenStream;
   readonly #streams = new Map<number, { readonly stream: DataStream; readonly reply: StreamReply }>();
+  /** Frames that open no stream and are still to be answered. */
+  #unanswered = 0;
   #arrivedMs: number;
   /** A stream holds the connection back. */
   #busy = false;
@@ -35,8 +39,9 @@ export class DataConnection {
     this.#arrivedMs = context.world.clock.monotonicMs();
   }
 
-  get streamCount(): number {
-    return this.#streams.size;
+  /** When anything last arrived, of a connection on which nothing is open. */
+  get idleSinceMs(): number | undefined {
+    return this.#streams.size === 0 && this.#unanswered === 0 ? this.#arrivedMs : undefined;
   }
 
   /** Serves until the connection ends, whoever ends it. */
@@ -68,7 +73,7 @@ export class DataConnection {
     const part = !this.#busy && this.#frames.queuedBytes === 0 && !this.#frames.quiet;
     this.#partSinceMs = part ? Math.max(this.#partSinceMs ?? nowMs, this.#arrivedMs) : undefined;
     if (this.#partSinceMs !== undefined && nowMs - this.#partSinceMs >= slowFrameMs) this.giveUpFrame();
-    else if (this.#streams.size === 0 && nowMs - this.#arrivedMs >= idleMs) this.#frames.close();
+    else if (this.idleSinceMs !== undefined && nowMs - this.#arrivedMs >= idleMs) this.#frames.close();
   }
 
   /** A frame that waits for the rest of it, as the last `check` saw it. */
@@ -95,11 +100,11 @@ export class DataConnection {
       if (opened !== undefined || id === 0)
         throw new GfsError("ProtocolError", `Cannot open stream ${id}: it is in use`);
       this.#begin(frame);
-      return undefined;
+      return this.#answersTaken();
     }
     if (type === "ping") {
       this.#frames.send("pong", id, new Uint8Array(0));
-      return undefined;
+      return this.#answersTaken();
     }
     // What was on its way when its stream ended says nothing any more.
     if (opened === undefined) return undefined;
@@ -117,15 +122,25 @@ export class DataConnection {
     }
   }
 
+  /** Of streams that send, each has its own bound, and must hear of its end while much is queued. */
+  #answersTaken(): Promise<void> | undefined {
+    if (this.#streams.size > 0 || this.#frames.queuedBytes <= answerBytesMax) return undefined;
+    return this.#frames.sent(answerBytesMax);
+  }
+
   #begin(frame: Frame): void {
     const reply = new StreamReply(this.#frames, frame.stream);
-    if (this.#streams.size >= streamsPerConnectionMax) {
+    if (this.#streams.size >= streamsPerConnectionMax && frame.type !== "writeWhole") {
       const why = `${streamsPerConnectionMax} streams are open on this connection`;
       return reply.fail(new GfsError("Busy", `Cannot open a stream: ${why}`, { retryAfterMs: 100 }));
     }
     try {
       const stream = this.#open(frame, reply);
-      if (stream === undefined || reply.ended) return;
+      if (reply.ended) return;
+      if (stream === undefined) {
+        this.#unanswered++;
+        return reply.onEnd(() => this.#unanswered--);
+      }
       this.#streams.set(frame.stream, { stream, reply });
       reply.onEnd(() => this.#streams.delete(frame.stream));
     } catch (thrown) {

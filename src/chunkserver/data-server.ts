@@ -11,6 +11,7 @@ import { DataConnection } from "./data-connection.ts";
 import { errorHeader, type DataStream, type StreamReply } from "./data-stream.ts";
 import { ReadStream } from "./read-stream.ts";
 import type { Roles } from "./roles.ts";
+import { WholeWrites } from "./whole-writes.ts";
 import { WriteStream } from "./write-chain.ts";
 
 /** Bytes on their way through puts and reads, in all. */
@@ -36,6 +37,7 @@ export class DataServer implements AsyncDisposable {
   readonly #connections = new Set<DataConnection>();
   /** Connections that have not said hello yet. */
   readonly #strangers = new Set<Connection>();
+  readonly #wholeWrites: WholeWrites;
   #transfers = 0;
   #listener: (AsyncDisposable & { readonly address: string }) | undefined;
   #timer: Timer | undefined;
@@ -43,6 +45,7 @@ export class DataServer implements AsyncDisposable {
   private constructor(context: Context, options: DataServerOptions) {
     this.#context = context;
     this.#options = options;
+    this.#wholeWrites = new WholeWrites(context, bytesInFlightMax);
   }
 
   /** @throws GfsError("Usage") where the address can't be bound */
@@ -118,6 +121,7 @@ export class DataServer implements AsyncDisposable {
 
   #open(frame: Frame, reply: StreamReply, role: Role): DataStream | undefined {
     const { roles } = this.#options;
+    if (frame.type === "writeWhole") return this.#transfer(reply, () => this.#wholeWrites.begin(frame, reply));
     if (frame.type === "writeOpen")
       return this.#transfer(reply, () => new WriteStream(this.#context, reply, frame, () => this.#window()));
     if (frame.type === "read") {
@@ -134,7 +138,7 @@ export class DataServer implements AsyncDisposable {
     return new ChainStream(this.#context, reply, frame, roles);
   }
 
-  #transfer(reply: StreamReply, make: () => DataStream): DataStream {
+  #transfer(reply: StreamReply, make: () => DataStream | undefined): DataStream | undefined {
     if (this.#transfers >= transfersMax)
       throw new GfsError("Busy", `Cannot begin a transfer: ${transfersMax} are in progress`, { retryAfterMs: 200 });
     this.#transfers++;

@@ -4,6 +4,7 @@ import type { EventFields, World } from "../io.ts";
 import type { Limits } from "../limits.ts";
 import type { ControlClient } from "../net/control-client.ts";
 import { abortError, Deadline, throwIfAborted } from "../net/deadline.ts";
+import type { FrameCalls } from "../net/frame-calls.ts";
 import type { FramePool } from "../net/frame-pool.ts";
 import type { Whereabouts } from "../wire/control/common.ts";
 import type { DraftId, SessionId } from "../wire/ids.ts";
@@ -16,6 +17,8 @@ export interface ClientContext {
   readonly control: ControlClient;
   /** Connections to chunkservers. */
   readonly pool: FramePool;
+  /** Small chunks on their way to them. */
+  readonly calls: FrameCalls;
   readonly whereabouts: Whereabouts;
   readonly label: string;
   /** What heartbeats keep alive. */

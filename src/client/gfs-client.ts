@@ -5,6 +5,7 @@ import type { World } from "../io.ts";
 import { defaultLimits, type Limits, protocol } from "../limits.ts";
 import { ControlClient } from "../net/control-client.ts";
 import { Deadline } from "../net/deadline.ts";
+import { FrameCalls } from "../net/frame-calls.ts";
 import { FramePool } from "../net/frame-pool.ts";
 import type { z } from "zod";
 import type { Location } from "../wire/control/common.ts";
@@ -80,12 +81,14 @@ export class GfsClient implements api.GfsApi {
     const { master, location, rack, secret, label = "gfs", limits = defaultLimits } = options;
     let cluster: ClusterId | undefined;
     const clusterId = (): ClusterId | undefined => cluster;
+    const pool = new FramePool(world, { role: "client", secret, clusterId });
     const ctx: ClientContext = {
       world,
       limits,
       master,
       control: new ControlClient(world, { role: "client", secret, clusterId }),
-      pool: new FramePool(world, { role: "client", secret, clusterId }),
+      pool,
+      calls: new FrameCalls(world, pool),
       whereabouts: { ...(location === undefined ? {} : { location }), ...(rack === undefined ? {} : { rack }) },
       label: label.slice(0, protocol.labelBytesMax),
       alive: { sessions: new Set(), drafts: new Set() },
@@ -220,7 +223,7 @@ export class GfsClient implements api.GfsApi {
   }
 
   async #close(): Promise<void> {
-    const { operations, background, world, control, pool } = this.#ctx;
+    const { operations, background, world, control, pool, calls } = this.#ctx;
     this.#heartbeats[Symbol.dispose]();
     for (const operation of operations)
       operation.stop(new GfsError("Interrupted", `Cannot ${operation.what}: the client was closed`));
@@ -231,6 +234,7 @@ export class GfsClient implements api.GfsApi {
     await Promise.race([Promise.allSettled(background), late]);
     timer.cancel();
     await this.#session.close();
+    calls.close();
     pool.close();
     control.close();
   }

@@ -9,6 +9,7 @@ import type { Origin } from "../wire/control/commands.ts";
 import type { Placement, VolumeAddress } from "../wire/control/common.ts";
 import type { WrittenChunk } from "../wire/control/files.ts";
 import { encodeBlockHeader, partCrcs } from "../wire/data/blocks.ts";
+import type { Frame } from "../wire/data/frame.ts";
 import { decodeHeader, encodeHeader, WriteDone, WriteEnd, WriteOpen } from "../wire/data/headers.ts";
 import { type VolumeId, volumeId } from "../wire/ids.ts";
 import type { ClientContext, Operation } from "./context.ts";
@@ -132,13 +133,16 @@ async function readDone(frames: FrameConnection, head: VolumeAddress): Promise<W
   for (;;) {
     const frame = await frames.read();
     if (frame === null) throw new GfsError("Unavailable", `Cannot write a chunk: ${head.data} closed the connection`);
-    if (frame.type === "error") {
-      const error = errorOfFrame(frame, head.data);
-      const named = error.details["volume"];
-      throw new ChainFailure(typeof named === "string" ? volumeId(named) : head.volume, error);
-    }
+    if (frame.type === "error") throw refusalOf(head, frame);
     if (frame.type === "writeDone" && frame.stream === streamId) return decodeHeader(WriteDone, frame.header);
   }
+}
+
+/** An error frame of a chain's head, which names the volume that failed where it is another one. */
+export function refusalOf(head: VolumeAddress, frame: Frame): ChainFailure {
+  const error = errorOfFrame(frame, head.data);
+  const named = error.details["volume"];
+  return new ChainFailure(typeof named === "string" ? volumeId(named) : head.volume, error);
 }
 
 interface Sending {

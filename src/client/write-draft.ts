@@ -9,6 +9,7 @@ import { type ClientContext, inBackground, Operation, unlessAborted } from "./co
 import { askMaster } from "./retry.ts";
 import type { ChunkSource, OpenSource } from "./sources.ts";
 import { ChainFailure, PieceRing, writeChunk } from "./write-chunk.ts";
+import { wholeBytesMax, writeWhole } from "./write-whole.ts";
 
 /** The master takes no longer list of volumes to avoid. */
 const excludedMax = 256;
@@ -116,7 +117,8 @@ class DraftWriter {
       const origin = { inode, path, fileOffset };
       try {
         const write = { placement, chunkBytes, origin, source, onSent };
-        return await writeChunk(this.#ctx, this.#op, write, ring);
+        const attempt = source.bytes <= wholeBytesMax(this.#ctx.limits) ? writeWhole : writeChunk;
+        return await attempt(this.#ctx, this.#op, write, ring);
       } catch (error) {
         if (!(error instanceof ChainFailure)) throw error;
         this.#sent(-sentBytes);

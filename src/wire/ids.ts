@@ -69,6 +69,9 @@ export const sessionId = (value: number): SessionId => whole(value, 1, "session"
 export const sequence = (value: number): Sequence => whole(value, 1, "sequence") as Sequence;
 export const draftId = (value: number): DraftId => whole(value, 1, "draft") as DraftId;
 export const volumeId = (hex: string): VolumeId => VolumeId.parse(hex);
+/** Of 16 bytes: every such array is one. */
+export const volumeIdOf = (bytes: Uint8Array): VolumeId => bytes.toHex() as VolumeId;
+export const volumeIdBytes = (id: VolumeId): Uint8Array => Uint8Array.fromHex(id);
 export const clusterId = (hex: string): ClusterId => ClusterId.parse(hex);
 
 export const rootInode: InodeId = inodeId(1);

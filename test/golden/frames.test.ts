@@ -8,7 +8,8 @@ import { decodeBlocks, encodeBlockHeader, partCrcs } from "../../src/wire/data/b
 import { encodeFrame, type Frame, FrameParser, frameTypes, type FrameType } from "../../src/wire/data/frame.ts";
 import * as headers from "../../src/wire/data/headers.ts";
 import * as records from "../../src/wire/data/records.ts";
-import { chunkHandle, chunkVersion, sequence, sessionId } from "../../src/wire/ids.ts";
+import * as whole from "../../src/wire/data/whole.ts";
+import { chunkHandle, chunkVersion, inodeId, sequence, sessionId, volumeId } from "../../src/wire/ids.ts";
 import { expectGolden } from "./golden-file.ts";
 import { samplesOf } from "./schema-samples.ts";
 
@@ -60,6 +61,15 @@ function answerAgain(frame: Frame): Uint8Array {
     : records.encodeAppendRefusal(decoded.refusal.sequence, decoded.refusal.error);
 }
 
+const wholeCrcs = partCrcs(0, [run]);
+const wholeChunk = {
+  handle: chunkHandle(2 ** 33 + 7),
+  version: chunkVersion(3),
+  crc: crc32(run),
+  origin: { inode: inodeId(2 ** 32 + 1), path: "/a/ü", fileOffset: 2 ** 40 },
+  chain: ["a1", "b2"].map((digits) => ({ volume: volumeId(digits.repeat(16)), data: `${digits}.example:5371` })),
+};
+
 const samples: Record<FrameType, readonly Sample[]> = {
   hello: cbor(headers.Hello),
   helloReply: cbor(headers.HelloReply),
@@ -73,6 +83,23 @@ const samples: Record<FrameType, readonly Sample[]> = {
   writeEnd: cbor(headers.WriteEnd),
   writeDone: cbor(headers.WriteDone),
   writeAbort: [empty],
+  writeWhole: [
+    fixed(
+      whole.encodeWhole(wholeChunk, wholeCrcs),
+      (frame) => {
+        const read = whole.decodeWhole(frame);
+        const { crcs } = read.run;
+        expect(read.passedOn).toEqual(whole.encodeWhole({ ...read, chain: read.chain.slice(1) }, crcs));
+        return whole.encodeWhole(read, crcs);
+      },
+      run,
+    ),
+  ],
+  wholeDone: [
+    fixed(whole.encodeWholeDone({ length: 65_600, crc: 0xdead_beef, volumes: 3 }), (frame) =>
+      whole.encodeWholeDone(whole.decodeWholeDone(frame)),
+    ),
+  ],
   read: cbor(headers.Read),
   readData: [blocks],
   readEnd: cbor(headers.ReadEnd),

@@ -14,6 +14,11 @@ import { encodeTrailer } from "./trailer.ts";
 /** Room that a `closed` record's header takes of a log entry, at most: a path of 4 096 characters and 16 block CRCs fit. */
 const closedHeaderBytesMax = 16_384;
 
+/** The most that a chunk may have to lie in the log; larger ones go to their data files. */
+export function heldBytesMax({ limits, log }: Ground): number {
+  return Math.min(limits.smallChunkBytesMax, log.entryBytesMax - closedHeaderBytesMax);
+}
+
 export class PutWriter implements ChunkWriter, RunningWriter {
   readonly #ground: Ground;
   readonly #options: WriteOptions;
@@ -76,7 +81,7 @@ export class PutWriter implements ChunkWriter, RunningWriter {
       this.#sums.add(run.crcs, run.bytes);
       if (this.#file === undefined) {
         this.#held.push(...run.payload);
-        if (this.length <= this.#heldBytesMax && (this.#options.bytes ?? 0) <= this.#heldBytesMax) return;
+        if (Math.max(this.length, this.#options.bytes ?? 0) <= heldBytesMax(this.#ground)) return;
         await this.#spill();
       } else {
         await this.#file.stream.write(run.payload, run.bytes);
@@ -120,11 +125,6 @@ export class PutWriter implements ChunkWriter, RunningWriter {
     this.#broken(reason);
     await this.#writing;
     await this.#discard();
-  }
-
-  get #heldBytesMax(): number {
-    const { limits, log } = this.#ground;
-    return Math.min(limits.smallChunkBytesMax, log.entryBytesMax - closedHeaderBytesMax);
   }
 
   async #spill(): Promise<void> {

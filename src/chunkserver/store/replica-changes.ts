@@ -13,7 +13,7 @@ import type { OpenOptions, PromiseAnswer, RecordToAppend, StorePosition, WriteOp
 import { endTail } from "./tail-writer.ts";
 
 /** Why a replica that is here, or was, is in the way of a new one; undefined when it isn't. */
-function obstacle(
+export function obstacle(
   ground: Ground,
   { handle, version, purpose }: { handle: ChunkHandle; version: number; purpose: string },
 ): GfsError | undefined {

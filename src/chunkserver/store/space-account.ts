@@ -30,11 +30,15 @@ export class SpaceAccount {
     this.#options = options;
   }
 
+  /** The disk's figure is not old: `refresh` has nothing to do. */
+  get fresh(): boolean {
+    return this.#world.clock.monotonicMs() - this.#askedMs < freshMs;
+  }
+
   /** Brings the disk's figure up to date where it is old. @throws DiskError */
   async refresh(): Promise<void> {
-    const now = this.#world.clock.monotonicMs();
-    if (now - this.#askedMs < freshMs) return;
-    this.#askedMs = now;
+    if (this.fresh) return;
+    this.#askedMs = this.#world.clock.monotonicMs();
     this.#takenSince = 0;
     this.#disk = await this.#world.disk.space(this.#options.directory);
   }

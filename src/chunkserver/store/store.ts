@@ -47,13 +47,16 @@ export interface Replica {
   readonly inherited: boolean;
 }
 
-export interface WriteOptions {
+export interface WholeOptions {
   readonly handle: ChunkHandle;
   readonly version: ChunkVersion;
+  readonly origin: Origin;
+}
+
+export interface WriteOptions extends WholeOptions {
   readonly chunkBytes: number;
   /** Length, where it is known: refuses early what can't fit, and keeps a small chunk in the log. */
   readonly bytes?: number | undefined;
-  readonly origin: Origin;
   /** A clone may take the place of what is stale, corrupt, fenced at no higher version, or removed; a put may not. */
   readonly purpose: "put" | "clone";
 }
@@ -200,6 +203,11 @@ export interface Store extends AsyncDisposable {
    * @throws GfsError NoSpace | VersionStale (promised higher, or removed) | ChunkClosed (is here already) | VolumeRetired
    */
   beginWrite(options: WriteOptions): Promise<ChunkWriter>;
+  /**
+   * A put of a chunk that is here already, all of it: as `beginWrite`, one `write` and `close`. `crc`: of the whole, checked against the run's by the decoder.
+   * @throws as these
+   */
+  writeWhole(options: WholeOptions, run: BlockRun, crc: number): Promise<void>;
 
   /**
    * Makes an empty open replica, durable when it resolves; the same again (handle and version) answers "exists". One that is `inherited` is

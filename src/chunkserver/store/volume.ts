@@ -35,9 +35,11 @@ import type {
   StorePosition,
   TailOptions,
   TailWriter,
+  WholeOptions,
   WriteOptions,
 } from "./store.ts";
 import { beginTail } from "./tail-writer.ts";
+import { writeWhole } from "./whole-chunk.ts";
 import type { WriteBehind } from "./write-behind.ts";
 
 /** One key for what concerns the volume and no replica: handles begin at 1. */
@@ -195,6 +197,10 @@ export class VolumeStore implements Store {
 
   beginWrite(options: WriteOptions): Promise<ChunkWriter> {
     return beginWrite(this.#ground, this.#parts.aside, options);
+  }
+
+  writeWhole(options: WholeOptions, run: BlockRun, crc: number): Promise<void> {
+    return writeWhole(this.#ground, this.#parts.aside, { ...options, run, crc });
   }
 
   openReplica(options: OpenOptions): Promise<"created" | "exists"> {

@@ -36,6 +36,8 @@ export const frameTypes = {
   writeEnd: 12,
   writeDone: 13,
   writeAbort: 14,
+  writeWhole: 15,
+  wholeDone: 16,
   read: 20,
   readData: 21,
   readEnd: 22,

@@ -18,6 +18,7 @@ import {
   WriteEnd,
   WriteOpen,
 } from "../../../src/wire/data/headers.ts";
+import { decodeWhole, encodeWholeDone } from "../../../src/wire/data/whole.ts";
 import { decodeAppend, encodeAppendAnswer, encodeAppendRefusal } from "../../../src/wire/data/records.ts";
 import { type ClusterId, volumeId } from "../../../src/wire/ids.ts";
 
@@ -83,6 +84,7 @@ export class FakeChunkserver {
       const frame = await frames.read();
       if (frame === null) return frames.end();
       if (frame.type === "writeOpen") await this.#write(frames, frame);
+      else if (frame.type === "writeWhole") this.#writeWhole(frames, frame);
       else if (frame.type === "read") await this.#read(frames, frame);
       else if (frame.type === "appendOpen") return this.#append(frames, frame);
     }
@@ -91,6 +93,19 @@ export class FakeChunkserver {
   #fail(frames: FrameConnection, stream: number, error: GfsError): void {
     const { code, message } = error;
     frames.send("error", stream, encodeHeader(ErrorHeader, { code, message, volume: this.address.volume }));
+  }
+
+  #writeWhole(frames: FrameConnection, frame: Frame): void {
+    if (this.trouble.silent === true) return;
+    if (this.trouble.refuseWrites !== undefined) return this.#fail(frames, frame.stream, this.trouble.refuseWrites);
+    if (frame.payloadBytes > (this.trouble.breakAfterBytes ?? Number.POSITIVE_INFINITY)) return frames.close();
+    const { handle, chain, crc, run } = decodeWhole(frame);
+    const whole = concatBytes(run.payload).slice();
+    const members = chain.map(({ volume }) => volume);
+    for (const peer of this.#peers())
+      if (members.includes(peer.address.volume)) peer.chunks.set(handle, newChunk(whole, "closed"));
+    const done = { length: run.bytes, crc, volumes: members.length };
+    frames.send("wholeDone", frame.stream, encodeWholeDone(done));
   }
 
   async #write(frames: FrameConnection, opening: Frame): Promise<void> {

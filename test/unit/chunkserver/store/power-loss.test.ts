@@ -46,6 +46,11 @@ async function work(store: Store, done: Reported): Promise<void> {
     await putChunk(store, writeOptions(handle), content(bytes, handle), 4_000);
     done.puts.set(handle, content(bytes, handle));
   };
+  const whole = async (handle: number, bytes: number): Promise<void> => {
+    const data = content(bytes, handle);
+    await store.writeWhole(writeOptions(handle), runOf(data, 0, bytes), crc32(data));
+    done.puts.set(handle, data);
+  };
   await put(1, 900);
   await store.openReplica(openOptions(2));
   const append = async (n: number, offset: number, bytes: number): Promise<void> => {
@@ -61,7 +66,8 @@ async function work(store: Store, done: Reported): Promise<void> {
   await Promise.all(Array.from({ length: 9 }, (_, i) => put(10 + i, 2_900)));
   await store.flush();
   await append(3, 1_600, 400);
-  await Promise.all([put(4, 2_000), put(5, 5_000)]);
+  // The last does not fit an entry of the log.
+  await Promise.all([put(4, 2_000), put(5, 5_000), whole(7, 1_000), whole(8, 2_000), whole(9, 7_000)]);
   await store.promise(h(2), v(2));
   done.promised = 2;
   const seal = { handle: h(2), version: v(2), length: 5_000, crc: crc32(records), origin };
@@ -77,6 +83,7 @@ async function work(store: Store, done: Reported): Promise<void> {
   await store.moveAside(h(3));
   done.removed = true;
   await put(6, 1_000);
+  await whole(20, 2_500);
 }
 
 async function check(store: Store, done: Reported): Promise<void> {
@@ -109,7 +116,7 @@ async function check(store: Store, done: Reported): Promise<void> {
   for (const report of store.reports()) expect(report.state).not.toBe("corrupt");
   await store.flush();
   for (const [handle, data] of done.puts) expect(await readAll(store, handle)).toEqual(data);
-  for (const handle of [1, 2, 3, 4, 5, 6]) {
+  for (const handle of [1, 2, 3, 4, 5, 6, 7, 8, 9, 20]) {
     const replica = store.replica(h(handle));
     if (replica !== undefined) expect(await store.verifyReplica(h(handle))).toBe("healthy");
   }
