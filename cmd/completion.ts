@@ -4,23 +4,13 @@ import type { Verb } from "./cli/call.ts";
 import { print } from "./cli/output.ts";
 import type { VerbSpec } from "./cli/verb.ts";
 
-interface Flag {
-  readonly name: string;
-  readonly about: string;
-  /** What its value is, where it takes one. */
-  readonly hint?: string | undefined;
-}
-
-function flagsOf(spec: VerbSpec): Flag[] {
+function flagsOf(spec: VerbSpec): { name: string; about: string }[] {
   const shown = Object.entries(spec.flags).filter(([, flag]) => flag.hidden !== true);
   return [
-    ...shown.map(([name, flag]) => ({ name, about: flag.about, hint: flag.type === "string" ? flag.hint : undefined })),
+    ...shown.map(([name, flag]) => ({ name, about: flag.about })),
     { name: "help", about: "show the verb's page" },
   ];
 }
-
-/** Of values that are local files. */
-const fileHints: readonly (string | undefined)[] = ["FILE", "DIR"];
 
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
@@ -53,11 +43,7 @@ complete -o filenames -F _gfs gfs
 function zsh(specs: readonly VerbSpec[]): string {
   const verbs = specs.map((spec) => `    ${quoted(`${spec.name}:${spec.summary.replaceAll(":", String.raw`\:`)}`)}`);
   const cases = specs.map((spec) => {
-    const flags = flagsOf(spec).map(({ name, about, hint }) => {
-      const value =
-        hint === undefined ? "" : `:${hint.replaceAll(":", " ")}:${fileHints.includes(hint) ? "_files" : " "}`;
-      return quoted(`--${name}[${about.replaceAll(/[[\]:]/g, " ")}]${value}`);
-    });
+    const flags = flagsOf(spec).map(({ name, about }) => quoted(`--${name}[${about.replaceAll(/[[\]:]/g, " ")}]`));
     return `    ${spec.name}) _arguments ${flags.join(" ")} '*:file:_files' ;;`;
   });
   return `#compdef gfs
@@ -84,8 +70,8 @@ function fish(specs: readonly VerbSpec[]): string {
   const lines = ["# gfs completion for fish: gfs completion fish | source"];
   for (const spec of specs) {
     lines.push(`complete -c gfs -f -n __fish_use_subcommand -a ${spec.name} -d ${quoted(spec.summary)}`);
-    for (const { name, about, hint } of flagsOf(spec)) {
-      const value = hint === undefined ? "" : fileHints.includes(hint) ? " -r" : " -x";
+    for (const { name, about } of flagsOf(spec)) {
+      const value = spec.flags[name]?.type === "string" ? " -r" : "";
       lines.push(
         `complete -c gfs -n '__fish_seen_subcommand_from ${spec.name}' -l ${name}${value} -d ${quoted(about)}`,
       );

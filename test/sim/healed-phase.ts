@@ -84,7 +84,7 @@ async function untilWhole(cluster: Cluster, world: World): Promise<string | unde
   return `not whole ${repairMs} ms after all faults were over: ${last}`;
 }
 
-function whatIsWanting({ chunks, shortChunks, safeMode, stopped }: ClusterStatus): string | undefined {
+export function whatIsWanting({ chunks, shortChunks, safeMode, stopped }: ClusterStatus): string | undefined {
   const { short, lost, pending, sealing } = chunks;
   if (short + lost + pending + sealing === 0 && !safeMode.active && stopped.mutations === undefined) return undefined;
   return JSON.stringify({ chunks, shortChunks, safeMode, stopped });
@@ -109,7 +109,7 @@ async function readEverything({ cluster, workload, paths }: HealedOptions, world
 }
 
 /** A replica too many may go, and a tail be sealed, just when it is looked at: what is still wrong a while later counts. */
-async function settled(world: World, look: () => Promise<Violation[]>): Promise<Violation[]> {
+export async function settled(world: World, look: () => Promise<Violation[]>): Promise<Violation[]> {
   let violations = await look();
   for (let attempt = 0; violations.length > 0 && attempt < looksMax; attempt++) {
     await pause(world, 1_000);
@@ -118,7 +118,7 @@ async function settled(world: World, look: () => Promise<Violation[]>): Promise<
   return violations;
 }
 
-async function problemsOf(client: GfsClient): Promise<Violation[]> {
+export async function problemsOf(client: GfsClient): Promise<Violation[]> {
   const violations: Violation[] = [];
   for await (const { problems } of client.fsck("/"))
     for (const { kind, path, text } of problems)
@@ -127,7 +127,7 @@ async function problemsOf(client: GfsClient): Promise<Violation[]> {
 }
 
 /** Every replica of every extent holds the same bytes. */
-async function compareReplicas({ path, extents }: FileStatus, pool: FramePool): Promise<Violation[]> {
+export async function compareReplicas({ path, extents }: FileStatus, pool: FramePool): Promise<Violation[]> {
   const violations: Violation[] = [];
   for (const extent of extents) {
     let first: { readonly label: string; readonly bytes: Uint8Array } | undefined;

@@ -1,0 +1,103 @@
+/** `bun run thrash [--minutes M] [--seed S]`: the compiled executable as real processes under faults, judged by the simulator's checkers. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { formatReport } from "../thrash/report.ts";
+import { ThrashRun } from "../thrash/run-thrash.ts";
+import { containment, look } from "../thrash/surroundings.ts";
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string" },
+    seed: { type: "string" },
+    /** Of each round: how long faults are made. */
+    "round-seconds": { type: "string" },
+    /** Faults to make, by name, with commas between; all where left out. */
+    only: { type: "string" },
+    /** Without namespaces, also where there could be some. */
+    loopback: { type: "boolean" },
+    /** Shows that a run can fail: an acknowledgement is invented. */
+    canary: { type: "boolean" },
+    /** Set by this program itself: the folder, where it already runs in its namespaces. */
+    contained: { type: "string" },
+  },
+});
+const seed = Number(values.seed ?? Math.floor(Date.now() / 1_000) % 1_000_000_000);
+const minutes = Number(values.minutes ?? 1);
+const exitViolated = 1;
+
+process.exit(values.contained === undefined ? await launch() : await perform(values.contained, true));
+
+/** In namespaces of its own where they can be had; whatever comes, nothing is left behind but what tells of a broken promise. */
+async function launch(): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "gfs-thrash-"));
+  const wrapper = values.loopback === true ? undefined : containment();
+  let code = 130;
+  try {
+    if (wrapper === undefined) code = await perform(folder, false);
+    else {
+      const own = [process.execPath, import.meta.path, ...process.argv.slice(2)];
+      const args = ["--seed", String(seed), "--contained", folder];
+      const child = Bun.spawn([...wrapper, ...own, ...args], { stdin: "pipe", stdout: "inherit", stderr: "inherit" });
+      // Its standard input ends: told to stop, or this process is gone.
+      for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => void child.stdin.end());
+      process.on("exit", () => child.kill("SIGKILL"));
+      code = await child.exited;
+    }
+  } finally {
+    if (code === exitViolated) console.log(`logs and data: ${folder}`);
+    else rmSync(folder, { recursive: true, force: true });
+  }
+  return code;
+}
+
+async function perform(folder: string, contained: boolean): Promise<number> {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => controller.abort());
+  if (contained) {
+    const untilEnd = async (): Promise<void> => {
+      for await (const _ of Bun.stdin.stream());
+      controller.abort();
+    };
+    untilEnd().catch(() => controller.abort());
+  }
+  const surroundings = look(contained);
+  for (const line of surroundings.missing) console.log(`not made here: ${line}`);
+  const only = values.only?.split(",");
+  const roundSeconds = Number(values["round-seconds"] ?? Math.min(60, minutes * 30));
+  mkdirSync(join(folder, "logs"), { recursive: true });
+  const say = (line: string): void => {
+    console.log(`${new Date().toISOString().slice(11, 23)} ${line}`);
+  };
+  say(`seed ${seed}, ${minutes} min, ${surroundings.namespaces ? "in namespaces" : "on loopback"}`);
+  const { figures, settings } = await ThrashRun.perform({
+    seed,
+    minutes,
+    roundSeconds,
+    folder,
+    surroundings,
+    only,
+    canary: values.canary === true,
+    say,
+    signal: controller.signal,
+  });
+  const violated = figures.violations.length > 0;
+  const again = `bun run thrash --minutes ${minutes} --seed ${seed} --round-seconds ${roundSeconds}`;
+  const facts = new Map([
+    ["run", `${again}${only === undefined ? "" : ` --only "${only.join(",")}"`}`],
+    ["settings", JSON.stringify(settings)],
+    ["made possible", surroundings.namespaces ? "namespaces, packet filter, TCP proxy" : "TCP proxy on loopback"],
+    ["not made here", surroundings.missing.join("; ") || "nothing is missing"],
+  ]);
+  const report = formatReport(figures, facts);
+  const broken = figures.violations.slice(0, 20).map(({ promise, what }) => `  ${promise}: ${what}`);
+  console.log(`\n${report}`);
+  if (violated) {
+    const text = [report, "broken:", ...figures.violations.map(({ promise, what }) => `  ${promise}: ${what}`)];
+    writeFileSync(join(folder, "report.txt"), text.join("\n"));
+    console.log(`broken:\n${broken.join("\n")}\nagain: ${again}`);
+    return exitViolated;
+  }
+  return controller.signal.aborted ? 130 : 0;
+}
