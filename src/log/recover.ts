@@ -1,11 +1,13 @@
 /** The start of a log: which directory has all of it, the others brought up to date, the torn tail made harmless, everything synced. */
 import { defined } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
-import type { Disk, Events } from "../io.ts";
+import type { Disk, DiskFile, Events } from "../io.ts";
 import { makeDurableDirectory } from "./durable-directory.ts";
 import type { LogOptions, LogPosition } from "./log-types.ts";
 import { segmentFileName, walkSegment } from "./segment.ts";
 import { corrupt, diskFailed, type DirectorySurvey, readWhole, type SegmentSurvey, surveyDirectory } from "./survey.ts";
+
+const pieceBytesMax = 1_048_576;
 
 /** The whole part of the log, the same in every directory, synced. */
 export interface Recovered {
@@ -158,7 +160,7 @@ async function copyLog(disk: Disk, best: DirectorySurvey, target: DirectorySurve
   }
 }
 
-/** Zeroes what follows the last whole batch, and syncs all that was found. */
+/** Zeroes what follows the last whole batch, and makes all that was found durable. */
 async function settle(disk: Disk, directory: string, best: DirectorySurvey): Promise<void> {
   try {
     const tail = defined(best.segments.at(-1), "a log's last segment");
@@ -166,6 +168,7 @@ async function settle(disk: Disk, directory: string, best: DirectorySurvey): Pro
       const file = await disk.open(`${directory}/${segmentFileName(segment.header.first)}`, "write");
       try {
         if (segment === tail) {
+          await writeAgain(file, segment.end);
           const rest = new Uint8Array(Math.max(0, (await file.size()) - segment.end));
           await file.read(rest, segment.end);
           const garbage = bytesToLastNonZero(rest);
@@ -179,6 +182,19 @@ async function settle(disk: Disk, directory: string, best: DirectorySurvey): Pro
     await disk.syncDirectory(directory);
   } catch (error) {
     throw diskFailed(`sync the log in ${directory}`, error);
+  }
+}
+
+/**
+ * The first `end` bytes as they are read. A sync that failed before this start has left pages that count as clean and are not on the medium: only what is
+ * written is synced, and what is not would be a hole under all that is logged from now on.
+ */
+async function writeAgain(file: DiskFile, end: number): Promise<void> {
+  const piece = new Uint8Array(Math.min(end, pieceBytesMax));
+  for (let at = 0; at < end; at += piece.length) {
+    const bytes = piece.subarray(0, Math.min(piece.length, end - at));
+    await file.read(bytes, at);
+    await file.write([bytes], at);
   }
 }
 

@@ -15,4 +15,9 @@ export const keptSeeds: readonly KeptSeed[] = [
     seed: 162,
     found: "a first attempt arrived after its retry had been refused, and removed a new file",
   },
+  {
+    scenario: "standard",
+    seed: 30,
+    found: "after a failed sync and a restart the master's log had a hole, and a loss of power then left it unreadable",
+  },
 ];

@@ -53,6 +53,29 @@ describe("a log after a crash", () => {
     );
   });
 
+  test("that followed a failed sync has no hole under what is logged afterwards", () => {
+    const { simulation, machine } = newMachine(11);
+    const options = { segmentBytes: 131_072 };
+    const failed = simulation.do(machine, async (world) => {
+      const { log } = await opened(world, options);
+      await log.durable(log.append([utf8("one")]));
+      machine.drive().fail({ operation: "sync", pathPrefix: "/a", times: 1 });
+      return log.durable(log.append([utf8("two".repeat(9_000))])).then(
+        () => false,
+        () => true,
+      );
+    });
+    expect(failed).toBe(true);
+    machine.restart();
+    const found = simulation.do(machine, async (world) => {
+      const { log, entries } = await opened(world, options);
+      await log.durable(log.append([utf8("later")]));
+      return [...entries];
+    });
+    machine.crash({ powerLoss: true, keep: 0 });
+    expect(reopened(simulation, machine, options)).toEqual([...found, `${found.length + 1}:later`]);
+  });
+
   test("with a flipped bit or cut short is a prefix of itself, or refused", () => {
     const texts = Array.from({ length: 40 }, (_, i) => `${i}`.padEnd(100, "w"));
     fc.assert(
