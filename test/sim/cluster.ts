@@ -1,5 +1,6 @@
 /** A whole cluster in one simulation: the production code of every role, each on a machine of its own, started again after each end. */
 import { type Chunkserver, startChunkserver } from "../../src/chunkserver/chunkserver.ts";
+import { GfsError } from "../../src/base/errors.ts";
 import type { World } from "../../src/io.ts";
 import type { Limits } from "../../src/limits.ts";
 import { runCheckpoint } from "../../src/master/checkpoint.ts";
@@ -26,20 +27,27 @@ export class Cluster {
   /** In service; one whose drive was lost is not among them any more. */
   readonly servers: Machine[] = [];
   readonly #history: History;
-  readonly #dataDirs: readonly string[];
+  /** Directories of the operation log. */
+  readonly masterDirectories: readonly string[];
   readonly #places = new Map<Machine, number>();
   #serverCount = 0;
   readonly #masters = new Map<World, Master>();
   readonly #chunkservers = new Map<World, Chunkserver>();
+  readonly #retired = new Set<Machine>();
+  /** Machines whose role may end by itself, since their drives were harmed; what to do then. */
+  readonly #mayEnd = new Map<Machine, (machine: Machine) => void>();
 
   constructor(simulation: Simulation, history: History, options: ClusterOptions) {
     this.simulation = simulation;
     this.limits = options.limits;
     this.#history = history;
-    this.#dataDirs = Array.from({ length: options.masterDirectories }, (_, i) => `/master${i + 1}`);
+    this.masterDirectories = Array.from({ length: options.masterDirectories }, (_, i) => `/master${i + 1}`);
     simulation.program("checkpoint-master", async (world, args) => {
       await runCheckpoint(world, args.slice(1), this.limits);
       return { exitCode: 0 };
+    });
+    simulation.onEvent(({ name, machine }) => {
+      if (name === "volume.retired") this.#retired.add(simulation.machine(machine));
     });
     this.master = simulation.machine("master");
     for (let i = 0; i < options.chunkservers; i++) this.#addServer();
@@ -68,15 +76,28 @@ export class Cluster {
     // A role that ends by itself is started again by whoever supervises it, a little later.
     const supervise = (): void => {
       if (machine.world !== world) return;
-      if (task.state === "failed")
-        this.#history.violations.push({
-          promise: "P7",
-          what: `${machine.name} ended by itself: ${task.error?.stack ?? task.error?.message ?? ""}`,
-        });
-      if (task.state === "failed") return;
+      if (task.state === "failed") return this.#ended(machine, task.error);
       this.simulation.after(1_000, supervise);
     };
     this.simulation.after(1_000, supervise);
+  }
+
+  /** From now on: its drive does harm that it can't go on with. */
+  mayEnd(machine: Machine, then: (machine: Machine) => void): void {
+    this.#mayEnd.set(machine, then);
+  }
+
+  #ended(machine: Machine, error: Error | undefined): void {
+    const then = this.#mayEnd.get(machine);
+    const expected = error instanceof GfsError && ["Corrupt", "DiskFailed", "NoSpace"].includes(error.code);
+    if (then !== undefined && expected) {
+      this.simulation.scheduler.count(`machine.ended-${error.code}`);
+      machine.note("role.ended", { reason: error.message });
+      if (machine.alive) machine.crash({ powerLoss: false });
+      return then(machine);
+    }
+    const what = `${machine.name} ended by itself: ${error?.stack ?? error?.message ?? ""}`;
+    this.#history.violations.push({ promise: "P7", what });
   }
 
   /** The process of a machine dies now, and the role begins again after `downMs`. */
@@ -98,12 +119,19 @@ export class Cluster {
     for (const machine of this.machines) if (!machine.alive || !machine.up) this.restart(machine);
   }
 
-  /** A server and its drive are gone for ever; an empty one takes its place. */
-  replace(machine: Machine): void {
+  /** A server and its drive are gone for ever; the empty one that takes its place. */
+  replace(machine: Machine): Machine {
     machine.crash({ powerLoss: true });
     this.servers.splice(this.servers.indexOf(machine), 1);
-    this.begin(this.#addServer());
+    const added = this.#addServer();
+    this.begin(added);
     this.simulation.scheduler.count("machine.lost");
+    return added;
+  }
+
+  /** It has taken its volume out of service, or could not open it. */
+  isRetired(machine: Machine): boolean {
+    return this.#retired.has(machine);
   }
 
   #addServer(): Machine {
@@ -124,7 +152,7 @@ export class Cluster {
 
   async #serveMaster(world: World): Promise<void> {
     const master = await startMaster(world, {
-      dataDirs: [...this.#dataDirs],
+      dataDirs: [...this.masterDirectories],
       listen: this.masterAddress,
       limits: this.limits,
       insecure: true,

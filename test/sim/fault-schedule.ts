@@ -1,5 +1,6 @@
 /** What happens to a cluster from outside while clients work: each kind of trouble at times of its own, and undone after a while. */
 import type { Cluster } from "./cluster.ts";
+import { type DriveSettings, DriveTrouble } from "./drive-trouble.ts";
 import type { Machine } from "./world/machine.ts";
 import type { Prng } from "./world/prng.ts";
 
@@ -16,6 +17,7 @@ export interface ScheduleSettings {
   readonly pauseMs: number | undefined;
   readonly slowDiskMs: number | undefined;
   readonly clockJumpMs: number | undefined;
+  readonly drives: DriveSettings | undefined;
   /** Of the crashes: with power loss, so that what was not synced may be gone. */
   readonly powerLoss: number;
   readonly downMsMax: number;
@@ -31,6 +33,7 @@ export const quietSchedule: ScheduleSettings = {
   pauseMs: undefined,
   slowDiskMs: undefined,
   clockJumpMs: undefined,
+  drives: undefined,
   powerLoss: 0.5,
   downMsMax: 5_000,
 };
@@ -48,6 +51,7 @@ export function drawSchedule(prng: Prng): ScheduleSettings {
     pauseMs: often(0.5, 4_000),
     slowDiskMs: often(0.3, 8_000),
     clockJumpMs: often(0.2, 10_000),
+    drives: undefined,
     powerLoss: prng.fraction(),
     downMsMax: prng.chance(0.5) ? 1_500 : 10_000,
   };
@@ -59,6 +63,7 @@ export class FaultSchedule {
   readonly #prng: Prng;
   readonly #restartClient: (machine: Machine, downMs: number, powerLoss: boolean) => void;
   readonly #clients: readonly Machine[];
+  readonly #drives: DriveTrouble;
   readonly #partitions = new Set<readonly [readonly string[], readonly string[]]>();
   #over = false;
 
@@ -74,6 +79,7 @@ export class FaultSchedule {
     this.#settings = settings;
     this.#prng = cluster.simulation.prng.fork("schedule");
     this.#clients = clients.machines;
+    this.#drives = new DriveTrouble(cluster, cluster.simulation.prng.fork("drives"));
     this.#restartClient = clients.crash;
   }
 
@@ -89,7 +95,7 @@ export class FaultSchedule {
     });
     if (loseServerAtMs !== undefined)
       this.#cluster.simulation.after(loseServerAtMs, () => {
-        if (!this.#over) this.#cluster.replace(this.#pick(this.#cluster.servers));
+        if (!this.#over) this.#drives.replaceVictim();
       });
     this.#repeat(partitionMs, () => this.#partition());
     this.#repeat(pauseMs, () => {
@@ -105,6 +111,12 @@ export class FaultSchedule {
       const jump = this.#prng.integer(-30_000, 30_000);
       this.#pick([...this.#cluster.machines, ...this.#clients]).clock.jump(jump);
     });
+    const { drives } = this.#settings;
+    this.#repeat(drives?.rotMs, () => this.#drives.rot());
+    this.#repeat(drives?.misdirectedMs, () => this.#drives.misdirect());
+    this.#repeat(drives?.failMs, () => this.#drives.fail());
+    this.#repeat(drives?.fullMs, () => this.#drives.fill());
+    this.#repeat(drives?.masterSyncMs, () => this.#drives.failMasterSync());
   }
 
   /** Nothing new from now on; links are open again and drives quick. What is down is not brought up here. */
@@ -113,6 +125,7 @@ export class FaultSchedule {
     this.#partitions.clear();
     this.#cluster.simulation.network.heal();
     for (const machine of this.#cluster.machines) machine.drive().slow(1);
+    this.#drives.stop();
   }
 
   #repeat(meanMs: number | undefined, fault: () => void): void {

@@ -3,7 +3,7 @@ import type { SeedSettings } from "./run-seed.ts";
 
 export function mixOf({ cluster, faults, schedule, workload }: SeedSettings): string {
   const { clients, lanes, operations, durationMs } = workload;
-  const times = Object.entries(schedule).flatMap(([name, value]: [string, unknown]) =>
+  const times = Object.entries({ ...schedule, ...schedule.drives }).flatMap(([name, value]: [string, unknown]) =>
     name.endsWith("Ms") && typeof value === "number" && value > 0
       ? [`${name.replace(/Ms$/, "")} ${(value / 1000).toFixed(1)}`]
       : [],

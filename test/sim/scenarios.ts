@@ -1,4 +1,5 @@
 /** Runs by name: the standard mix, and guided ones for rules that it rarely reaches. */
+import { drawDrives } from "./drive-trouble.ts";
 import { drawSchedule, quietSchedule } from "./fault-schedule.ts";
 import { type RunOptions, runSeed, type SeedResult, type SeedSettings, type Stage } from "./run-seed.ts";
 import { noFaults } from "./world/fault-settings.ts";
@@ -15,7 +16,8 @@ interface Scenario {
 const standard: Settings = (seed, settings) => {
   const prng = new Prng(`standard ${seed}`);
   const workload = { ...settings.workload, durationMs: prng.integer(55_000, 85_000) };
-  return { ...settings, workload };
+  const schedule = { ...settings.schedule, drives: prng.chance(0.6) ? drawDrives(prng) : undefined };
+  return { ...settings, schedule, workload };
 };
 
 /** Appends to a few files while servers fall, in short succession and with all that they had not synced. */

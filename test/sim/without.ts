@@ -24,6 +24,7 @@ function without(settings: SeedSettings, left: FaultClass): SeedSettings {
         partitionMs: schedule.partitionMs,
         pauseMs: schedule.pauseMs,
         slowDiskMs: schedule.slowDiskMs,
+        drives: schedule.drives,
         clockJumpMs: schedule.clockJumpMs,
       };
       return { ...settings, schedule: none };
@@ -38,7 +39,7 @@ function without(settings: SeedSettings, left: FaultClass): SeedSettings {
       return {
         ...settings,
         faults: { ...faults, disk: noFaults.disk },
-        schedule: { ...schedule, slowDiskMs: undefined },
+        schedule: { ...schedule, slowDiskMs: undefined, drives: undefined },
       };
     case "clock":
       return {

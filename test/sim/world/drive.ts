@@ -63,6 +63,13 @@ export class Drive {
     return [...this.directory("list", path).entries.keys()].sort();
   }
 
+  /** Paths of all files below a directory; none where it is missing. */
+  filesUnder(path: string): string[] {
+    const node = this.#find("look at", path);
+    if (node?.kind !== "directory") return node === undefined ? [] : [path];
+    return [...node.entries.keys()].flatMap((name) => this.filesUnder(`${path}/${name}`));
+  }
+
   info(path: string): FileInfo | undefined {
     const node = this.#find("look at", path);
     if (node === undefined) return undefined;

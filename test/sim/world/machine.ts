@@ -1,4 +1,4 @@
-import type { World } from "../../../src/io.ts";
+import type { EventFields, World } from "../../../src/io.ts";
 import type { SimContext } from "./sim-context.ts";
 import type { Service, Station } from "./network.ts";
 import type { Prng } from "./prng.ts";
@@ -68,6 +68,13 @@ export class Machine implements Station {
     return this.#ring.events;
   }
 
+  /** What happens to it from outside, among its own events. */
+  note(name: string, fields: EventFields = {}): void {
+    const event: SimEvent = { atMs: this.#context.scheduler.nowMs, machine: this.name, level: "info", name, fields };
+    this.#ring.add(event);
+    this.#context.onEvent(event);
+  }
+
   address(port: number): string {
     return `${this.name}:${port}`;
   }
@@ -110,6 +117,7 @@ export class Machine implements Station {
     const { scheduler, faults } = this.#context;
     scheduler.count(powerLoss ? "machine.power-loss" : "machine.killed");
     scheduler.trace.mix(this.id);
+    this.note(powerLoss ? "machine.power-loss" : "machine.killed");
     const end = powerLoss ? "power-loss" : "killed";
     this.#process.end(end);
     for (const child of this.#children) {
@@ -128,6 +136,7 @@ export class Machine implements Station {
     if (this.alive) this.crash({ powerLoss: false });
     [this.#process, this.#world] = this.#begin();
     this.#up = true;
+    this.note("machine.started");
     this.#context.network.changed();
     return this.#world;
   }
@@ -135,6 +144,7 @@ export class Machine implements Station {
   /** All processes stop for so long; the system goes on and takes what arrives. */
   pause(ms: number): void {
     this.#context.scheduler.count("machine.pause");
+    this.note("machine.paused", { ms });
     this.#process.pause(ms);
     for (const child of this.#children) child.pause(ms);
   }

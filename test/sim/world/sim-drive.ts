@@ -24,9 +24,11 @@ export class SimDrive {
   readonly #scheduler: Scheduler;
   readonly #prng: Prng;
   readonly #planned: { readonly failure: PlannedFailure; left: number }[] = [];
+  readonly #usualCapacity: number;
   readonly #locks = new Map<string, SimProcess>();
   #broken = false;
   #slowFactor = 1;
+  #misdirected: string | undefined;
   faults: DiskFaults;
 
   constructor(mount: string, { name, scheduler, prng, faults, ...options }: SimDriveOptions) {
@@ -36,6 +38,7 @@ export class SimDrive {
     this.#prng = prng;
     this.faults = faults;
     this.files = new Drive(options);
+    this.#usualCapacity = this.files.capacityBytes;
     this.files.makeDirectory(this.mount, 0);
     this.files.losePower({ prng, keep: 1 });
   }
@@ -52,6 +55,32 @@ export class SimDrive {
   /** Takes `factor` times as long from now on. */
   slow(factor: number): void {
     this.#slowFactor = factor;
+  }
+
+  /** What was planned and has not happened does not happen any more. */
+  forgetPlans(): void {
+    this.#planned.length = 0;
+    this.#misdirected = undefined;
+  }
+
+  /** The next write to a file whose path begins so lands on other sectors of it. */
+  misdirectNext(pathPrefix: string): void {
+    this.#misdirected = pathPrefix;
+  }
+
+  goesAstray(path: string): boolean {
+    if (this.#misdirected === undefined || !path.startsWith(this.#misdirected))
+      return this.strikes(this.faults.misdirectedWrite, "disk.misdirected");
+    this.#misdirected = undefined;
+    this.#scheduler.count("disk.misdirected");
+    return true;
+  }
+
+  /** Only so many bytes are free from now on; undefined: enough again. */
+  fill(freeBytes: number | undefined): void {
+    if (freeBytes === undefined) this.files.capacityBytes = this.#usualCapacity;
+    else this.files.capacityBytes = this.#usualCapacity - this.files.freeBytes + freeBytes;
+    if (freeBytes !== undefined) this.#scheduler.count("disk.full");
   }
 
   /** Flips bits of one byte on the medium, for readers too. @throws DiskError where there is no such byte */
@@ -74,7 +103,10 @@ export class SimDrive {
     const planned = this.#planned.find(
       ({ failure, left }) => left > 0 && failure.operation === operation && path.startsWith(failure.pathPrefix ?? ""),
     );
-    if (planned !== undefined) planned.left--;
+    if (planned !== undefined) {
+      planned.left--;
+      this.#scheduler.count(`disk.${operation}-failed`);
+    }
     const odds =
       operation === "read" ? readFails : operation === "write" ? writeFails : operation === "sync" ? syncFails : 0;
     const fails = planned !== undefined || this.#scheduler.strikes(this.#prng, odds, `disk.${operation}-failed`);

@@ -133,8 +133,8 @@ export class SimFile implements DiskFile {
 
   #write(pieces: readonly Uint8Array[], offset: number, bytes: number): void {
     const drive = this.#drive;
-    const { misdirectedWrite, bitRot } = drive.faults;
-    const astray = bytes > 0 && drive.strikes(misdirectedWrite, "disk.misdirected");
+    const { bitRot } = drive.faults;
+    const astray = bytes > 0 && drive.goesAstray(this.path);
     let at = astray ? drive.integer(0, Math.ceil(this.#node.image.bytes / sectorBytes)) * sectorBytes : offset;
     for (const piece of pieces) {
       if (!drive.files.write(this.#node, piece, at)) throw diskError("full", "write", this.path, "no space is left");
