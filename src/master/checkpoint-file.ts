@@ -3,7 +3,7 @@
  * header with this field zero u32 · 16 log position u64 · 24 cluster id, 16 bytes · 40 cluster time f64 · 48 cluster time of the last epoch f64 · 56 its wall-clock
  * time f64 · zeros. Then pieces: length u32 · CRC-32 u32 · bytes. At the end: zero u32 · CRC-32 of all pieces' CRCs u32 · count of pieces u64.
  */
-import { readUint53, utf8, viewOf, writeUint53, equalBytes } from "../base/bytes.ts";
+import { concatBytes, readUint53, utf8, viewOf, writeUint53, equalBytes } from "../base/bytes.ts";
 import { crc32 } from "../base/checksum.ts";
 import { GfsError } from "../base/errors.ts";
 import type { Disk, DiskFile } from "../io.ts";
@@ -12,13 +12,16 @@ import { bytesToHex, hexToBytes } from "../log/segment.ts";
 import { type ClusterId, clusterId } from "../wire/ids.ts";
 import type { LoggedTime } from "./cluster-clock.ts";
 
-export const checkpointFormat = 1;
+export const checkpointFormat = 2;
 const headerBytes = 128;
 const magic = utf8("GFSCKPT\n");
 /** Of one piece: more can't be right. */
 const pieceBytesMax = 16 * 1_048_576;
 /** Small pieces are written together. */
 const writeBytes = 1_048_576;
+const readBytes = 4 * 1_048_576;
+/** What is left of one read before the next: less than a piece, which has at most a mebibyte and a little. */
+const joinBytes = 1_114_112;
 
 export interface CheckpointFacts {
   /** The last entry of the log that is in it. */
@@ -99,7 +102,7 @@ function numbers(values: readonly number[]): Uint8Array {
 }
 
 /**
- * Reads a checkpoint to its end, calling `take` with every piece, each checked before. What `take` built counts only when this returns.
+ * Reads a checkpoint to its end, calling `take` with every piece, each checked before and valid during the call only. What `take` built counts only when this returns.
  *
  * @throws GfsError("Corrupt") naming file and byte, GfsError("FormatUnsupported"), DiskError, and what `take` throws
  */
@@ -109,8 +112,9 @@ export async function readCheckpoint(
   take: (piece: Uint8Array) => void,
 ): Promise<CheckpointFacts> {
   const file = await disk.open(path, "read");
+  let reader: Reader | undefined;
   try {
-    const reader = new Reader(path, file);
+    reader = new Reader(path, file, await file.size());
     const facts = decodeHeader(path, await reader.take(headerBytes));
     let count = 0;
     let chained = 0;
@@ -132,6 +136,7 @@ export async function readCheckpoint(
       take(piece);
     }
   } finally {
+    await reader?.settle();
     await file.close();
   }
 }
@@ -168,37 +173,61 @@ function corrupt(path: string, offset: number, why: string): GfsError {
   return new GfsError("Corrupt", `Cannot read ${path} at byte ${offset}: ${why}`, { details: { file: path, offset } });
 }
 
-/** Reads a file from its beginning, by large reads. */
+/** Reads a file from its beginning, by large reads, the next of them while what was read is used. */
 class Reader {
   readonly #path: string;
   readonly #file: DiskFile;
-  #buffer = new Uint8Array(0);
-  #from = 0;
+  /** By turns; each has room before what is read into it for what is left of the other. */
+  readonly #buffers: readonly [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>];
+  readonly #joinBytes: number;
+  #turn: 0 | 1 = 0;
+  #unread: Uint8Array = new Uint8Array(0);
+  #ahead: Promise<Uint8Array<ArrayBuffer>> | undefined;
   #next = 0;
   at = 0;
 
-  constructor(path: string, file: DiskFile) {
+  constructor(path: string, file: DiskFile, fileBytes: number) {
     this.#path = path;
     this.#file = file;
+    this.#joinBytes = Math.min(joinBytes, fileBytes);
+    const bytes = this.#joinBytes + Math.min(readBytes, fileBytes);
+    this.#buffers = [new Uint8Array(bytes), new Uint8Array(bytes)];
   }
 
-  /** A new array of its own. */
+  /** A view, valid until the next call. */
   async take(bytes: number): Promise<Uint8Array> {
-    if (this.#buffer.length - this.#from < bytes) await this.#fill(bytes);
-    const taken = this.#buffer.slice(this.#from, this.#from + bytes);
-    this.#from += bytes;
+    while (this.#unread.length < bytes) await this.#fill();
+    const taken = this.#unread.subarray(0, bytes);
+    this.#unread = this.#unread.subarray(bytes);
     this.at += bytes;
     return taken;
   }
 
-  async #fill(bytes: number): Promise<void> {
-    const rest = this.#buffer.subarray(this.#from);
-    const larger = new Uint8Array(Math.max(bytes, writeBytes) + rest.length);
-    larger.set(rest);
-    const read = await this.#file.read(larger.subarray(rest.length), this.#next);
+  /** No read is under way any more: the file may be closed. */
+  async settle(): Promise<void> {
+    await this.#ahead?.catch(() => undefined);
+  }
+
+  async #fill(): Promise<void> {
+    const read = await (this.#ahead ?? this.#read());
+    if (read.length === 0) throw corrupt(this.#path, this.at, "it is cut short");
+    const left = this.#unread;
+    if (left.length <= this.#joinBytes) {
+      const from = this.#joinBytes - left.length;
+      const joined = new Uint8Array(read.buffer, 0, this.#joinBytes + read.length);
+      joined.set(left, from);
+      this.#unread = joined.subarray(from);
+    } else this.#unread = concatBytes([left, read]);
+    this.#ahead = this.#read();
+    // It is asked for again, or settled, before the file is closed.
+    this.#ahead.catch(() => undefined);
+  }
+
+  async #read(): Promise<Uint8Array<ArrayBuffer>> {
+    const buffer = this.#buffers[this.#turn];
+    this.#turn = this.#turn === 0 ? 1 : 0;
+    const read = await this.#file.read(buffer.subarray(this.#joinBytes), this.#next);
     this.#next += read;
-    this.#buffer = larger.subarray(0, rest.length + read);
-    this.#from = 0;
-    if (this.#buffer.length < bytes) throw corrupt(this.#path, this.at, "it is cut short");
+    return buffer.subarray(this.#joinBytes, this.#joinBytes + read);
   }
 }

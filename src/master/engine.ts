@@ -16,6 +16,7 @@ import { applyBatch } from "./core/apply.ts";
 import type { Decision, Now } from "./core/decision.ts";
 import { admitMutation } from "./core/sessions.ts";
 import type { MasterState } from "./core/state.ts";
+import { encodeEntry } from "./log-batches.ts";
 import { Outbox } from "./outbox.ts";
 import { SpentMutations } from "./spent-mutations.ts";
 
@@ -135,7 +136,7 @@ export class Engine {
       ...(mutation === undefined ? {} : { mutation }),
       records: [...records],
     };
-    const bytes = encodeCbor(batch);
+    const bytes = encodeEntry(batch);
     if (bytes.length > this.#log.entryBytesMax) {
       throw new GfsError(
         "Usage",

@@ -22,6 +22,7 @@ export const CheckpointHead = z.object({
   dataDirectories: z.array(z.string()),
   nextLink: Uint53,
   slotEnd: Uint53,
+  chunks: Uint53,
   nextSession: Uint53,
   nextDraft: Uint53,
 });

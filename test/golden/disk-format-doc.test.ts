@@ -5,6 +5,7 @@ import { Trailer } from "../../src/chunkserver/store/trailer.ts";
 import { logFormat, segmentHeaderBytes } from "../../src/log/segment.ts";
 import { batchHeaderBytes } from "../../src/log/batch.ts";
 import { checkpointFormat } from "../../src/master/checkpoint-file.ts";
+import { entryForm } from "../../src/master/log-batches.ts";
 import { applyBatch } from "../../src/master/core/apply.ts";
 import { dumpState } from "../../src/master/core/dump.ts";
 import { newMasterState } from "../../src/master/core/state.ts";
@@ -55,7 +56,7 @@ describe("docs/DISK-FORMAT.md", () => {
   });
 
   test("has the formats and sizes of the code", () => {
-    expect([logFormat, checkpointFormat, volumeFormat]).toEqual([1, 1, 1]);
+    expect([logFormat, entryForm, checkpointFormat, volumeFormat]).toEqual([1, 1, 2, 1]);
     expect(doc).toContain(`A segment begins with ${segmentHeaderBytes} bytes`);
     expect(rowsOf(doc.replaceAll(`${batchHeaderBytes} + 4 N`, "`entries`"), "entries")).toHaveLength(1);
   });

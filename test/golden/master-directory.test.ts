@@ -9,8 +9,7 @@ import { applyBatch } from "../../src/master/core/apply.ts";
 import { dumpState } from "../../src/master/core/dump.ts";
 import { type MasterState, newMasterState } from "../../src/master/core/state.ts";
 import { markWhole, openDataDirectories } from "../../src/master/data-directory.ts";
-import { decodeBatch } from "../../src/master/log-batches.ts";
-import { encodeCbor } from "../../src/wire/cbor.ts";
+import { decodeEntry, encodeEntry } from "../../src/master/log-batches.ts";
 import { LogBatch, LogRecord } from "../../src/wire/log-records.ts";
 import { storyBatches, storyCluster } from "./cluster-story.ts";
 import { inFixedWorld, readFile, writeFile } from "./fixed-world.ts";
@@ -44,7 +43,7 @@ describe("a master's directory that was written once can be opened, and is writt
     const written = inFixedWorld(async (world) => {
       const log = await openStoryLog(world, () => undefined);
       for (const [i, batch] of storyBatches.entries()) {
-        const position = log.append([encodeCbor(batch)]);
+        const position = log.append([encodeEntry(batch)]);
         // Some entries alone in their batch, some together.
         if (i % 3 === 0) await log.durable(position);
       }
@@ -56,7 +55,7 @@ describe("a master's directory that was written once can be opened, and is writt
     const read = inFixedWorld(async (world) => {
       await writeFile(world, `/log/${segment}`, kept);
       const batches: LogBatch[] = [];
-      const log = await openStoryLog(world, (position, entry) => batches.push(decodeBatch(entry, position)));
+      const log = await openStoryLog(world, (position, entry) => batches.push(decodeEntry(entry, position)));
       await log.close();
       return batches;
     });

@@ -12,9 +12,8 @@ import { chunkTableBytes } from "../../src/master/core/chunk-table.ts";
 import { dumpState, loadState } from "../../src/master/core/dump.ts";
 import { newMasterState } from "../../src/master/core/state.ts";
 import { openDataDirectories } from "../../src/master/data-directory.ts";
-import { replayEntry } from "../../src/master/log-batches.ts";
+import { encodeEntry, replayEntry } from "../../src/master/log-batches.ts";
 import { Outbox } from "../../src/master/outbox.ts";
-import { encodeCbor } from "../../src/wire/cbor.ts";
 import { chunkHandle } from "../../src/wire/ids.ts";
 import { storyBatches, storyCluster } from "../golden/cluster-story.ts";
 import { inFixedWorld } from "../golden/fixed-world.ts";
@@ -76,7 +75,7 @@ describe("paper §2.6.3 operation log", () => {
       state: newMasterState(),
       time: { clusterMs: 0, epochClusterMs: 0, epochWallMs: undefined },
     };
-    for (const [i, batch] of storyBatches.entries()) replayEntry(replayed, i + 1, encodeCbor(batch));
+    for (const [i, batch] of storyBatches.entries()) replayEntry(replayed, i + 1, encodeEntry(batch));
     expect(dumped(replayed.state)).toEqual(dumped(live));
   });
 
@@ -139,7 +138,7 @@ describe("paper §2.6.3 operation log", () => {
         onDurable: (position: number) => marks.push(position),
       };
       const log = await openLog(world, options, () => undefined);
-      for (const batch of storyBatches.slice(0, 10)) log.append([encodeCbor(batch)]);
+      for (const batch of storyBatches.slice(0, 10)) log.append([encodeEntry(batch)]);
       await log.durable(10);
       await log.close();
       return marks;

@@ -6,8 +6,7 @@ import { openLog } from "../../src/log/open-log.ts";
 import { applyBatch } from "../../src/master/core/apply.ts";
 import { dumpState } from "../../src/master/core/dump.ts";
 import { newMasterState } from "../../src/master/core/state.ts";
-import { decodeBatch } from "../../src/master/log-batches.ts";
-import { encodeCbor } from "../../src/wire/cbor.ts";
+import { decodeEntry, encodeEntry } from "../../src/master/log-batches.ts";
 import { storyBatches, storyCluster } from "../golden/cluster-story.ts";
 import { inFixedWorld, readFile } from "../golden/fixed-world.ts";
 
@@ -22,7 +21,7 @@ async function openAt(world: World, directories: readonly string[], entries: Uin
 
 async function writeStory(world: World, directories: readonly string[]): Promise<void> {
   const log = await openAt(world, directories);
-  for (const batch of storyBatches) log.append([encodeCbor(batch)]);
+  for (const batch of storyBatches) log.append([encodeEntry(batch)]);
   await log.durable(storyBatches.length);
   await log.close();
 }
@@ -47,7 +46,7 @@ describe("paper §5.1.3 master replication", () => {
       await log.close();
     });
     const restored = newMasterState();
-    for (const [i, entry] of entries.entries()) applyBatch(restored, decodeBatch(entry, i + 1));
+    for (const [i, entry] of entries.entries()) applyBatch(restored, decodeEntry(entry, i + 1));
     expect(concatBytes([...dumpState(restored)])).toEqual(concatBytes([...dumpState(live)]));
   });
 
@@ -66,7 +65,7 @@ describe("paper §5.1.3 master replication", () => {
     const refused = inFixedWorld(async (world) => {
       await writeStory(world, ["/a"]);
       const log = await openAt(world, ["/b"]);
-      for (const batch of storyBatches.slice(1, 4)) log.append([encodeCbor(batch)]);
+      for (const batch of storyBatches.slice(1, 4)) log.append([encodeEntry(batch)]);
       await log.durable(3);
       await log.close();
       return openAt(world, ["/a", "/b"]).then(
@@ -82,7 +81,7 @@ describe("paper §5.1.1 fast recovery", () => {
   test("normal and abnormal termination are not told apart: a log that was never closed is opened like any other", () => {
     const count = inFixedWorld(async (world) => {
       const log = await openAt(world, ["/a"]);
-      for (const batch of storyBatches) log.append([encodeCbor(batch)]);
+      for (const batch of storyBatches) log.append([encodeEntry(batch)]);
       await log.durable(storyBatches.length);
       const entries: Uint8Array[] = [];
       const again = await openAt(world, ["/a"], entries);

@@ -3,6 +3,7 @@
  * which the names of one tree keep hitting.
  */
 import { assert } from "../../base/assert.ts";
+import { hashRange } from "./hash-index.ts";
 
 const unitBytes = 4;
 const firstPageBytes = 4_096;
@@ -20,15 +21,18 @@ export class ByteArena {
   readonly #free = new Uint32Array(blockUnits(arenaBytesMax) + 1);
   #endUnits = 1;
 
-  /** Copies `bytes` into a block. */
-  put(bytes: Uint8Array): number {
-    assert(bytes.length <= arenaBytesMax, "too long for the arena");
-    const address = this.#take(blockUnits(bytes.length));
+  /** Copies `bytes`, or `length` of them from `from`, into a block. */
+  put(bytes: Uint8Array, from = 0, length = bytes.length): number {
+    assert(length <= arenaBytesMax, "too long for the arena");
+    const address = this.#take(blockUnits(length));
     const page = this.#page(address);
     const at = atOf(address);
-    page[at] = bytes.length & 0xff;
-    page[at + 1] = bytes.length >>> 8;
-    copyShort(bytes, page, at + prefixBytes);
+    page[at] = length & 0xff;
+    page[at + 1] = length >>> 8;
+    const to = at + prefixBytes;
+    // For a name a loop is quicker than the call of `set`.
+    if (length > 64) page.set(bytes.subarray(from, from + length), to);
+    else for (let i = 0; i < length; i++) page[to + i] = bytes[from + i] ?? 0;
     return address;
   }
 
@@ -57,6 +61,12 @@ export class ByteArena {
     const at = atOf(address) + prefixBytes;
     for (let i = 0; i < bytes.length; i++) if (page[at + i] !== bytes[i]) return false;
     return true;
+  }
+
+  /** `hashBytes` of the string, without a view. */
+  hash(address: number, seed: number): number {
+    const from = atOf(address) + prefixBytes;
+    return hashRange(this.#page(address), from, from + this.length(address), seed);
   }
 
   /** Memory held, in bytes. */
@@ -114,12 +124,6 @@ export class ByteArena {
     const at = atOf(address);
     for (let i = 0; i < 4; i++) page[at + i] = (link >>> (8 * i)) & 0xff;
   }
-}
-
-/** For a name a loop is quicker than the call of `set`. */
-function copyShort(bytes: Uint8Array, to: Uint8Array, at: number): void {
-  if (bytes.length > 64) to.set(bytes, at);
-  else for (let i = 0; i < bytes.length; i++) to[at + i] = bytes[i] ?? 0;
 }
 
 /** Sizes of one class differ by less than a unit, or an eighth for long strings. */

@@ -64,6 +64,16 @@ export function linkBlock(inodes: Inodes, slot: number, place: { parent: number;
   addToAncestors(inodes, parent, sumsWith(inodes, slot), 1);
 }
 
+/** While a checkpoint is read: `linkBlock` of an inode that has its link and its neighbour after it already. Sums over directories are the caller's. */
+export function linkRestored(inodes: Inodes, slot: number, place: { parent: number; previous: number }): void {
+  const { parent, previous } = place;
+  inodes.parent.set(slot, parent);
+  inodes.previous.set(slot, previous);
+  inodes.second.set(parent, slot);
+  inodes.directories.children.add(inodes.content.get(parent), 1);
+  markLandmark(inodes, parent, slot);
+}
+
 /** Takes an inode out of its directory's children and frees its block. */
 export function unlinkBlock(inodes: Inodes, slot: number): void {
   const parent = inodes.parent.get(slot);

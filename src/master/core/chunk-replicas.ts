@@ -137,7 +137,15 @@ export function nameReplicas(table: ChunkTable, slot: number, volumes: readonly 
   table.replicaTotal -= table.replicaCounts.get(slot);
   table.replicaCounts.set(slot, 0);
   table.replicaOverflow.delete(slot);
-  for (const volume of volumes) putReplica(table, slot, { volume, health: "named", seen: 0 });
+  let count = 0;
+  for (const volume of volumes) {
+    if (indexOfVolume(table, slot, volume) >= 0) continue;
+    // A volume alone: health `named` and a report of none are 0.
+    setPackedAt(table, { slot, i: count++ }, volume);
+    table.replicaCounts.set(slot, count);
+  }
+  table.replicaTotal += count;
+  if (table.live && count > 0) markReported(table, slot);
   stampFact(table, slot);
 }
 

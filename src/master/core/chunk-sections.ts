@@ -2,8 +2,10 @@
 import { GfsError } from "../../base/errors.ts";
 import { chunkHandle, volumeId } from "../../wire/ids.ts";
 import { nameReplicas } from "./chunk-replicas.ts";
-import { membersAt, setMembersAt, setStateAt, slotOf, stateAt, takeSlot } from "./chunk-table.ts";
+import { membersAt, setMembersAt, slotOf, stateAt, stateBits } from "./chunk-table.ts";
 import type { ChunkState, ChunkTable } from "./chunk-table.ts";
+import type { Column, Numbers } from "./column.ts";
+import { hashNumber } from "./hash-index.ts";
 import { SectionWriter } from "./sections.ts";
 import type { SectionReader } from "./sections.ts";
 import { allVolumes, applyVolumeAdded } from "./volumes.ts";
@@ -17,6 +19,8 @@ export const chunkSections = {
 } as const;
 
 const states: readonly ChunkState[] = ["writing", "open", "sealing", "sealed"];
+/** Chunks of one block; with `replicasMax` members each below what an entry of a section may have. */
+const blockChunksMax = 4_096;
 /** A run longer than this is cut: handles are below 2^53, counts are 32 bits. */
 const runMax = 0xffff_ffff;
 
@@ -26,26 +30,7 @@ export function* dumpChunks(table: ChunkTable): Generator<Uint8Array> {
   mark.u53(table.handleMark);
   yield* ended(mark, mark.endEntry());
 
-  const writer = new SectionWriter(chunkSections.chunks);
-  for (const slot of slotsByHandle(table)) {
-    const state = stateAt(table, slot);
-    if (state === undefined) continue;
-    writer.u53(table.handles.get(slot));
-    writer.u32(table.versions.get(slot));
-    writer.u8(states.indexOf(state) + 1);
-    writer.u8(table.goals.get(slot));
-    writer.u32(table.lengths.get(slot));
-    writer.u32(table.crcs.get(slot));
-    // A draft is told apart from an inode by the chunk's state.
-    writer.u53(Math.abs(table.owners.get(slot)));
-    writer.u32(table.references.get(slot));
-    const members = membersAt(table, slot);
-    writer.u8(members.length);
-    for (const member of members) writer.u16(member);
-    const piece = writer.endEntry();
-    if (piece !== undefined) yield piece;
-  }
-  yield* ended(writer, undefined);
+  yield* dumpTable(table);
 
   const released = new SectionWriter(chunkSections.released);
   for (const [first, count] of table.releasedHandles.runs()) {
@@ -57,6 +42,57 @@ export function* dumpChunks(table: ChunkTable): Generator<Uint8Array> {
     }
   }
   yield* ended(released, undefined);
+}
+
+function* dumpTable(table: ChunkTable): Generator<Uint8Array> {
+  const writer = new SectionWriter(chunkSections.chunks);
+  const slots = slotsByHandle(table);
+  for (let from = 0; from < slots.length; from += blockChunksMax) {
+    writeBlock(writer, table, slots.subarray(from, from + blockChunksMax));
+    const piece = writer.endEntry();
+    if (piece !== undefined) yield piece;
+  }
+  yield* ended(writer, undefined);
+}
+
+/** Columns of so many chunks, and what writer and reader of a block go through in this order. A draft that owns a chunk is negative. */
+function blockOf(count: number) {
+  return {
+    handles: new Float64Array(count),
+    owners: new Float64Array(count),
+    versions: new Uint32Array(count),
+    lengths: new Uint32Array(count),
+    crcs: new Uint32Array(count),
+    references: new Uint32Array(count),
+    states: new Uint8Array(count),
+    goals: new Uint8Array(count),
+    memberCounts: new Uint8Array(count),
+  };
+}
+type Block = ReturnType<typeof blockOf>;
+
+function columnsOf(table: ChunkTable, block: Block): readonly (readonly [column: Column, values: Numbers])[] {
+  return [
+    [table.handles, block.handles],
+    [table.owners, block.owners],
+    [table.versions, block.versions],
+    [table.lengths, block.lengths],
+    [table.crcs, block.crcs],
+    [table.references, block.references],
+    [table.states, block.states],
+    [table.goals, block.goals],
+    [table.memberCounts, block.memberCounts],
+  ];
+}
+
+function writeBlock(writer: SectionWriter, table: ChunkTable, slots: Uint32Array): void {
+  const block = blockOf(slots.length);
+  for (const [column, values] of columnsOf(table, block))
+    for (let i = 0; i < slots.length; i++) values[i] = column.get(slots[i] ?? 0);
+  for (let i = 0; i < slots.length; i++) block.states[i] = (block.states[i] ?? 0) & stateBits;
+  writer.u32(slots.length);
+  for (const [, values] of columnsOf(table, block)) writer.column(values);
+  for (const slot of slots) for (const member of membersAt(table, slot)) writer.u16(member);
 }
 
 export function* dumpVolumes(table: VolumeTable): Generator<Uint8Array> {
@@ -98,7 +134,7 @@ export function loadChunkPiece(chunks: ChunkTable, volumes: VolumeTable, reader:
       }
       return true;
     case chunkSections.chunks:
-      while (reader.nextEntry()) loadChunk(chunks, reader);
+      while (reader.nextEntry()) readBlock(chunks, reader);
       return true;
     case chunkSections.released:
       while (reader.nextEntry()) {
@@ -123,32 +159,33 @@ export function loadChunkPiece(chunks: ChunkTable, volumes: VolumeTable, reader:
   }
 }
 
-function loadChunk(table: ChunkTable, reader: SectionReader): void {
-  const handle = reader.u53();
-  const version = reader.u32();
-  const state = states[reader.u8() - 1];
-  const goal = reader.u8();
-  const [length, crc, owner, references] = [reader.u32(), reader.u32(), reader.u53(), reader.u32()];
-  const members: number[] = [];
-  for (let count = reader.u8(); count > 0; count--) members.push(reader.u16());
-  if (handle === 0 || state === undefined || goal === 0 || owner === 0)
-    return corrupt(`chunk ${handle} is out of form`);
-  if (slotOf(table, chunkHandle(handle)) >= 0) return corrupt(`chunk ${handle} occurs twice`);
-  const slot = takeSlot(table, chunkHandle(handle));
-  table.versions.set(slot, version);
-  table.goals.set(slot, goal);
-  table.lengths.set(slot, length);
-  table.crcs.set(slot, crc);
-  table.owners.set(slot, state === "writing" ? -owner : owner);
-  table.references.set(slot, references);
-  setMembersAt(table, slot, members);
-  setStateAt(table, slot, state);
-  table.nextHandle = Math.max(table.nextHandle, handle + 1);
-  if (state === "sealed") {
-    table.sealedCount++;
-    nameReplicas(table, slot, members);
-  } else table.unsealed.add(chunkHandle(handle));
-  return undefined;
+/** The table was empty before the first block: chunks take the slots from its end, in the order of their handles. */
+function readBlock(table: ChunkTable, reader: SectionReader): void {
+  const count = reader.u32();
+  if (count > blockChunksMax) corrupt("a block is too long");
+  const block = blockOf(count);
+  for (const [, values] of columnsOf(table, block)) reader.column(values);
+  const from = table.slotEnd;
+  for (let i = 0; i < count; i++) {
+    const [handle, owner] = [block.handles[i] ?? 0, block.owners[i] ?? 0];
+    const state = states[(block.states[i] ?? 0) - 1];
+    if (handle < table.nextHandle || !Number.isSafeInteger(handle) || !Number.isSafeInteger(owner))
+      corrupt(`chunk ${handle} is out of order`);
+    if (state === undefined || block.goals[i] === 0 || owner === 0 || owner < 0 !== (state === "writing"))
+      corrupt(`chunk ${handle} is out of form`);
+    table.nextHandle = handle + 1;
+    table.index.insert(hashNumber(handle), from + i);
+    if (state === "sealed") table.sealedCount++;
+    else table.unsealed.add(chunkHandle(handle));
+  }
+  for (const [column, values] of columnsOf(table, block)) column.setRun(from, values);
+  table.slotEnd += count;
+  for (let slot = from; slot < table.slotEnd; slot++) {
+    const members: number[] = [];
+    for (let left = table.memberCounts.get(slot); left > 0; left--) members.push(reader.u16());
+    setMembersAt(table, slot, members);
+    if (stateAt(table, slot) === "sealed") nameReplicas(table, slot, members);
+  }
 }
 
 function corrupt(why: string): never {

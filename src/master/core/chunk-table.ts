@@ -45,6 +45,8 @@ export interface ReleasedChunk {
 
 /** Replicas or members of one chunk that are kept in columns; more go to a map. */
 export const inlineEntries = 4;
+/** Bits of the state column that are the state. */
+export const stateBits = 7;
 /** Bit of the state column: a sealed chunk with a replica that was reported, or made, since this start. */
 export const reportedBit = 8;
 
@@ -136,7 +138,7 @@ export function slotOf(table: ChunkTable, handle: ChunkHandle): number {
 
 /** State of a slot; undefined for a free one. For scans from 0 to `slotEnd`. */
 export function stateAt(table: ChunkTable, slot: number): ChunkState | undefined {
-  return states[(table.states.get(slot) & 7) - 1];
+  return states[(table.states.get(slot) & stateBits) - 1];
 }
 
 export function setStateAt(table: ChunkTable, slot: number, state: ChunkState): void {

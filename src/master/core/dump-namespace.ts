@@ -1,57 +1,43 @@
-/** Checkpoint sections of the tree, the trash and what waits to be reaped: inodes, extents of files with several, and unused slots. */
+/**
+ * Checkpoint sections of the tree, the trash and what waits to be reaped: the columns of inodes in blocks of slots with their names, and the extents of files
+ * with several. What follows from these is not written: restore-tree.ts makes it anew.
+ */
 import { GfsError } from "../../base/errors.ts";
+import { utf8, viewOf } from "../../base/bytes.ts";
 import { chunkHandle, inodeId } from "../../wire/ids.ts";
-import { addBytesToAncestors, firstChild, linkBlock, linkNamed } from "./children.ts";
+import type { Column, Numbers } from "./column.ts";
 import { appendExtent, extentAt, extentCount } from "./extents.ts";
 import {
-  detachedSlot,
   firstFreeSlot,
   idOfSlot,
   type Inodes,
-  isDirectory,
   isFile,
-  restoreInode,
-  restoreUnusedSlot,
+  restoreFreeSlots,
   rootSlot,
   slotKind,
   slotOfId,
   trashSlot,
-  usesOfUnusedSlot,
 } from "./inodes.ts";
 import { type SectionReader, SectionWriter } from "./sections.ts";
-import { addToTrash, type Trash, trashFacts } from "./trash.ts";
+import { trashFacts } from "./trash.ts";
 
 const extentsPerEntry = 1_000;
-/** Where an inode's extents are: it has none or is a directory; in its entry; in the section of extents. */
-const extentsAre = { none: 0, inline: 1, listed: 2 } as const;
+/** Of one block: so it stays below what an entry of a section may have. */
+const blockSlotsMax = 4_096;
+const blockNameBytesMax = 131_072;
+/** Before the path of an entry of the trash, in place of a name: when it was removed, when it expires. */
+export const trashTimesBytes = 16;
 
-/** Directories before their children, children in the order of their links; then extents, then unused slots. */
+/** Blocks of slots from the root's to the last ever used, then extents. */
 export function* dumpNamespace(inodes: Inodes): Generator<Uint8Array> {
   const writer = new SectionWriter("inodes");
-  const listed: number[] = [];
-  const directories = [rootSlot, trashSlot, detachedSlot];
-  // Grows while it is read: breadth first.
-  for (const directory of directories) {
-    for (let slot = firstChild(inodes, directory); slot !== 0; slot = inodes.next.get(slot)) {
-      if (isDirectory(inodes, slot)) directories.push(slot);
-      else if (extentCount(inodes, slot) > 1) listed.push(slot);
-      writeInode(writer, inodes, slot, directory);
-      const piece = writer.endEntry();
-      if (piece !== undefined) yield piece;
-    }
-  }
-  yield* left(writer);
-  yield* dumpExtents(inodes, listed);
-  const unused = new SectionWriter("unused-slots");
-  for (let slot = firstFreeSlot; slot < inodes.slotEnd; slot++) {
-    const kind = inodes.kind.get(slot);
-    if (kind !== slotKind.free && kind !== slotKind.retired) continue;
-    unused.u32(slot);
-    unused.u32(usesOfUnusedSlot(inodes, slot));
-    const piece = unused.endEntry();
+  for (let slot: number = rootSlot; slot < inodes.slotEnd;) {
+    slot = writeBlock(writer, inodes, slot);
+    const piece = writer.endEntry();
     if (piece !== undefined) yield piece;
   }
-  yield* left(unused);
+  yield* left(writer);
+  yield* dumpExtents(inodes);
 }
 
 /** The piece of what a writer still holds. */
@@ -61,71 +47,108 @@ export function* left(writer: SectionWriter): Generator<Uint8Array> {
 }
 
 /** Whether the section is one of these; if so its entries are in `inodes` now, which was empty before the first. */
-export function loadNamespaceSection(reader: SectionReader, inodes: Inodes, trash: Trash): boolean {
+export function loadNamespaceSection(reader: SectionReader, inodes: Inodes): boolean {
   switch (reader.section) {
     case "inodes":
-      while (reader.nextEntry()) readInode(reader, inodes, trash);
+      while (reader.nextEntry()) readBlock(reader, inodes);
       return true;
     case "extents":
       while (reader.nextEntry()) readExtents(reader, inodes);
-      return true;
-    case "unused-slots":
-      while (reader.nextEntry()) {
-        const slot = reader.u32();
-        restoreUnusedSlot(inodes, slot, reader.u32());
-        inodes.slotEnd = Math.max(inodes.slotEnd, slot + 1);
-      }
       return true;
     default:
       return false;
   }
 }
 
-function writeInode(writer: SectionWriter, inodes: Inodes, slot: number, parent: number): void {
-  const file = isFile(inodes, slot);
-  writer.u53(idOfSlot(inodes, slot));
-  writer.u32(parent);
-  writer.u53(inodes.link.get(slot));
-  writer.u8(inodes.kind.get(slot));
-  writer.u8(inodes.replicas.get(slot));
-  writer.u32(inodes.generation.get(slot));
-  writer.f64(inodes.modifiedMs.get(slot));
-  if (parent === trashSlot) {
-    const { path, removedMs, expiresMs } = trashFacts(inodes, slot);
-    writer.f64(removedMs);
-    writer.f64(expiresMs);
-    writer.text(path);
-  } else if (parent !== detachedSlot) writer.bytes(inodes.arena.get(inodes.name.get(slot)));
-  const extents = file ? extentCount(inodes, slot) : 0;
-  writer.u8(extents === 0 ? extentsAre.none : extents === 1 ? extentsAre.inline : extentsAre.listed);
-  if (extents === 1) writeExtent(writer, inodes, slot, 0);
+/** Columns of so many slots, and what each writer and reader of a block goes through in this order. */
+function blockOf(count: number) {
+  return {
+    modifiedMs: new Float64Array(count),
+    link: new Float64Array(count),
+    content: new Float64Array(count),
+    first: new Uint32Array(count),
+    second: new Uint32Array(count),
+    next: new Uint32Array(count),
+    generation: new Uint32Array(count),
+    reuse: new Uint16Array(count),
+    kind: new Uint8Array(count),
+    replicas: new Uint8Array(count),
+  };
 }
+type Block = ReturnType<typeof blockOf>;
 
-function readInode(reader: SectionReader, inodes: Inodes, trash: Trash): void {
-  const inode = inodeId(reader.u53());
-  const parent = reader.u32();
-  const link = reader.u53();
-  const kind = reader.u8();
-  const type = kind === slotKind.file ? "file" : "directory";
-  const [replicas, generation, modifiedMs] = [reader.u8(), reader.u32(), reader.f64()];
-  const slot = restoreInode(inodes, { inode, type, replicas, generation, modifiedMs });
-  let place: () => void;
-  if (parent === trashSlot) {
-    const [removedMs, expiresMs, path] = [reader.f64(), reader.f64(), reader.text()];
-    place = () => addToTrash(trash, inodes, slot, { path, removedMs, expiresMs });
-  } else if (parent === detachedSlot) place = () => linkBlock(inodes, slot, { parent, block: 0 });
-  else {
-    const name = reader.bytes();
-    place = () => linkNamed(inodes, slot, { parent, name });
+/** Writes the block that begins at `from`; the slot after it. */
+function writeBlock(writer: SectionWriter, inodes: Inodes, from: number): number {
+  const names: Uint8Array[] = [];
+  let nameBytes = 0;
+  let slot = from;
+  for (; slot < inodes.slotEnd && slot - from < blockSlotsMax && nameBytes < blockNameBytesMax; slot++) {
+    const name = nameInDump(inodes, slot);
+    names.push(name);
+    nameBytes += name.length;
   }
-  if (reader.u8() === extentsAre.inline) readExtent(reader, inodes, slot);
-  inodes.nextLink = link;
-  place();
+  const block = blockOf(slot - from);
+  for (const [column, values] of columnsOf(inodes, block)) column.getRun(from, values);
+  for (let i = 0; i < block.kind.length; i++) {
+    const kind = block.kind[i];
+    if (kind === slotKind.file && inodes.extentLists.has(from + i)) block.content[i] = 0;
+    // What depends on how memory was used is left out: rows of directories, and the list of free slots.
+    if (kind === slotKind.directory) block.content[i] = block.second[i] = 0;
+    else if (kind !== slotKind.file) block.next[i] = 0;
+  }
+  writer.u32(from);
+  writer.u32(slot - from);
+  for (const [, values] of columnsOf(inodes, block)) writer.column(values);
+  writer.column(Uint16Array.from(names, (name) => name.length));
+  for (const name of names) writer.column(name);
+  return slot;
 }
 
-function* dumpExtents(inodes: Inodes, slots: readonly number[]): Generator<Uint8Array> {
+function readBlock(reader: SectionReader, inodes: Inodes): void {
+  const from = reader.u32();
+  const count = reader.u32();
+  if (count > blockSlotsMax || from !== (from === rootSlot ? rootSlot : inodes.slotEnd))
+    throw new GfsError("Corrupt", `Cannot read a checkpoint: inodes from ${from} on do not follow the ones before`);
+  const block = blockOf(count);
+  for (const [column, values] of columnsOf(inodes, block)) column.setRun(from, reader.column(values));
+  for (const [i, length] of reader.column(new Uint16Array(count)).entries())
+    if (length > 0) inodes.name.set(from + i, inodes.arena.put(reader.data, reader.skip(length), length));
+  inodes.slotEnd = Math.max(firstFreeSlot, from + count);
+  restoreFreeSlots(inodes, from, block.kind);
+}
+
+function columnsOf(inodes: Inodes, block: Block): readonly (readonly [column: Column, values: Numbers])[] {
+  return [
+    [inodes.modifiedMs, block.modifiedMs],
+    [inodes.link, block.link],
+    [inodes.content, block.content],
+    [inodes.first, block.first],
+    [inodes.second, block.second],
+    [inodes.next, block.next],
+    [inodes.generation, block.generation],
+    [inodes.reuse, block.reuse],
+    [inodes.kind, block.kind],
+    [inodes.replicas, block.replicas],
+  ];
+}
+
+function nameInDump(inodes: Inodes, slot: number): Uint8Array {
+  const parent = inodes.parent.get(slot);
+  if (parent !== trashSlot) return inodes.name.get(slot) === 0 ? noName : inodes.arena.get(inodes.name.get(slot));
+  const { path, removedMs, expiresMs } = trashFacts(inodes, slot);
+  const text = utf8(path);
+  const bytes = new Uint8Array(trashTimesBytes + text.length);
+  viewOf(bytes).setFloat64(0, removedMs, true);
+  viewOf(bytes).setFloat64(8, expiresMs, true);
+  bytes.set(text, trashTimesBytes);
+  return bytes;
+}
+
+const noName = new Uint8Array(0);
+
+function* dumpExtents(inodes: Inodes): Generator<Uint8Array> {
   const writer = new SectionWriter("extents");
-  for (const slot of slots) {
+  for (const slot of [...inodes.extentLists.keys()].sort((a, b) => a - b)) {
     const count = extentCount(inodes, slot);
     for (let from = 0; from < count; from += extentsPerEntry) {
       const to = Math.min(from + extentsPerEntry, count);
@@ -144,9 +167,8 @@ function readExtents(reader: SectionReader, inodes: Inodes): void {
   const slot = slotOfId(inodes, inode);
   if (slot === 0 || !isFile(inodes, slot))
     throw new GfsError("Corrupt", `Cannot read a checkpoint: it has extents of inode ${inode}, which is no file in it`);
-  let bytes = 0;
-  for (let left = reader.u16(); left > 0; left--) bytes += readExtent(reader, inodes, slot);
-  addBytesToAncestors(inodes, slot, bytes);
+  for (let left = reader.u16(); left > 0; left--)
+    appendExtent(inodes, slot, { handle: chunkHandle(reader.u53()), offset: reader.u32(), length: reader.u32() });
 }
 
 function writeExtent(writer: SectionWriter, inodes: Inodes, slot: number, index: number): void {
@@ -154,10 +176,4 @@ function writeExtent(writer: SectionWriter, inodes: Inodes, slot: number, index:
   writer.u53(handle);
   writer.u32(offset);
   writer.u32(length);
-}
-
-function readExtent(reader: SectionReader, inodes: Inodes, slot: number): number {
-  const [handle, offset, length] = [chunkHandle(reader.u53()), reader.u32(), reader.u32()];
-  appendExtent(inodes, slot, { handle, offset, length });
-  return length;
 }

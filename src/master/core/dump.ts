@@ -7,8 +7,10 @@ import type { Limits } from "../../limits.ts";
 import { decodeCbor, encodeCbor } from "../../wire/cbor.ts";
 import { CheckpointHead } from "../../wire/checkpoint.ts";
 import { dumpChunks, dumpVolumes, loadChunkPiece } from "./chunk-sections.ts";
+import { chunkCount } from "./chunk-table.ts";
 import { dumpNamespace, loadNamespaceSection } from "./dump-namespace.ts";
 import { dumpSessions, loadSessionsSection, written } from "./dump-sessions.ts";
+import { restoreTree } from "./restore-tree.ts";
 import { SectionReader } from "./sections.ts";
 import { type MasterState, newMasterState } from "./state.ts";
 
@@ -24,6 +26,7 @@ export function* dumpState(state: MasterState): Generator<Uint8Array> {
     dataDirectories: [...dataDirectories],
     nextLink: state.inodes.nextLink,
     slotEnd: state.inodes.slotEnd,
+    chunks: chunkCount(state.chunks),
     nextSession: state.sessions.next,
     nextDraft: state.drafts.next,
   };
@@ -69,7 +72,7 @@ export function addPiece(load: StateLoad, piece: Uint8Array): void {
   if (reader.section === "head") loadHead(load, reader);
   else if (load.head === undefined) corrupt("it does not begin with its head");
   else if (
-    !loadNamespaceSection(reader, state.inodes, state.trash) &&
+    !loadNamespaceSection(reader, state.inodes) &&
     !loadSessionsSection(reader, state) &&
     !loadChunkPiece(state.chunks, state.volumes, reader)
   )
@@ -81,6 +84,8 @@ export function endLoad(load: StateLoad): MasterState {
   const { state, head } = load;
   if (head === undefined || !load.complete) return corrupt("it has no end");
   if (state.inodes.slotEnd !== head.slotEnd) corrupt("its inodes are not all there");
+  if (chunkCount(state.chunks) !== head.chunks) corrupt("its chunks are not all there");
+  restoreTree(state.inodes, state.trash);
   state.inodes.nextLink = head.nextLink;
   state.sessions.next = head.nextSession;
   state.drafts.next = head.nextDraft;
@@ -100,6 +105,7 @@ function loadHead(load: StateLoad, reader: SectionReader): void {
   if (!parsed.success) return corrupt("its head has not the form of one");
   load.head = parsed.data;
   const { clusterId, epoch, featureLevel, epochWallMs, clusterMs, dataDirectories } = parsed.data;
+  load.state.chunks.index.reserve(parsed.data.chunks);
   Object.assign(load.state.cluster, { clusterId, epoch, featureLevel, epochWallMs, clusterMs, dataDirectories });
 }
 

@@ -9,6 +9,8 @@ const segmentEntriesMin = 8;
 const segmentEntriesMax = 4_096;
 /** Beyond this depth a segment grows instead of splitting: many keys have the same hash. */
 const depthMax = 22;
+/** How full a segment is at most with the entries that room was made for: some get more than their part. */
+const reservedShare = 0.65;
 
 /** `table` holds pairs (hash, value + 1); value + 1 = 0 marks a free place. */
 interface Segment {
@@ -56,6 +58,18 @@ export class HashIndex<Key> {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Makes room for so many entries in an empty index, which then fills without being rearranged. */
+  reserve(entries: number): void {
+    assert(this.#size === 0, "room is made before the first entry");
+    let depth = 0;
+    while (depth < depthMax && entries / 2 ** depth > segmentEntriesMax * reservedShare) depth++;
+    const perSegment = entries / 2 ** depth / reservedShare;
+    let size = segmentEntriesMin;
+    while (size < segmentEntriesMax && size < perSegment) size *= 2;
+    this.#depth = depth;
+    this.#directory = Array.from({ length: 2 ** depth }, () => segmentOf(size, depth));
   }
 
   /** The value of the key with this (unsigned 32-bit) hash, or -1. */
@@ -148,13 +162,19 @@ export class HashIndex<Key> {
 
 /** Spreads a number below 2^53 over 32 bits, unsigned. */
 export function hashNumber(value: number): number {
-  return mix(((value % 0x1_0000_0000) >>> 0) ^ Math.imul(Math.floor(value / 0x1_0000_0000), 0x9e37_79b1));
+  // `>>>` takes a number modulo 2^32, and is far quicker than `%`.
+  return mix((value >>> 0) ^ Math.imul(Math.floor(value / 0x1_0000_0000), 0x9e37_79b1));
 }
 
 /** Hash of bytes, unsigned 32 bits, after `seed`. */
 export function hashBytes(bytes: Uint8Array, seed: number): number {
+  return hashRange(bytes, 0, bytes.length, seed);
+}
+
+/** The same of a part of `bytes`. */
+export function hashRange(bytes: Uint8Array, from: number, to: number, seed: number): number {
   let hash = seed ^ 0x811c_9dc5;
-  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x0100_0193);
+  for (let i = from; i < to; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x0100_0193);
   return mix(hash);
 }
 

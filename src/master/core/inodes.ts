@@ -131,7 +131,12 @@ export function newInodes(): Inodes {
 }
 
 export function nameHash(key: NameKey): number {
-  return hashBytes(key.name, Math.imul(key.parent, 0x9e37_79b1));
+  return hashBytes(key.name, nameSeed(key.parent));
+}
+
+/** What the hash of a name in this directory begins with. */
+export function nameSeed(parent: number): number {
+  return Math.imul(parent, 0x9e37_79b1);
 }
 
 export function idOfSlot(inodes: Inodes, slot: number): InodeId {
@@ -208,30 +213,10 @@ export function freeInode(inodes: Inodes, slot: number): void {
   }
 }
 
-/** Sets a never used slot aside while a checkpoint is read: free, or retired, after so many uses. */
-export function restoreUnusedSlot(inodes: Inodes, slot: number, reuse: number): void {
-  inodes.reuse.set(slot, reuse & reuseMax);
-  if (reuse > reuseMax) {
-    inodes.reuse.set(slot, reuseMax);
-    inodes.kind.set(slot, slotKind.retired);
-  } else linkFree(inodes, slot);
-}
-
-/** How often a slot that holds nothing was used; beyond what the counter can tell for a retired one. */
-export function usesOfUnusedSlot(inodes: Inodes, slot: number): number {
-  return inodes.kind.get(slot) === slotKind.retired ? reuseMax + 1 : inodes.reuse.get(slot);
-}
-
-/** Puts a slot into use while a checkpoint is read, without regard to the order. */
-export function restoreInode(inodes: Inodes, made: NewInode): number {
-  const slot = made.inode % slotSpan;
-  assert(slot >= firstFreeSlot && inodes.kind.get(slot) === slotKind.free, "an inode comes twice");
-  inodes.reuse.set(slot, (made.inode - slot) / slotSpan);
-  const end = inodes.slotEnd;
-  inodes.slotEnd = slot;
-  createInode(inodes, made);
-  inodes.slotEnd = Math.max(end, slot + 1);
-  return slot;
+/** While a checkpoint is read: links those of the slots from `from` on that hold nothing and may be used, so that the lowest are used first. */
+export function restoreFreeSlots(inodes: Inodes, from: number, kinds: Uint8Array): void {
+  for (let i = kinds.length - 1; i >= 0; i--)
+    if (kinds[i] === slotKind.free && from + i >= firstFreeSlot) linkFree(inodes, from + i);
 }
 
 function linkFree(inodes: Inodes, slot: number): void {
@@ -252,7 +237,8 @@ function unlinkFree(inodes: Inodes, slot: number): void {
   inodes.previous.set(slot, 0);
 }
 
-function takeRow(rows: DirectoryRows): number {
+/** A row of sums for a directory. */
+export function takeRow(rows: DirectoryRows): number {
   return rows.free.pop() ?? rows.end++;
 }
 

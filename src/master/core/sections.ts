@@ -7,6 +7,7 @@ import { fromUtf8, readUint53, utf8, viewOf, writeUint53 } from "../../base/byte
 import { GfsError } from "../../base/errors.ts";
 import { decodeCbor, encodeCbor } from "../../wire/cbor.ts";
 import { CheckpointPiece } from "../../wire/checkpoint.ts";
+import type { Numbers } from "./column.ts";
 
 const sectionVersion = 1;
 /** A piece is closed by the first entry that ends beyond; an entry has at most `entryBytesMax`. */
@@ -59,6 +60,11 @@ export class SectionWriter {
   text(value: string): void {
     this.bytes(utf8(value));
   }
+  /** Numbers as they lie in memory (little endian on every machine that gfs runs on); their count is the caller's to write. */
+  column(values: Numbers): void {
+    const at = this.#take(values.byteLength);
+    this.#bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
+  }
 
   /** Ends an entry; a piece where enough has gathered. */
   endEntry(): Uint8Array | undefined {
@@ -106,7 +112,8 @@ export class SectionWriter {
  */
 export class SectionReader {
   readonly section: string;
-  readonly #bytes: Uint8Array;
+  /** All entries of the piece. */
+  readonly data: Uint8Array;
   readonly #view: DataView;
   #at = 0;
   #entriesLeft: number;
@@ -122,7 +129,7 @@ export class SectionReader {
         `Cannot read section ${section} of a checkpoint: it has version ${version}`,
       );
     this.section = section;
-    this.#bytes = data;
+    this.data = data;
     this.#view = viewOf(data);
     this.#entriesLeft = entries;
   }
@@ -133,12 +140,12 @@ export class SectionReader {
       this.#entriesLeft--;
       return true;
     }
-    if (this.#at !== this.#bytes.length) this.#corrupt();
+    if (this.#at !== this.data.length) this.#corrupt();
     return false;
   }
 
   u8(): number {
-    return this.#bytes[this.#take(1)] ?? 0;
+    return this.data[this.#take(1)] ?? 0;
   }
   u16(): number {
     return this.#view.getUint16(this.#take(2), true);
@@ -156,15 +163,28 @@ export class SectionReader {
   bytes(): Uint8Array {
     const length = this.u16();
     const at = this.#take(length);
-    return this.#bytes.subarray(at, at + length);
+    return this.data.subarray(at, at + length);
   }
   text(): string {
     return fromUtf8(this.bytes()) ?? this.#corrupt();
   }
 
+  /** Passes over so many bytes; where in `data` they begin. */
+  skip(bytes: number): number {
+    return this.#take(bytes);
+  }
+  /** Fills `values` with what `column` wrote. */
+  column<Values extends Numbers>(values: Values): Values {
+    const at = this.#take(values.byteLength);
+    new Uint8Array(values.buffer, values.byteOffset, values.byteLength).set(
+      this.data.subarray(at, at + values.byteLength),
+    );
+    return values;
+  }
+
   #take(bytes: number): number {
     const at = this.#at;
-    if (at + bytes > this.#bytes.length) this.#corrupt();
+    if (at + bytes > this.data.length) this.#corrupt();
     this.#at = at + bytes;
     return at;
   }

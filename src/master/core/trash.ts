@@ -36,6 +36,11 @@ export function newTrash(inodes: Inodes): Trash {
 
 /** Puts an inode that is in no directory into the trash, as its newest entry. */
 export function addToTrash(trash: Trash, inodes: Inodes, slot: number, facts: TrashFacts): void {
+  linkBlock(inodes, slot, { parent: trashSlot, block: indexInTrash(trash, inodes, slot, facts) });
+}
+
+/** The arena's block for a new entry, which is found by its path from now on. */
+export function indexInTrash(trash: Trash, inodes: Inodes, slot: number, facts: TrashFacts): number {
   const path = utf8(facts.path);
   const block = new Uint8Array(pathAt + path.length);
   const view = viewOf(block);
@@ -49,8 +54,8 @@ export function addToTrash(trash: Trash, inodes: Inodes, slot: number, facts: Tr
     trash.newest.remove(hash, older);
     viewOf(blockOf(inodes, older)).setUint32(newerAt, slot, true);
   }
-  linkBlock(inodes, slot, { parent: trashSlot, block: inodes.arena.put(block) });
   trash.newest.insert(hash, slot);
+  return inodes.arena.put(block);
 }
 
 /** Takes an entry out of the trash; it is in no directory then. */

@@ -47,3 +47,17 @@ test("a checkpoint gives its pieces back, and with any bit flipped or any end cu
     readFails();
   }
 });
+
+test("a checkpoint of many reads gives its pieces back, small and large ones by turns", () => {
+  const simulation = new Simulation(4);
+  const machine = simulation.machine("m");
+  const large = [700_000, 1, 1_100_000, 3_000_000, 9_000_000, 5, 1_048_576, 1_114_104].map((bytes, i) =>
+    new Uint8Array(bytes).fill(i + 1),
+  );
+  simulation.do(machine, async ({ disk }) => {
+    await writeCheckpoint(disk, "/c", facts, large);
+    let next = 0;
+    await readCheckpoint(disk, "/c", (piece) => expect(Buffer.compare(piece, large[next++]!)).toBe(0));
+    expect(next).toBe(large.length);
+  });
+});

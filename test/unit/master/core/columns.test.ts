@@ -19,6 +19,22 @@ describe("columns", () => {
     expect(column.bytes).toBe(4_096);
   });
 
+  test("a run is set and read as one by one, across pages and beyond what was set", () => {
+    const makers = [new Uint32Array(70_000), new Uint32Array(1), new Uint32Array(300)];
+    fc.assert(
+      fc.property(fc.constantFrom(...makers), fc.constantFrom(0, 100, 255, 65_500, 131_071), (values, from) => {
+        const [one, run] = [new Column("u32"), new Column("u32")];
+        for (let i = 0; i < values.length; i++) values[i] = i * 7 + 1;
+        run.setRun(from, values);
+        for (let i = 0; i < values.length; i++) one.set(from + i, values[i]!);
+        const read = new Uint32Array(values.length + 200).fill(9);
+        run.getRun(Math.max(0, from - 100), read);
+        expect(read).toEqual(read.map((_, i) => one.get(Math.max(0, from - 100) + i)));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
   test("each type keeps its largest number", () => {
     const largest = [
       ["u8", 255],

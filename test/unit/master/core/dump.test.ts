@@ -225,6 +225,24 @@ describe("a checkpoint of the state", () => {
     const unknown = encodeCbor({ section: "songs", version: 1, entries: 0, data: new Uint8Array() });
     expect(() => addPiece(load, unknown)).toThrow("songs");
   });
+
+  test("whose inodes are no tree is refused", () => {
+    const damages: [string, (inodes: MasterState["inodes"], slots: number[]) => void][] = [
+      ["in two places", (inodes, [a]) => inodes.next.set(a!, a!)],
+      ["in no directory", (inodes, [a]) => inodes.next.set(a!, 0)],
+      ["holds nothing", (inodes, [a]) => inodes.next.set(a!, 900)],
+      ["order of its links", (inodes, [, b]) => inodes.link.set(b!, 0)],
+      ["in two places", (inodes, [a]) => inodes.next.set(a!, 2)],
+    ];
+    for (const [why, damage] of damages) {
+      const driver = new CoreDriver();
+      for (const path of ["/a", "/b"]) driver.do(decideCreateFile(driver.state, { id, path, mode: "new" }, driver.now));
+      const { inodes } = driver.state;
+      const slots = ["/a", "/b"].map((path) => lookup(inodes, path, "find"));
+      damage(inodes, slots);
+      expect(() => loadState([...dumpState(driver.state)], defaultLimits)).toThrow(why);
+    }
+  });
 });
 
 describe("sections", () => {

@@ -58,6 +58,18 @@ describe("hash index", () => {
     for (const key of [0, 1, 4_444, 8_999]) expect(index.find(hashNumber(key % 3), key)).toBe(key);
   });
 
+  test.each([0, 1, 100, 50_000])("with room for %i entries finds them all, and more", (entries) => {
+    const keys: number[] = [];
+    const index = indexOver(keys);
+    index.reserve(entries);
+    const held = index.bytes;
+    for (let key = 0; key < entries; key++) index.insert(hashNumber(key), keys.push(key) - 1);
+    expect(index.bytes).toBe(held);
+    for (let key = entries; key < entries * 2 + 50; key++) index.insert(hashNumber(key), keys.push(key) - 1);
+    for (const key of keys) expect(index.find(hashNumber(key), key)).toBe(key);
+    expect(index.find(hashNumber(-1), -1)).toBe(-1);
+  });
+
   test("hashes are unsigned, and tell seeds and high halves apart", () => {
     const name = new TextEncoder().encode("name");
     expect(hashBytes(name, 1)).not.toBe(hashBytes(name, 2));
