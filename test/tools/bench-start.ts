@@ -10,6 +10,7 @@ import { dumpState } from "../../src/master/core/dump.ts";
 import { markWhole, openDataDirectories } from "../../src/master/data-directory.ts";
 import { Engine } from "../../src/master/engine.ts";
 import { openOperationLog, startRecords } from "../../src/master/operation-log.ts";
+import { cpuMicros } from "./bench-load.ts";
 import { atMost, type Row, runs, Samples, told } from "./bench-rows.ts";
 import { beginFiles, filePath, putFile } from "./million-files.ts";
 import { gfs, TestCluster } from "./processes.ts";
@@ -61,23 +62,28 @@ async function makeDataDirectory(path: string): Promise<void> {
   for (const held of directories) await held[Symbol.asyncDispose]();
 }
 
-/** Milliseconds from the start of the master's process to its answer about one of the files. */
-async function answeredMs(directory: string): Promise<number> {
+/** Seconds from the start of the master's process to its answer about one of the files, and its CPU time until then. */
+async function answeredS(directory: string): Promise<{ readonly answered: number; readonly cpu: number }> {
   const startedMs = performance.now();
   await using cluster = await TestCluster.start({ directory, chunkservers: 0 });
   if (cluster.address === "") throw new Error(`the master did not start: ${cluster.master.stderr}`);
   await cluster.json(["stat", filePath(0)]);
-  return performance.now() - startedMs;
+  return { answered: (performance.now() - startedMs) / 1_000, cpu: cpuMicros(cluster.master.pid) / 1_000_000 };
 }
 
 export async function startRows(directory: string): Promise<Row[]> {
   const samples = new Samples();
   for (let run = 0; run < 5 * runs; run++) samples.note("version", (await gfs(["version"])).ms);
   await makeDataDirectory(join(directory, "master"));
-  for (let run = 0; run < runs; run++) samples.note("master", (await answeredMs(directory)) / 1_000);
+  for (let run = 0; run < runs; run++) {
+    const { answered, cpu } = await answeredS(directory);
+    samples.note("master", answered);
+    samples.note("cpu", cpu);
+  }
   return [
     atMost("gfs version", samples.of("version"), "ms", 20),
     atMost("master with a million files, SIGKILL to a stat", samples.of("master"), "s", 5),
+    told("CPU time of the master until then", samples.of("cpu"), "s"),
     told("of them only in the operation log", filesInLog, "files"),
   ];
 }
