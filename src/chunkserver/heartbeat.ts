@@ -7,7 +7,6 @@ import { asGfsError, type GfsError, hasCode } from "../base/errors.ts";
 import { backoffMs } from "../net/backoff.ts";
 import { ControlClient } from "../net/control-client.ts";
 import { sleep } from "../net/deadline.ts";
-import { toHex } from "../net/secret.ts";
 import { heartbeat, register, type VolumeSpace } from "../wire/control/chunkservers.ts";
 import type { Location } from "../wire/control/common.ts";
 import type { Epoch } from "../wire/ids.ts";
@@ -65,7 +64,7 @@ export class Heartbeats {
       ...(options.secret === undefined ? {} : { secret: options.secret }),
     };
     this.#client = new ControlClient(world, identity);
-    this.#incarnation = toHex(world.random.bytes(16));
+    this.#incarnation = world.random.bytes(16).toHex();
     this.#reports = new FullReports(context, {
       master: options.master,
       incarnation: this.#incarnation,

@@ -2,7 +2,6 @@
 import { byteLengthOf } from "../base/bytes.ts";
 import { GfsError } from "../base/errors.ts";
 import type { DiskFile, World } from "../io.ts";
-import { toHex } from "../net/secret.ts";
 import type { DownloadOptions, DownloadResult } from "./api.ts";
 import type { ClientContext } from "./context.ts";
 import { readFile } from "./get.ts";
@@ -29,7 +28,7 @@ export async function downloadFile(
   const pieces = readFile(ctx, gfsPath, options);
   // A missing file is told before anything is made here.
   const first = await pieces.next();
-  const temporary = `${directory}/.${name.slice(0, 200)}.gfs-${toHex(world.random.bytes(6))}`;
+  const temporary = `${directory}/.${name.slice(0, 200)}.gfs-${world.random.bytes(6).toHex()}`;
   let bytes = 0;
   try {
     const file = await local("write", world.disk.open(temporary, "create"));

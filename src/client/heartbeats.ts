@@ -1,6 +1,5 @@
 /** A client that lives says so: its sessions and drafts then do not expire (DESIGN §4.1, §4.2). */
 import type { Timer } from "../io.ts";
-import { toHex } from "../net/secret.ts";
 import { clientHeartbeat } from "../wire/control/files.ts";
 import { type ClientContext, inBackground } from "./context.ts";
 
@@ -10,7 +9,7 @@ const draftsMax = 4_096;
 /** The first one after `intervalMs`: a client that is gone by then needs none. Until disposed. */
 export function startHeartbeats(ctx: ClientContext, intervalMs: number): Disposable {
   const { world, control, master, label, alive, whereabouts } = ctx;
-  const client = toHex(world.random.bytes(8));
+  const client = world.random.bytes(8).toHex();
   let timer: Timer | undefined;
   let ended = false;
   const beat = async (): Promise<void> => {

@@ -2,7 +2,6 @@
 import { assert, AssertionError } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
 import type { DiskFile, World } from "../io.ts";
-import { toHex } from "../net/secret.ts";
 import { local } from "./local-files.ts";
 import type { ChunkSource, OpenSource } from "./sources.ts";
 
@@ -129,7 +128,7 @@ export class Spool implements OpenSource {
 
 /** It has no name any more while it is used: nothing is left behind, however this process ends. */
 async function openNameless({ disk, random }: World, directory: string): Promise<DiskFile> {
-  const path = `${directory}/.gfs-spool-${toHex(random.bytes(8))}`;
+  const path = `${directory}/.gfs-spool-${random.bytes(8).toHex()}`;
   const file = await local("spool to", disk.open(path, "create"));
   await local("spool to", disk.remove(path));
   return file;

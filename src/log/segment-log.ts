@@ -10,7 +10,7 @@ import type { EntryPlace, Log, LogEntry, LogOptions, LogPosition } from "./log-t
 import { Mirror } from "./mirror.ts";
 import { SegmentReaders } from "./readers.ts";
 import type { Recovered } from "./recover.ts";
-import { bytesToHex, segmentFileName, segmentHeaderBytes, type SegmentHeader, seedOf } from "./segment.ts";
+import { segmentFileName, segmentHeaderBytes, type SegmentHeader, seedOf } from "./segment.ts";
 import { diskFailed } from "./survey.ts";
 
 interface Queued {
@@ -296,7 +296,7 @@ export class SegmentLog implements Log {
 
   #nextHeader(): SegmentHeader {
     const { name, id } = this.#options;
-    const segmentId = bytesToHex(this.#world.random.bytes(16));
+    const segmentId = this.#world.random.bytes(16).toHex();
     return { name, id, segmentId, first: this.#durable + 1, previousCrc: this.#lastCrc };
   }
 

@@ -37,7 +37,7 @@ export function positionOfFileName(name: string): LogPosition | undefined {
 }
 
 export function seedOf(header: SegmentHeader): number {
-  return crc32(hexToBytes(header.segmentId));
+  return crc32(Uint8Array.fromHex(header.segmentId));
 }
 
 export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
@@ -48,8 +48,8 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   bytes.set(magic, 0);
   view.setUint16(8, logFormat, true);
   writeUint53(view, 16, header.first);
-  bytes.set(hexToBytes(header.segmentId), 24);
-  bytes.set(hexToBytes(header.id), 40);
+  bytes.set(Uint8Array.fromHex(header.segmentId), 24);
+  bytes.set(Uint8Array.fromHex(header.id), 40);
   view.setUint32(56, header.previousCrc, true);
   view.setUint8(60, name.length);
   bytes.set(name, 61);
@@ -82,8 +82,8 @@ export function decodeSegmentHeader(segment: Uint8Array, path: string): SegmentH
   if (first === undefined || first === 0 || name === undefined) return "its header is out of range";
   return {
     name,
-    id: bytesToHex(bytes.subarray(40, 56)),
-    segmentId: bytesToHex(bytes.subarray(24, 40)),
+    id: bytes.subarray(40, 56).toHex(),
+    segmentId: bytes.subarray(24, 40).toHex(),
     first,
     previousCrc: view.getUint32(56, true),
   };
@@ -126,15 +126,4 @@ export function walkSegment(
 /** The last position of a whole batch beyond the end of a walk, or undefined: then the walk ended at a torn tail. */
 export function positionBeyond(segment: Uint8Array, header: SegmentHeader, walk: SegmentWalk): LogPosition | undefined {
   return findLaterBatch(segment, walk.end, seedOf(header), walk.last)?.last;
-}
-
-export function hexToBytes(hex: string): Uint8Array {
-  assert(/^(?:[0-9a-f]{2})*$/.test(hex), `not hex digits: ${hex}`);
-  return Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16));
-}
-
-export function bytesToHex(bytes: Uint8Array): string {
-  let hex = "";
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
-  return hex;
 }

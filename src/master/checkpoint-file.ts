@@ -8,7 +8,6 @@ import { crc32 } from "../base/checksum.ts";
 import { GfsError } from "../base/errors.ts";
 import type { Disk, DiskFile } from "../io.ts";
 import type { LogPosition } from "../log/log-types.ts";
-import { bytesToHex, hexToBytes } from "../log/segment.ts";
 import { type ClusterId, clusterId } from "../wire/ids.ts";
 import type { LoggedTime } from "./cluster-clock.ts";
 
@@ -45,7 +44,7 @@ function encodeHeader(facts: CheckpointFacts): Uint8Array {
   bytes.set(magic, 0);
   view.setUint16(8, checkpointFormat, true);
   writeUint53(view, 16, facts.position);
-  bytes.set(hexToBytes(facts.clusterId), 24);
+  bytes.set(Uint8Array.fromHex(facts.clusterId), 24);
   view.setFloat64(40, facts.time.clusterMs, true);
   view.setFloat64(48, facts.time.epochClusterMs, true);
   view.setFloat64(56, facts.time.epochWallMs ?? Number.NaN, true);
@@ -160,7 +159,7 @@ function decodeHeader(path: string, bytes: Uint8Array): CheckpointFacts {
   const epochWallMs = view.getFloat64(56, true);
   return {
     position,
-    clusterId: clusterId(bytesToHex(header.subarray(24, 40))),
+    clusterId: clusterId(header.subarray(24, 40).toHex()),
     time: {
       clusterMs: view.getFloat64(40, true),
       epochClusterMs: view.getFloat64(48, true),

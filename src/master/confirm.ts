@@ -1,7 +1,6 @@
 import { confirm } from "../wire/control/namespace.ts";
 import { sessionId } from "../wire/ids.ts";
 import type { LogRecord } from "../wire/log-records.ts";
-import { bytesToHex } from "../log/segment.ts";
 import type { MasterContext } from "./context.ts";
 import { beginServing } from "./core/chunk-apply.ts";
 import { wantScan } from "./core/chunk-scan.ts";
@@ -63,7 +62,7 @@ function raiseRecords(ctx: MasterContext): LogRecord[] {
   }
   const epoch = state.cluster.epoch;
   if (epoch !== undefined && soft.highestEpoch >= epoch.number) {
-    const startId = bytesToHex(world.random.bytes(8));
+    const startId = world.random.bytes(8).toHex();
     const next = { number: soft.highestEpoch + 1, startId };
     records.push({ kind: "epoch-begun", epoch: next, wallMs: world.clock.wallMs() });
   }

@@ -4,7 +4,6 @@ import { fromUtf8, utf8 } from "../base/bytes.ts";
 import { GfsError } from "../base/errors.ts";
 import { DiskError, type Disk, type Random } from "../io.ts";
 import { makeDurableDirectory } from "../log/durable-directory.ts";
-import { bytesToHex } from "../log/segment.ts";
 import { ClusterId, clusterId } from "../wire/ids.ts";
 
 const identityFile = "identity.json";
@@ -63,7 +62,7 @@ export async function openDataDirectories(
       );
     }
     const known = whole ?? found.find(({ identity }) => identity !== undefined);
-    const cluster = known?.identity?.cluster ?? clusterId(bytesToHex(world.random.bytes(16)));
+    const cluster = known?.identity?.cluster ?? clusterId(world.random.bytes(16).toHex());
     const taken = new Set<string>();
     const opened: DataDirectory[] = [];
     for (const [index, { path, identity }] of found.entries()) {
@@ -75,7 +74,7 @@ export async function openDataDirectories(
       }
       // A copy of another directory has its id too, and becomes one of its own.
       const copied = identity !== undefined && taken.has(identity.directory);
-      const own = identity === undefined || copied ? bytesToHex(world.random.bytes(8)) : identity.directory;
+      const own = identity === undefined || copied ? world.random.bytes(8).toHex() : identity.directory;
       taken.add(own);
       const isNew = identity === undefined || identity.state !== undefined;
       const state = !isNew ? undefined : whole === undefined ? ("empty" as const) : ("filling" as const);

@@ -6,7 +6,7 @@ import type { Limits } from "../limits.ts";
 import type { Log, LogPosition } from "../log/log-types.ts";
 import { openLog } from "../log/open-log.ts";
 import { readLog } from "../log/read-log.ts";
-import { bytesToHex, positionOfFileName } from "../log/segment.ts";
+import { positionOfFileName } from "../log/segment.ts";
 import { diskFailed } from "../log/survey.ts";
 import type { LogRecord } from "../wire/log-records.ts";
 import { newestCheckpoint, removeDamaged, shareCheckpoint } from "./checkpoint.ts";
@@ -184,7 +184,7 @@ export function startRecords(
     records.push({ kind: "cluster-created", clusterId: first.clusterId });
   records.push(...directoryRecords(state, directories));
   const number = (state.cluster.epoch?.number ?? 0) + 1;
-  const startId = bytesToHex(world.random.bytes(8));
+  const startId = world.random.bytes(8).toHex();
   records.push({ kind: "epoch-begun", epoch: { number, startId }, wallMs: world.clock.wallMs() });
   return records;
 }

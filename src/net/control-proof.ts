@@ -2,7 +2,7 @@
 import { concatBytes, utf8 } from "../base/bytes.ts";
 import type { Crypto } from "../io.ts";
 import type { Role } from "../wire/control/handshake.ts";
-import { proofOf, toHex } from "./secret.ts";
+import { proofOf } from "./secret.ts";
 
 export interface HelloFacts {
   readonly callerNonce: Uint8Array;
@@ -34,7 +34,7 @@ export interface ProvenRequest {
 
 /** Over method, path, counter and body; 64 hex digits. */
 export function requestMac(crypto: Crypto, key: Uint8Array, { path, counter, body }: ProvenRequest): string {
-  return toHex(crypto.hmac(key, concatBytes([utf8(`POST\n${path}\n${counter}\n`), body])));
+  return crypto.hmac(key, concatBytes([utf8(`POST\n${path}\n${counter}\n`), body])).toHex();
 }
 
 /** Equality of two MACs as text, in a time that does not tell where they differ. */

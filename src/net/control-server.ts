@@ -13,7 +13,6 @@ import { type ControlConnection, ControlConnections, ReplayWindow } from "./cont
 import { errorResponse, unknownConnection } from "./control-errors.ts";
 import { withTimeout } from "./deadline.ts";
 import { equalMacs, helloProof, requestKey, requestMac } from "./control-proof.ts";
-import { toHex } from "./secret.ts";
 
 export interface Caller {
   /** "host:port" */
@@ -205,7 +204,7 @@ class ControlApp {
     const version = agreedVersion(remote, request);
     const { clusterId, epoch } = options.identity();
     checkCluster(remote, clusterId, request.clusterId);
-    const connection = toHex(world.random.bytes(16));
+    const connection = world.random.bytes(16).toHex();
     const nonce = new Uint8Array(world.random.bytes(32));
     const { role, secret } = options;
     const facts = {

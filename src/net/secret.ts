@@ -17,16 +17,12 @@ export function parseSecret(text: string, origin: string): Uint8Array {
     throw new GfsError("ConfigInvalid", `Cannot use the secret in ${origin}: ${why}`);
   };
   if (line === "") return refuse("it is empty");
-  const bytes = /^(?:[0-9a-fA-F]{2})+$/.test(line) ? fromHex(line) : fromBase64(line);
+  const bytes = /^(?:[0-9a-fA-F]{2})+$/.test(line) ? Uint8Array.fromHex(line) : fromBase64(line);
   if (bytes === undefined) return refuse("it is neither hexadecimal nor base64");
   if (bytes.length < secretBytesMin)
     return refuse(`it has ${bytes.length} bytes, at least ${secretBytesMin} are needed; gfs secret new makes one`);
   if (bytes.length > secretBytesMax) return refuse(`it has ${bytes.length} bytes, at most ${secretBytesMax} are used`);
   return bytes;
-}
-
-function fromHex(text: string): Uint8Array {
-  return Uint8Array.from({ length: text.length / 2 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16));
 }
 
 function fromBase64(text: string): Uint8Array | undefined {
@@ -60,8 +56,4 @@ export function equalSecretBytes(a: Uint8Array, b: Uint8Array): boolean {
   let difference = 0;
   for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
   return difference === 0;
-}
-
-export function toHex(bytes: Uint8Array): string {
-  return bytes.toHex();
 }

@@ -40,7 +40,7 @@ export function expectGolden(name: string, written: ReadonlyMap<string, Uint8Arr
   } else expect(missing, `not in ${name}; once their bytes are final, run with GFS_NEW_GOLDEN=1`).toEqual([]);
   for (const [title, bytes] of kept) {
     const now = written.get(title);
-    expect(now === undefined ? "not written any more" : hexOf(now), `${title} of ${name}`).toBe(hexOf(bytes));
+    expect(now === undefined ? "not written any more" : now.toHex(), `${title} of ${name}`).toBe(bytes.toHex());
   }
   return kept;
 }
@@ -50,10 +50,6 @@ export function expectGoldenFile(name: string, written: Uint8Array): Uint8Array 
   const path = join(folder, name);
   if (!existsSync(path) && mayAdd) writeFileSync(path, written);
   const kept = Uint8Array.from(readFileSync(path));
-  expect(hexOf(written), name).toBe(hexOf(kept));
+  expect(written.toHex(), name).toBe(kept.toHex());
   return kept;
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("hex");
 }

@@ -117,7 +117,7 @@ export async function writeIdentity(disk: Disk, directory: string, identity: Ide
 }
 
 function newVolumeId(world: World): VolumeId {
-  return volumeId([...world.random.bytes(16)].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
+  return volumeId(world.random.bytes(16).toHex());
 }
 
 /** With parents; the names of those that were missing are durable too. */
