@@ -41,7 +41,7 @@ export class DataConnection {
 
   /** When anything last arrived, of a connection on which nothing is open. */
   get idleSinceMs(): number | undefined {
-    return this.#streams.size === 0 && this.#unanswered === 0 ? this.#arrivedMs : undefined;
+    return this.#streams.size === 0 && this.#unanswered === 0 && !this.#busy ? this.#arrivedMs : undefined;
   }
 
   /** Serves until the connection ends, whoever ends it. */
@@ -73,7 +73,7 @@ export class DataConnection {
     const part = !this.#busy && this.#frames.queuedBytes === 0 && !this.#frames.quiet;
     this.#partSinceMs = part ? Math.max(this.#partSinceMs ?? nowMs, this.#arrivedMs) : undefined;
     if (this.#partSinceMs !== undefined && nowMs - this.#partSinceMs >= slowFrameMs) this.giveUpFrame();
-    else if (this.idleSinceMs !== undefined && nowMs - this.#arrivedMs >= idleMs) this.#frames.close();
+    else if (this.#streams.size === 0 && nowMs - this.#arrivedMs >= idleMs) this.#frames.close();
   }
 
   /** A frame that waits for the rest of it, as the last `check` saw it. */

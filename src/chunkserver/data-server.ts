@@ -81,7 +81,7 @@ export class DataServer implements AsyncDisposable {
 
   #connected(connection: Connection): void {
     const { connectionsMax } = this.#context.limits;
-    if (this.#connections.size + this.#strangers.size >= connectionsMax) {
+    if (this.#connections.size + this.#strangers.size >= connectionsMax && !this.#closeLeastMissed()) {
       const error = new GfsError("Busy", `Cannot take a connection: ${connectionsMax} are open`, {
         retryAfterMs: 1_000,
       });
@@ -93,6 +93,25 @@ export class DataServer implements AsyncDisposable {
       const reason = thrown instanceof Error ? thrown.message : String(thrown);
       this.#context.world.events.emit("info", "data.refused", { remote: connection.remote, reason });
     });
+  }
+
+  /** Makes room: the oldest connection that has not said hello, else the one on which nothing is open for longest. False where something is open on all. */
+  #closeLeastMissed(): boolean {
+    const [stranger] = this.#strangers;
+    if (stranger !== undefined) {
+      this.#strangers.delete(stranger);
+      stranger.close();
+      return true;
+    }
+    let idle: { readonly served: DataConnection; readonly sinceMs: number } | undefined;
+    for (const served of this.#connections) {
+      const sinceMs = served.idleSinceMs;
+      if (sinceMs !== undefined && (idle === undefined || sinceMs < idle.sinceMs)) idle = { served, sinceMs };
+    }
+    if (idle === undefined) return false;
+    this.#connections.delete(idle.served);
+    idle.served.close();
+    return true;
   }
 
   async #serve(connection: Connection): Promise<void> {

@@ -150,15 +150,59 @@ describe("DESIGN §4.6 the data port", () => {
     expect(ends).toBeLessThan(125_000);
   });
 
-  test("connections beyond the limit are told so", () => {
+  test("connections beyond the limit are told so where something is open on all", () => {
     const trio = new Trio(1, { connectionsMax: 2 });
     const chain = trio.chain("s1");
     const said = trio.do(async (world) => {
-      await dial(world, chain[0]!.data);
-      await dial(world, chain[0]!.data);
+      for (const stream of [1, 2]) {
+        const frames = await dial(world, chain[0]!.data);
+        const open = { handle: chunkHandle(handle + stream), version, chain, chunkBytes: 1_000_000, origin };
+        frames.send("writeOpen", 1, encodeHeader(WriteOpen, open));
+        await frames.sent();
+      }
+      await sleep(world.clock, 100);
       return dial(world, chain[0]!.data).catch((error: unknown) => error);
     });
     expect(hasCode(said, "Busy")).toBe(true);
+  });
+
+  test("at the limit those that are idle make room, longest first: nobody is locked out by connections that do nothing", () => {
+    const trio = new Trio(1, { connectionsMax: 4 });
+    const chain = trio.chain("s1");
+    const closed = trio.do(async (world) => {
+      const busy = await dial(world, chain[0]!.data);
+      sendOpen(busy, chain, undefined);
+      await sleep(world.clock, 10);
+      const idle: FrameConnection[] = [];
+      for (let i = 0; i < 3; i++) {
+        idle.push(await dial(world, chain[0]!.data));
+        await sleep(world.clock, 10);
+      }
+      // Refused, but something came: it is the youngest now.
+      idle[0]!.send("read", 5, new Uint8Array(0));
+      expect(await until(idle[0]!)).toBe("ProtocolError");
+      const ends = idle.map((frames) => until(frames));
+      await dial(world, chain[0]!.data);
+      expect(await ends[1]!).toBe("closed");
+      await dial(world, chain[0]!.data);
+      expect(await ends[2]!).toBe("closed");
+      return [busy, ...idle].map((frames) => frames.closed);
+    });
+    expect(closed).toEqual([false, false, true, true]);
+  });
+
+  test("those that never said hello make room first, however many they are", () => {
+    const trio = new Trio(1, { connectionsMax: 4 });
+    const chain = trio.chain("s1");
+    const [open, type] = trio.do(async (world) => {
+      const idle = await dial(world, chain[0]!.data);
+      const strangers: Connection[] = [];
+      for (let i = 0; i < 20; i++) strangers.push(await world.stream.connect(chain[0]!.data, { timeoutMs: 1_000 }));
+      const frames = await dial(world, chain[0]!.data);
+      const put1 = await put(frames, chain, content(10));
+      return [idle.closed, put1.type];
+    });
+    expect([open, type]).toEqual([false, "writeDone"]);
   });
 
   test("a sender that is silent in the middle of a put loses its stream", () => {
