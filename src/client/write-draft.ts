@@ -1,18 +1,21 @@
 /** All chunks of a draft, several at a time, each tried on other chains until it is safe (DESIGN §4.2). */
-import { GfsError } from "../base/errors.ts";
+import { type ErrorCode, GfsError, hasCode } from "../base/errors.ts";
 import { backoffMs } from "../net/backoff.ts";
-import { sleep } from "../net/deadline.ts";
+import { Deadline, sleep } from "../net/deadline.ts";
 import type { Placement } from "../wire/control/common.ts";
 import { chunkAllocate, draftAbort, type WrittenChunk } from "../wire/control/files.ts";
 import { type DraftId, type InodeId, rootInode, type VolumeId } from "../wire/ids.ts";
 import { type ClientContext, inBackground, Operation, unlessAborted } from "./context.ts";
-import { askMaster } from "./retry.ts";
+import { askMaster, backOff } from "./retry.ts";
 import type { ChunkSource, OpenSource } from "./sources.ts";
 import { ChainFailure, PieceRing, writeChunk } from "./write-chunk.ts";
 import { wholeBytesMax, writeWhole } from "./write-whole.ts";
 
 /** The master takes no longer list of volumes to avoid. */
 const excludedMax = 256;
+
+/** A volume that failed so has too much to do: it may be had again, unlike one that is full or gone. */
+const passing: readonly ErrorCode[] = ["Timeout", "Busy"];
 
 export interface DraftWrite {
   readonly draft: DraftId;
@@ -55,7 +58,10 @@ class DraftWriter {
   readonly #op: Operation;
   readonly #write: DraftWrite;
   readonly #written: WrittenChunk[] = [];
-  readonly #excluded = new Set<VolumeId>();
+  /** Volumes to avoid, with how they failed. */
+  readonly #excluded = new Map<VolumeId, ErrorCode>();
+  /** How often no chain was left without some that may be had again. */
+  #chances = 0;
   #placement: Placement | undefined;
   #nextChunk = 0;
   #taking: Promise<unknown> = Promise.resolve();
@@ -107,8 +113,11 @@ class DraftWriter {
   async #writeOne(chunk: { fileOffset: number; source: ChunkSource }, ring: PieceRing): Promise<WrittenChunk> {
     const { path, inode = rootInode, chunkBytes } = this.#write;
     const { source, fileOffset } = chunk;
+    let patience: Deadline | undefined;
     for (let failures = 0; ;) {
-      const placement = await this.#place(source.bytes);
+      const chances = this.#chances;
+      const placement = await this.#place(source.bytes, patience);
+      if (this.#chances > chances) failures = 0;
       let sentBytes = 0;
       const onSent = (bytes: number): void => {
         sentBytes += bytes;
@@ -123,6 +132,7 @@ class DraftWriter {
         if (!(error instanceof ChainFailure)) throw error;
         this.#sent(-sentBytes);
         failures++;
+        patience ??= Deadline.in(this.#ctx.world.clock, this.#ctx.limits.clientTimeoutMs);
         await this.#afterFailure(error, failures, placement);
       }
     }
@@ -132,24 +142,47 @@ class DraftWriter {
     const { world, limits } = this.#ctx;
     const fields = { chunk: placement.handle, volume, reason: reason.message };
     world.events.emit("info", "put.chain-failed", fields);
-    if (volume !== undefined && this.#excluded.size < excludedMax) this.#excluded.add(volume);
+    if (volume !== undefined && this.#excluded.size < excludedMax) this.#excluded.set(volume, reason.code);
     if (failures > limits.retryAttempts || this.#failure !== undefined || this.#op.deadline.expired)
       throw new GfsError(reason.code, reason.message, { details: reason.details, cause: reason });
     const ms = Math.max(reason.retryAfterMs ?? 0, failures === 1 ? 0 : backoffMs(failures, world.random));
     if (ms > 0) await sleep(world.clock, ms, this.#op.signal);
   }
 
-  async #place(bytes: number): Promise<Placement> {
+  async #place(bytes: number, patience: Deadline | undefined): Promise<Placement> {
     const given = this.#placement;
     this.#placement = undefined;
     if (given !== undefined) return given;
+    for (;;) {
+      try {
+        return await this.#allocate(bytes);
+      } catch (error) {
+        if (!hasCode(error, "TooFewServers", "NoSpace") || patience?.expired !== false) throw error;
+        await this.#otherChance(error);
+      }
+    }
+  }
+
+  async #allocate(bytes: number): Promise<Placement> {
+    const { location, rack } = this.#ctx.whereabouts;
     const { placement } = await askMaster(this.#ctx, this.#op, chunkAllocate, {
       draft: this.#write.draft,
       bytes,
-      excluded: [...this.#excluded],
-      ...this.#ctx.whereabouts,
+      excluded: [...this.#excluded.keys()],
+      ...(location === undefined ? {} : { location }),
+      ...(rack === undefined ? {} : { rack }),
     });
     return placement;
+  }
+
+  /** No chain can be had without the volumes that failed: after a while, with those that may have got over it. @throws the refusal where there is none, or no time */
+  async #otherChance(refusal: GfsError): Promise<void> {
+    const again = [...this.#excluded].filter(([, code]) => passing.includes(code)).map(([volume]) => volume);
+    if (again.length === 0) throw refusal;
+    this.#chances++;
+    await backOff(this.#ctx, this.#op, this.#chances, refusal);
+    for (const volume of again) this.#excluded.delete(volume);
+    this.#ctx.world.events.emit("info", "put.other-chance", { volumes: again.length, reason: refusal.message });
   }
 
   /** Progress never goes back, though a chunk may be sent again. */

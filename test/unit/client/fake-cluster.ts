@@ -30,6 +30,8 @@ export const fakeClusterId = clusterId("c".repeat(32));
 export const testLimits: Limits = {
   ...defaultLimits,
   chunkBytes: 65_536 * 4,
+  /** So that whole chunks are streamed, and what is left of a file goes in one frame. */
+  smallChunkBytesMax: 100_000,
   clientTimeoutMs: 5_000,
   controlMs: 1_000,
   connectMs: 200,

@@ -83,24 +83,56 @@ describe("put", () => {
     expect([...cluster.drafts.values()].map(({ state }) => state)).toEqual(["ended"]);
   });
 
-  test("goes on without a server that is down, breaks off, is full, or is silent", () => {
-    for (const trouble of ["down", "breaks", "full", "silent"] as const) {
+  test("takes servers that were too slow again, where no chain can be had without them", () => {
+    for (const bytes of [100, 3 * chunk]) {
       const cluster = new FakeCluster();
-      const [first] = cluster.servers;
-      if (trouble === "down") cluster.machines[0]!.crash({ powerLoss: false });
-      if (trouble === "breaks") first!.trouble.breakAfterBytes = 100_000;
-      if (trouble === "full") first!.trouble.refuseWrites = new GfsError("NoSpace", "full");
-      if (trouble === "silent") first!.trouble.silent = true;
-      const data = sample(3 * chunk);
-      const startMs = cluster.simulation.nowMs;
-      cluster.with((client) => client.put({ kind: "bytes", bytes: data }, "/f"));
-      const tookMs = cluster.simulation.nowMs - startMs;
-      expect(tookMs).toBeLessThan(trouble === "silent" ? 2 * testLimits.putStallMs : 1_000);
-      const [, second] = cluster.servers;
-      const got = cluster.files.get("/f")!.extents.flatMap(({ handle }) => [...second!.chunks.get(handle)!.bytes]);
-      expect(got).toEqual([...data]);
+      const data = sample(bytes);
+      cluster.with(async (client) => {
+        for (const machine of cluster.machines.slice(0, 2)) machine.pause(1_500);
+        await client.put({ kind: "bytes", bytes: data }, "/f");
+      });
+      expect(cluster.content("/f")).toEqual(data);
     }
   });
+
+  test("ends when they stay slow; at once where they are gone, or full", () => {
+    for (const trouble of ["slow", "gone", "full"] as const) {
+      const cluster = new FakeCluster();
+      const startMs = cluster.simulation.nowMs;
+      const code = cluster.with(async (client) => {
+        for (const [i, machine] of cluster.machines.slice(0, 2).entries()) {
+          if (trouble === "slow") machine.pause(600_000);
+          if (trouble === "gone") machine.crash({ powerLoss: false });
+          if (trouble === "full") cluster.servers[i]!.trouble.refuseWrites = new GfsError("NoSpace", "full");
+        }
+        return codeOf(client.put({ kind: "bytes", bytes: sample(100) }, "/f"));
+      });
+      expect(code).toBe("TooFewServers");
+      expect(cluster.simulation.nowMs - startMs).toBeLessThan(trouble === "slow" ? 8_000 : 1_000);
+    }
+  });
+
+  test.each([3 * chunk, 65_537])(
+    "of %i bytes goes on without a server that is down, breaks off, is full, or is silent",
+    (bytes) => {
+      for (const trouble of ["down", "breaks", "full", "silent"] as const) {
+        const cluster = new FakeCluster();
+        const [first] = cluster.servers;
+        if (trouble === "down") cluster.machines[0]!.crash({ powerLoss: false });
+        if (trouble === "breaks") first!.trouble.breakAfterBytes = 50_000;
+        if (trouble === "full") first!.trouble.refuseWrites = new GfsError("NoSpace", "full");
+        if (trouble === "silent") first!.trouble.silent = true;
+        const data = sample(bytes);
+        const startMs = cluster.simulation.nowMs;
+        cluster.with((client) => client.put({ kind: "bytes", bytes: data }, "/f"));
+        const tookMs = cluster.simulation.nowMs - startMs;
+        expect(tookMs).toBeLessThan(trouble === "silent" ? 2 * testLimits.putStallMs : 1_000);
+        const [, second] = cluster.servers;
+        const got = cluster.files.get("/f")!.extents.flatMap(({ handle }) => [...second!.chunks.get(handle)!.bytes]);
+        expect(got).toEqual([...data]);
+      }
+    },
+  );
 
   test("ends with the server's refusal where no chain is left, and gives its draft up", () => {
     const cluster = new FakeCluster();
