@@ -212,7 +212,8 @@ export interface ControlChannel {
   close(): void;
 }
 
-export type ControlHandler = (request: Request, remote: string) => Response | Promise<Response>;
+/** `remote` tells who calls, "host:port", as long as the request is in work. */
+export type ControlHandler = (request: Request, remote: () => string) => Response | Promise<Response>;
 
 export interface Control {
   /** Serves HTTP/2 cleartext (and HTTP/1.1, for curl and probes). @throws GfsError("Usage") naming the address when it can't be bound. */

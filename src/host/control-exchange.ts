@@ -1,5 +1,5 @@
+import type { Expiring } from "../base/deadlines.ts";
 import { ControlError, type ControlRequest, type ControlResponse } from "../io.ts";
-import type { Expiring } from "./call-deadlines.ts";
 import type { ControlSession } from "./control-session.ts";
 import { encodeHeaderBlock, type HeaderField } from "./http2/hpack.ts";
 import type { Http2Answer, Http2Call, Http2Failure, Http2Stream } from "./http2/http2-stream.ts";

@@ -20,8 +20,10 @@ export async function serveControl(address: string, handler: ControlHandler): Pr
         // Without this a server that is not in development shares its port with any other, silently.
         reusePort: false,
         fetch(request, server) {
-          const peer = server.requestIP(request);
-          return handler(request, peer === null ? "unknown" : formatHostPort(peer.address, peer.port));
+          return handler(request, () => {
+            const peer = server.requestIP(request);
+            return peer === null ? "unknown" : formatHostPort(peer.address, peer.port);
+          });
         },
         // Handlers answer their own errors; what still gets here is a bug, and none of its text leaves the process.
         error: () => new Response("internal error", { status: 500 }),

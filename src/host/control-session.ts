@@ -1,8 +1,9 @@
 import type { Socket, SocketHandler } from "bun";
 import { assert } from "../base/assert.ts";
+import { Deadlines } from "../base/deadlines.ts";
 import { ControlError } from "../io.ts";
 import { parseHostPort } from "./address.ts";
-import { CallDeadlines } from "./call-deadlines.ts";
+import { makeHostClock } from "./clock.ts";
 import { encodeHeaderBlock } from "./http2/hpack.ts";
 import { Http2Client } from "./http2/http2-client.ts";
 import type { Http2Call, Http2Stream } from "./http2/http2-stream.ts";
@@ -21,7 +22,7 @@ export class ControlSession {
   readonly address: string;
   /** Rejects with the reason where no connection came about. */
   readonly connected: Promise<void>;
-  readonly deadlines = new CallDeadlines();
+  readonly deadlines = new Deadlines(makeHostClock());
   /** What the headers of all requests begin with. */
   readonly headersStart: Uint8Array;
   #opened: Opened | undefined;

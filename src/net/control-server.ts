@@ -1,6 +1,7 @@
 /** The control plane of any server (DESIGN §4.6): `POST /v1/<message>`, CBOR bodies, typed errors, `/healthz`. */
 import { type Context, Hono } from "hono";
 import type { z } from "zod";
+import { Deadlines, type Expiring } from "../base/deadlines.ts";
 import { asGfsError, GfsError } from "../base/errors.ts";
 import type { Listener, World } from "../io.ts";
 import { protocol } from "../limits.ts";
@@ -11,12 +12,9 @@ import type { ClusterId, Epoch } from "../wire/ids.ts";
 import { agreedVersion, checkCluster } from "./agreement.ts";
 import { type ControlConnection, ControlConnections, ReplayWindow } from "./control-connections.ts";
 import { errorResponse, unknownConnection } from "./control-errors.ts";
-import { withTimeout } from "./deadline.ts";
 import { equalMacs, helloProof, requestKey, requestMac } from "./control-proof.ts";
 
 export interface Caller {
-  /** "host:port" */
-  readonly remote: string;
   readonly role: Role;
 }
 
@@ -66,7 +64,7 @@ export interface ControlServerOptions {
 }
 
 interface Env {
-  readonly Bindings: { readonly remote: string };
+  readonly Bindings: { readonly remote: () => string };
 }
 
 const busyRetryMs = 100;
@@ -75,6 +73,7 @@ const requestsMaxDefault = 8_192;
 const bytesInWorkMax = 256 * 1_048_576;
 /** A hello is far shorter, and comes from anybody. */
 const helloBytesMax = 8_192;
+const cborAnswer: ResponseInit = { headers: { "content-type": "application/cbor" } };
 /** How long a body may take to arrive: what is set aside for it is held no longer. */
 const bodyMs = 30_000;
 
@@ -89,14 +88,19 @@ class ControlApp {
   readonly #options: ControlServerOptions;
   readonly #hono = new Hono<Env>();
   readonly #connections = new ControlConnections();
+  /** Bodies that are not whole yet. */
+  readonly #arrivals: Deadlines;
   #requests = 0;
   #bytes = 0;
 
   constructor(world: World, options: ControlServerOptions) {
     this.#world = world;
     this.#options = options;
-    const greet = route(hello, async (request, { remote }) => this.#greet(request, remote));
-    this.#hono.post(`/v1/${hello.name}`, (c) => this.#serve(c, greet, "greeting"));
+    this.#arrivals = new Deadlines(world.clock);
+    this.#hono.post(`/v1/${hello.name}`, (c) => {
+      const greet = route(hello, async (request) => this.#greet(request, c.env.remote()));
+      return this.#serve(c, greet, "greeting");
+    });
     for (const served of options.routes)
       this.#hono.post(`/v1/${served.message.name}`, (c) => this.#serve(c, served, "known"));
     this.#hono.get("/healthz", async () => {
@@ -110,7 +114,7 @@ class ControlApp {
     this.#hono.onError((error) => errorResponse(error));
   }
 
-  fetch(request: Request, remote: string): Response | Promise<Response> {
+  fetch(request: Request, remote: () => string): Response | Promise<Response> {
     return this.#hono.fetch(request, { remote });
   }
 
@@ -120,14 +124,13 @@ class ControlApp {
     try {
       bytes = this.#admit(c, caller === "greeting" ? helloBytesMax : protocol.controlRequestBytesMax);
       this.#bytes += bytes;
-      const remote = c.env.remote;
       const from = caller === "known" ? this.#connectionOf(c) : undefined;
       const body = await this.#read(c);
       if (body.length > bytes) throw tooLong(c.req.path, body.length, bytes);
       if (from !== undefined) this.#verify(c, from, body);
       const role = from?.connection.role ?? "tool";
-      const reply = await served.answer(decodeCbor(body), { remote, role });
-      return new Response(encodeCbor(reply), { headers: { "content-type": "application/cbor" } });
+      const reply = await served.answer(decodeCbor(body), { role });
+      return new Response(encodeCbor(reply), cborAnswer);
     } catch (thrown) {
       return this.#refuse(served.message.name, thrown);
     } finally {
@@ -151,13 +154,27 @@ class ControlApp {
   }
 
   /** A caller that goes away, or stalls, before its request is whole: an operating error, and no bug. */
-  async #read(c: Context<Env>): Promise<Uint8Array> {
+  #read(c: Context<Env>): Promise<Uint8Array> {
     const { path } = c.req;
-    const arriving = c.req.raw.arrayBuffer().catch((cause: unknown) => {
-      throw new GfsError("ProtocolError", `Cannot answer ${path}: its caller ended within the request`, { cause });
-    });
-    const what = `get the rest of a request for ${path}`;
-    return new Uint8Array(await withTimeout(this.#world.clock, bodyMs, what, () => arriving));
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    const arrival: Expiring = {
+      dueMs: this.#world.clock.monotonicMs() + bodyMs,
+      expire: () =>
+        reject(new GfsError("Timeout", `Cannot get the rest of a request for ${path}: no answer within ${bodyMs} ms`)),
+    };
+    this.#arrivals.add(arrival);
+    c.req.raw.arrayBuffer().then(
+      (body) => {
+        this.#arrivals.remove(arrival);
+        resolve(new Uint8Array(body));
+      },
+      (cause: unknown) => {
+        this.#arrivals.remove(arrival);
+        const why = `Cannot answer ${path}: its caller ended within the request`;
+        reject(new GfsError("ProtocolError", why, { cause }));
+      },
+    );
+    return promise;
   }
 
   #connectionOf(c: Context<Env>): { readonly id: string; readonly connection: ControlConnection } {

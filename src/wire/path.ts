@@ -15,7 +15,7 @@ function refuse(path: string, why: string): never {
 export function parsePath(path: string): string[] {
   if (!path.startsWith("/")) refuse(path, 'it must begin with "/"');
   if (!path.isWellFormed()) refuse(path, "it is not valid Unicode");
-  if (utf8(path).length > protocol.pathBytesMax)
+  if (isLonger(path, protocol.pathBytesMax))
     refuse(`${path.slice(0, 40)}…`, `it is longer than ${protocol.pathBytesMax} bytes`);
   const inner = path.endsWith("/") && path.length > 1 ? path.slice(1, -1) : path.slice(1);
   if (inner === "") return path === "/" ? [] : refuse(path, "it has an empty name");
@@ -24,10 +24,15 @@ export function parsePath(path: string): string[] {
     if (name === "") refuse(path, "it has an empty name");
     if (name === "." || name === "..") refuse(path, `the name ${JSON.stringify(name)} is not allowed`);
     if (name.includes("\0")) refuse(path, "it has a NUL character");
-    if (utf8(name).length > protocol.nameBytesMax)
+    if (isLonger(name, protocol.nameBytesMax))
       refuse(path, `a name in it is longer than ${protocol.nameBytesMax} bytes`);
   }
   return names;
+}
+
+/** Whether a text has more than so many bytes in UTF-8. A short one is not encoded to find that out: no character takes more than three bytes for each of its units. */
+function isLonger(text: string, bytesMax: number): boolean {
+  return text.length * 3 > bytesMax && utf8(text).length > bytesMax;
 }
 
 /** The path of the names, "/" for none. */

@@ -13,7 +13,7 @@ const echo: ControlHandler = async (request, remote) =>
     headers: {
       "x-path": new URL(request.url).pathname,
       "x-method": request.method,
-      "x-remote": remote,
+      "x-remote": remote(),
       "x-given": request.headers.get("x-given") ?? "none",
     },
   });

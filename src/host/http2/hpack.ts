@@ -1,6 +1,6 @@
 /**
- * Header lists as bytes (RFC 7541), without a table that grows: this side sends each value literally, and forbids the other side any
- * more by its settings (`headerTableSize` 0). So a header block means the same whatever came before it.
+ * Header lists as bytes (RFC 7541). This side sends each value literally, so that a block of its means the same whatever came before it; the other side's table of what
+ * it sent before is kept: nearly all headers of an answer are in it, and cost nothing then.
  */
 import { assert } from "../../base/assert.ts";
 import { errorCode, Http2Error } from "./frames.ts";
@@ -91,29 +91,75 @@ function writeInteger(value: number, bits: number, high: number): void {
   scratch[end++] = left;
 }
 
-/** The fields of a block. @throws Http2Error for what is no header block, or needs a table that was forbidden */
-export function decodeHeaderBlock(block: Uint8Array): HeaderField[] {
-  const fields: HeaderField[] = [];
-  const reader = new BlockReader(block);
-  while (!reader.atEnd) {
-    const first = reader.peek();
-    if (first >= 0x80) fields.push(staticField(reader.integer(7)));
-    else if (first >= 0x20 && first < 0x40) {
-      // A change of the table's size: to none, and before all fields.
-      if (reader.integer(5) !== 0 || fields.length > 0) throw broken("a table of headers that was not agreed");
-    } else {
-      // Literal, to be kept in the table (which holds nothing), or not, or never.
-      const index = reader.integer(first >= 0x40 ? 6 : 4);
-      fields.push({ name: index === 0 ? reader.text() : staticField(index).name, value: reader.text() });
+/** The size that a table has before anything else is agreed, and may not exceed. */
+const tableBytesDefault = 4_096;
+/** What a field in the table counts for, beyond its texts (RFC 7541 §4.1). */
+const fieldOverheadBytes = 32;
+
+/** Of one connection: every header block that comes on it must be given to `decode`, in order. */
+export class HeaderDecoder {
+  readonly #bytesMost: number;
+  /** Newest first. */
+  #table: HeaderField[] = [];
+  #bytes = 0;
+  #bytesMax: number;
+
+  constructor(tableBytesMax = tableBytesDefault) {
+    this.#bytesMost = tableBytesMax;
+    this.#bytesMax = tableBytesMax;
+  }
+
+  /** The fields of a block. @throws Http2Error for what is no header block */
+  decode(block: Uint8Array): HeaderField[] {
+    const fields: HeaderField[] = [];
+    const reader = new BlockReader(block);
+    while (!reader.atEnd) {
+      const first = reader.peek();
+      if (first >= 0x80) fields.push(this.#field(reader.integer(7)));
+      else if (first >= 0x20 && first < 0x40) {
+        const bytes = reader.integer(5);
+        if (bytes > this.#bytesMost || fields.length > 0) throw broken("a size of the table that was not agreed");
+        this.#bytesMax = bytes;
+        this.#evict(0);
+      } else {
+        // Literal: to be kept in the table, or not, or never.
+        const index = reader.integer(first >= 0x40 ? 6 : 4);
+        const name = index === 0 ? reader.text() : this.#field(index).name;
+        const field = { name, value: reader.text() };
+        fields.push(field);
+        if (first >= 0x40) this.#keep(field);
+      }
+    }
+    return fields;
+  }
+
+  #field(index: number): HeaderField {
+    const field = staticTable[index - 1] ?? this.#table[index - 1 - staticTable.length];
+    if (field === undefined) throw broken(`header ${index}, which no table has`);
+    return field;
+  }
+
+  #keep(field: HeaderField): void {
+    const bytes = sizeOf(field);
+    this.#evict(bytes);
+    // One that is larger than the whole table only empties it.
+    if (bytes > this.#bytesMax) return;
+    this.#table.unshift(field);
+    this.#bytes += bytes;
+  }
+
+  /** Drops the oldest until there is room. */
+  #evict(room: number): void {
+    while (this.#bytes + room > this.#bytesMax) {
+      const oldest = this.#table.pop();
+      if (oldest === undefined) return;
+      this.#bytes -= sizeOf(oldest);
     }
   }
-  return fields;
 }
 
-function staticField(index: number): HeaderField {
-  const field = staticTable[index - 1];
-  if (field === undefined) throw broken(`header ${index} of a table that was not agreed`);
-  return field;
+function sizeOf({ name, value }: HeaderField): number {
+  return name.length + value.length + fieldOverheadBytes;
 }
 
 function broken(what: string): Http2Error {

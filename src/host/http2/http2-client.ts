@@ -22,7 +22,7 @@ import {
   setting,
   writeFrameHead,
 } from "./frames.ts";
-import { decodeHeaderBlock, headerBlockBytesMax } from "./hpack.ts";
+import { HeaderDecoder, headerBlockBytesMax } from "./hpack.ts";
 import { Http2Stream, type Http2Call } from "./http2-stream.ts";
 
 const preface = utf8("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -46,6 +46,7 @@ interface OpenBlock {
 export class Http2Client {
   readonly #send: (pieces: readonly Uint8Array[]) => void;
   readonly #reader = new FrameReader();
+  readonly #headers = new HeaderDecoder();
   readonly #streams = new Map<number, Http2Stream>();
   /** More than the server takes at a time. */
   #waiting: Http2Stream[] = [];
@@ -65,7 +66,6 @@ export class Http2Client {
   constructor(send: (pieces: readonly Uint8Array[]) => void) {
     this.#send = send;
     const settings = encodeSettings([
-      [setting.headerTableSize, 0],
       [setting.enablePush, 0],
       [setting.initialWindowSize, streamWindowBytes],
     ]);
@@ -245,7 +245,8 @@ export class Http2Client {
 
   #takeBlock(frame: Http2Frame, block: Uint8Array): void {
     const stream = this.#streamOf(frame);
-    const fields = decodeHeaderBlock(block);
+    // Also of a call that is over: later blocks refer to it.
+    const fields = this.#headers.decode(block);
     if (stream === undefined) return;
     this.#heard++;
     stream.onFields(fields, (frame.flags & frameFlag.endStream) !== 0);

@@ -38,7 +38,7 @@ export function serveCall(
       scheduler.trace.mixBytes(answer.body);
       tell(answer);
     };
-    scheduler.watch(answerOf(() => handler(request, call.remote), scheduler).then((answer) => finish(answer)));
+    scheduler.watch(answerOf(() => handler(request, () => call.remote), scheduler).then((answer) => finish(answer)));
   });
 }
 

@@ -34,7 +34,7 @@ function start() {
       headers: { "content-length": `${contentLength}` },
       body,
     });
-    return simulation.do(machine, async () => (await seen.handler?.(request, "c:1"))?.status ?? 0);
+    return simulation.do(machine, async () => (await seen.handler?.(request, () => "c:1"))?.status ?? 0);
   };
   return { simulation, seen, answer };
 }

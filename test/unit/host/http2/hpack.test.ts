@@ -3,14 +3,15 @@ import fc from "fast-check";
 import { AssertionError } from "../../../../src/base/assert.ts";
 import { Http2Error } from "../../../../src/host/http2/frames.ts";
 import {
-  decodeHeaderBlock,
   encodeHeaderBlock,
   headerBlockBytesMax,
+  HeaderDecoder,
   type HeaderField,
 } from "../../../../src/host/http2/hpack.ts";
 import { decodeHuffman } from "../../../../src/host/http2/huffman.ts";
 
 const bytes = (hex: string): Uint8Array => Uint8Array.fromHex(hex.replaceAll(" ", ""));
+const decodeHeaderBlock = (block: Uint8Array): HeaderField[] => new HeaderDecoder().decode(block);
 const lines = (fields: readonly HeaderField[]): string[] => fields.map(({ name, value }) => `${name}: ${value}`);
 const huffman = (hex: string): string | undefined => decodeHuffman(bytes(hex), 0, bytes(hex).length);
 
@@ -85,10 +86,10 @@ describe("header blocks", () => {
   });
 
   test.each([
-    ["an index of the table that was forbidden", "be"],
     ["index 0", "80"],
-    ["a name of the table that was forbidden", "7f 00 01 61"],
-    ["a table of another size", "3f e1 1f"],
+    ["an index that no table has", "be"],
+    ["a name that no table has", "7f 00 01 61"],
+    ["a larger table than agreed", "3f e2 1f"],
     ["the table's size after a field", "88 20"],
     ["a number without end", "ff ff ff ff ff ff ff"],
     ["a number that is cut", "ff"],
@@ -99,6 +100,55 @@ describe("header blocks", () => {
     ["the end's own code within a text", "08 84 ff ff ff ff"],
   ])("with %s are refused", (_, hex) => {
     expect(() => decodeHeaderBlock(bytes(hex))).toThrow(Http2Error);
+  });
+
+  test("refer to the fields of those before (RFC 7541 C.4)", () => {
+    const decoder = new HeaderDecoder();
+    const blocks = [
+      "8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff",
+      "8286 84be 5886 a8eb 1064 9cbf",
+      "8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf",
+    ].map((hex) => lines(decoder.decode(bytes(hex))));
+    expect(blocks[1]?.slice(2)).toEqual([":path: /", ":authority: www.example.com", "cache-control: no-cache"]);
+    expect(blocks[2]?.slice(2)).toEqual([
+      ":path: /index.html",
+      ":authority: www.example.com",
+      "custom-key: custom-value",
+    ]);
+  });
+
+  test("lose the oldest fields where the table is full (RFC 7541 C.6)", () => {
+    const decoder = new HeaderDecoder(256);
+    const responses = [
+      "4882 6402 5885 aec3 771a 4b61 96d0 7abe 9410 54d4 44a8 2005 9504 0b81 66e0 82a6 2d1b ff6e 919d 29ad 1718 63c7 8f0b 97c8 e9ae 82ae 43d3",
+      "4883 640e ffc1 c0bf",
+      "88c1 6196 d07a be94 1054 d444 a820 0595 040b 8166 e084 a62d 1bff c05a 839b d9ab 77ad 94e7 821d d7f2 e6c7 b335 dfdf cd5b 3960 d5af 2708 7f36 72c1 ab27 0fb5 291f 9587 3160 65c0 03ed 4ee5 b106 3d50 07",
+    ].map((hex) => lines(decoder.decode(bytes(hex))));
+    expect(responses[1]).toEqual([
+      ":status: 307",
+      "cache-control: private",
+      "date: Mon, 21 Oct 2013 20:13:21 GMT",
+      "location: https://www.example.com",
+    ]);
+    expect(responses[2]).toEqual([
+      ":status: 200",
+      "cache-control: private",
+      "date: Mon, 21 Oct 2013 20:13:22 GMT",
+      "location: https://www.example.com",
+      "content-encoding: gzip",
+      "set-cookie: foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
+    ]);
+    // The table holds the last three now: 62, 63, 64.
+    expect(lines(decoder.decode(bytes("c0")))).toEqual(["date: Mon, 21 Oct 2013 20:13:22 GMT"]);
+    expect(() => decoder.decode(bytes("c1"))).toThrow(Http2Error);
+  });
+
+  test("forget all fields when the table shrinks to nothing", () => {
+    const decoder = new HeaderDecoder();
+    decoder.decode(bytes("400a 6375 7374 6f6d 2d6b 6579 0161"));
+    expect(lines(decoder.decode(bytes("be")))).toEqual(["custom-key: a"]);
+    decoder.decode(bytes("20"));
+    expect(() => decoder.decode(bytes("be"))).toThrow(Http2Error);
   });
 
   test("of any bytes are fields or refused", () => {

@@ -69,7 +69,7 @@ describe("an HTTP/2 client", () => {
     expect(client.usable).toBe(true);
     expect(concatBytes(pieces).toHex()).toBe(
       "505249202a20485454502f322e300d0a0d0a534d0d0a0d0a" +
-        "000012040000000000000100000000000200000000000400100000" +
+        "00000c040000000000000200000000000400100000" +
         "00000408000000000000ff0001",
     );
   });

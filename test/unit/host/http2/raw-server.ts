@@ -8,7 +8,7 @@ import {
   frameType,
   type Http2Frame,
 } from "../../../../src/host/http2/frames.ts";
-import { decodeHeaderBlock, encodeHeaderBlock } from "../../../../src/host/http2/hpack.ts";
+import { encodeHeaderBlock, HeaderDecoder } from "../../../../src/host/http2/hpack.ts";
 
 const prefaceBytes = 24;
 
@@ -62,7 +62,7 @@ export function startRawServer(answer: (call: RawCall) => void, onConnection: ()
         for (const { type, flags, stream, payload } of socket.data.feed(bytes)) {
           if (type === frameType.settings && flags === 0) socket.write(settingsAck);
           if (type !== frameType.headers) continue;
-          const path = decodeHeaderBlock(payload).find(({ name }) => name === ":path")?.value ?? "";
+          const path = new HeaderDecoder().decode(payload).find(({ name }) => name === ":path")?.value ?? "";
           answer({ path, stream, socket });
         }
       },
