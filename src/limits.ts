@@ -32,6 +32,8 @@ export const protocol = {
   locateExtentsMax: 1_024,
   listEntriesMax: 4_096,
   commitChunksMax: 65_536,
+  /** Chunks that one message names: what a turn of the master may take. A longer list is sent in pages. */
+  writtenChunksMax: 2_048,
   /** Unanswered appends of one (session, inode); also how many answers an append table keeps. */
   appendWindow: 64,
   /** Unanswered mutations of one session at the master. */
@@ -78,6 +80,8 @@ export interface Limits {
   readonly firstContactMs: number;
   readonly retryAttempts: number;
   readonly parallelChunks: number;
+  /** Chunks that a client names in one message; those before the last such page go before the commit. */
+  readonly writtenPage: number;
   /** Longest piece of master work without a pause. */
   readonly sliceMs: number;
   /** Chunks up to this size live in the volume log first (DESIGN §4.7). */
@@ -131,6 +135,7 @@ export const defaultLimits: Limits = {
   firstContactMs: 5_000,
   retryAttempts: 3,
   parallelChunks: 4,
+  writtenPage: protocol.writtenChunksMax,
   sliceMs: 5,
   smallChunkBytesMax: 1_000_000,
   logSegmentBytes: 32 * 1_048_576,
@@ -161,6 +166,7 @@ export function assertLimits(limits: Limits): void {
     limits.logSegmentBytes > appendRecordBytesMax(limits.chunkBytes) + limits.smallChunkBytesMax,
     "a log segment must hold the largest record",
   );
+  assert(limits.writtenPage >= 1 && limits.writtenPage <= protocol.writtenChunksMax, "writtenPage is out of its range");
   assert(limits.sealResponders >= 1, "sealResponders must be at least 1");
   assert(limits.appendSessionsMax >= 1 && limits.appendTableMax >= 1, "an append table must hold a session");
   const { appendTableMax, appendSessionsMax, logSegmentBytes } = limits;

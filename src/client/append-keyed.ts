@@ -125,12 +125,11 @@ async function keyedDraft(
   try {
     source.rewind();
     const write = { draft, chunkBytes, placement: undefined, source, path, inode, onProgress: options.onProgress };
-    const chunks = await writeDraft(ctx, op, write);
+    const { named } = await writeDraft(ctx, op, write);
     committing = true;
     const reply = await keyed.mutate(op, draftCommit, 2 * k + 1, (at) => ({
       id: at,
-      draft,
-      chunks,
+      ...named,
       ifExists: "append" as const,
     }));
     return { path, offset: reply.fileOffset, bytes: reply.bytes };

@@ -101,14 +101,14 @@ async function appendDraft(one: OneAppend, inode: InodeId | undefined): Promise<
   let committing = false;
   try {
     const write = { draft, chunkBytes, placement, source, path, inode, onProgress: options.onProgress };
-    const chunks = await writeDraft(ctx, op, write);
+    const { chunks, named } = await writeDraft(ctx, op, write);
     const content = contentOf(chunks);
     const commit = () => {
       committing = true;
       return session.mutate(
         op,
         draftCommit,
-        (id) => ({ id, draft, chunks, ifExists: "append" as const }),
+        (id) => ({ id, ...named, ifExists: "append" as const }),
         (place) => formatPlace({ kind: "draft", ...place, inode: inode ?? rootInode, draft, content }),
       );
     };

@@ -106,9 +106,9 @@ async function putContent(
   let mayBeCommitted = false;
   try {
     const write = { draft, chunkBytes: plan.chunkBytes, placement, source, path, onProgress };
-    const chunks = await writeDraft(ctx, op, write);
+    const { chunks, named } = await writeDraft(ctx, op, write);
     mayBeCommitted = true;
-    const reply = await session.mutate(op, draftCommit, (id) => ({ id, draft, chunks }));
+    const reply = await session.mutate(op, draftCommit, (id) => ({ id, ...named }));
     ctx.alive.drafts.delete(draft);
     const { inode, bytes, shortChunks } = reply;
     return {

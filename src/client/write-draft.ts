@@ -3,8 +3,8 @@ import { type ErrorCode, GfsError, hasCode } from "../base/errors.ts";
 import { backoffMs } from "../net/backoff.ts";
 import { Deadline, sleep } from "../net/deadline.ts";
 import type { Placement } from "../wire/control/common.ts";
-import { chunkAllocate, draftAbort, type WrittenChunk } from "../wire/control/files.ts";
-import { type DraftId, type InodeId, rootInode, type VolumeId } from "../wire/ids.ts";
+import { chunkAllocate, draftAbort, draftWritten, type WrittenChunk } from "../wire/control/files.ts";
+import { type ChunkHandle, type DraftId, type InodeId, rootInode, type VolumeId } from "../wire/ids.ts";
 import { type ClientContext, inBackground, Operation, unlessAborted } from "./context.ts";
 import { askMaster, backOff } from "./retry.ts";
 import type { ChunkSource, OpenSource } from "./sources.ts";
@@ -29,12 +29,19 @@ export interface DraftWrite {
   readonly onProgress?: ((doneBytes: number, totalBytes: number | undefined) => void) | undefined;
 }
 
+export interface WrittenDraft {
+  /** All, in order. */
+  readonly chunks: readonly WrittenChunk[];
+  /** What the commit says: the last page of chunks, and the list of those that were named before. */
+  readonly named: { readonly draft: DraftId; readonly first?: ChunkHandle; readonly chunks: WrittenChunk[] };
+}
+
 /**
- * Writes everything that the source has; the chunks in order.
+ * Writes everything that the source has, and names all but the last page of its chunks to the master.
  *
  * @throws GfsError of the source, of the master (NoSpace, TooFewServers, DraftEnded …), or of the last server that failed, after `retryAttempts` repetitions of one chunk
  */
-export async function writeDraft(ctx: ClientContext, op: Operation, write: DraftWrite): Promise<WrittenChunk[]> {
+export async function writeDraft(ctx: ClientContext, op: Operation, write: DraftWrite): Promise<WrittenDraft> {
   using inner = Operation.under(ctx, op);
   const run = new DraftWriter(ctx, inner, write);
   // A small file is one chunk: no second worker is worth its promise.
@@ -43,7 +50,26 @@ export async function writeDraft(ctx: ClientContext, op: Operation, write: Draft
   const workers = Math.max(1, Math.min(ctx.limits.parallelChunks, chunks));
   await Promise.all(Array.from({ length: workers }, () => run.work()));
   op.check();
-  return await run.finish();
+  const written = await run.finish();
+  return { chunks: written, named: await nameChunks(ctx, op, write.draft, written) };
+}
+
+/** One page after the other: the master takes none before those in front of it. */
+async function nameChunks(
+  ctx: ClientContext,
+  op: Operation,
+  draft: DraftId,
+  chunks: readonly WrittenChunk[],
+): Promise<WrittenDraft["named"]> {
+  const page = ctx.limits.writtenPage;
+  const first = chunks[0]?.handle;
+  if (first === undefined || chunks.length <= page) return { draft, chunks: [...chunks] };
+  let from = 0;
+  for (; chunks.length - from > page; from += page) {
+    await askMaster(ctx, op, draftWritten, { draft, first, from, chunks: chunks.slice(from, from + page) });
+    op.progress();
+  }
+  return { draft, first, chunks: chunks.slice(from) };
 }
 
 /** Gives up a draft, without waiting. */

@@ -12,6 +12,7 @@ import {
   createFile,
   draftAbort,
   draftCommit,
+  draftWritten,
   draftCreate,
   fileLength,
   locate,
@@ -28,6 +29,7 @@ import {
   decideDraftAbort,
   decideDraftCommit,
   decideDraftCreate,
+  decideDraftWritten,
   planDraft,
   replicasNeeded,
 } from "./core/decide-drafts.ts";
@@ -35,7 +37,7 @@ import { decideCreateFile } from "./core/decide-files.ts";
 import { decideSessionClose, decideSessionOpen } from "./core/decide-sessions.ts";
 import type { PlacedChunk, ReplyOf, RequestOf } from "./core/decision.ts";
 import { displacedInode } from "./core/displaced.ts";
-import { liveDraft, touchDrafts } from "./core/drafts.ts";
+import { chunksOfDraft, liveDraft, touchDrafts } from "./core/drafts.ts";
 import { fileBytes } from "./core/extents.ts";
 import { isFile, slotOfId } from "./core/inodes.ts";
 import { touchSessions } from "./core/sessions.ts";
@@ -90,6 +92,13 @@ export function fileRoutes(ctx: MasterContext, { insecure }: FileRouteOptions): 
     }),
     route(draftCreate, async (request) => createDraft(ctx, request)),
     route(chunkAllocate, async (request) => allocateChunk(ctx, request)),
+    route(draftWritten, async (request) => {
+      requireMutations(ctx);
+      return engine.perform((now) => {
+        liveDraft(state.drafts, request.draft, "write to").touchedMs = now.clusterMs;
+        return decideDraftWritten(state, request);
+      });
+    }),
     route(draftCommit, async (request) => commitDraft(ctx, request)),
     route(draftAbort, async (request) => {
       requireMutations(ctx);
@@ -199,8 +208,9 @@ async function allocateChunk(
   return engine.perform((now) => {
     const draft = liveDraft(state.drafts, request.draft, "write to");
     draft.touchedMs = now.clusterMs;
-    if (draft.chunks.size >= protocol.commitChunksMax * 2)
-      throw new GfsError("Busy", `Cannot give draft ${request.draft} more chunks: it has ${draft.chunks.size} already`);
+    const count = chunksOfDraft(draft);
+    if (count >= protocol.commitChunksMax * 2)
+      throw new GfsError("Busy", `Cannot give draft ${request.draft} more chunks: it has ${count} already`);
     const placed = placeChunk(ctx, {
       replicas: draft.replicas,
       minReplicas: replicasNeeded(state, draft.replicas),

@@ -98,11 +98,12 @@ export const LogRecord = z.discriminatedUnion("kind", [
   }),
   /** Its chunks that were not published are garbage from here on. */
   z.object({ kind: kind("draft-ended"), draft: DraftId, reason: z.enum(["committed", "aborted", "expired"]) }),
-  /** A put becomes visible: `inode` was made before, in the same batch, and so was the old content trashed or detached. */
+  /** A put becomes visible: the chunks of the draft's list `first`, then these. `inode` was made before, in the same batch, and so was the old content trashed or detached. */
   z.object({
     kind: kind("file-published"),
     draft: DraftId,
     inode: InodeId,
+    first: ChunkHandle.optional(),
     chunks: z.array(PublishedChunk).max(protocol.commitChunksMax),
     modifiedMs: z.number(),
   }),
@@ -111,6 +112,7 @@ export const LogRecord = z.discriminatedUnion("kind", [
     kind: kind("file-spliced"),
     draft: DraftId,
     inode: InodeId,
+    first: ChunkHandle.optional(),
     chunks: z.array(PublishedChunk).max(protocol.commitChunksMax),
     modifiedMs: z.number(),
   }),
@@ -128,6 +130,13 @@ export const LogRecord = z.discriminatedUnion("kind", [
     members: Members,
     appendTable: AppendTable,
     modifiedMs: z.number(),
+  }),
+  /** Chunks of a draft go to the end of its list `first`, as they will be published. */
+  z.object({
+    kind: kind("draft-written"),
+    draft: DraftId,
+    first: ChunkHandle,
+    chunks: z.array(PublishedChunk).max(protocol.writtenChunksMax),
   }),
 ]);
 export type LogRecord = z.infer<typeof LogRecord>;

@@ -125,6 +125,15 @@ const history: readonly (readonly LogRecord[])[] = [
   ],
   [{ kind: "draft-chunk-added", draft: draftId(3), handle: chunkHandle(5), version: v1, members: [0, 1] }],
   [{ kind: "session-closed", session: sessionId(2) }],
+  [
+    { kind: "draft-chunk-added", draft: draftId(3), handle: chunkHandle(6), version: v1, members: [0, 1] },
+    {
+      kind: "draft-written",
+      draft: draftId(3),
+      first: chunkHandle(6),
+      chunks: [{ handle: chunkHandle(6), version: v1, length: 65_536, crc: 9, members: [1] }],
+    },
+  ],
 ];
 
 /** Each with a mutation's answer where one can be. */

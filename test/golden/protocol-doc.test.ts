@@ -51,8 +51,8 @@ describe("docs/PROTOCOL.md", () => {
     );
     for (const text of [...mebi.map((count) => `${count} MiB`), `${reportPageBytesMax / 1_024} KiB`])
       expect(limits).toContain(text);
-    const { locateExtentsMax, listEntriesMax, commitChunksMax, frameHeaderBytesMax } = protocol;
-    for (const count of [locateExtentsMax, listEntriesMax, commitChunksMax, frameHeaderBytesMax])
+    const { locateExtentsMax, listEntriesMax, writtenChunksMax, commitChunksMax, frameHeaderBytesMax } = protocol;
+    for (const count of [locateExtentsMax, listEntriesMax, writtenChunksMax, commitChunksMax, frameHeaderBytesMax])
       expect(limits).toContain(count.toLocaleString("en").replaceAll(",", " "));
   });
 

@@ -43,5 +43,6 @@ export function drawLimits(prng: Prng): Limits {
     checkpointRecords: prng.integer(30, 400),
     handleBatch: prng.integer(2, 50),
     parallelChunks: prng.integer(1, 4),
+    writtenPage: prng.integer(1, 3),
   };
 }

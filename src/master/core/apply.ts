@@ -11,6 +11,7 @@ import { addBytesToAncestors, findChild, linkBlock, linkNamed, rename, unlinkBlo
 import {
   applyChunkPublished,
   applyChunkSealed,
+  applyChunkWritten,
   applyDraftChunkAdded,
   applyDraftChunkDropped,
   applyHandlesReserved,
@@ -109,7 +110,16 @@ export function apply(state: MasterState, record: LogRecord): void {
       return;
     case "draft-created": {
       const { draft, session, target, replicas, chunkBytes } = record;
-      addDraft(state.drafts, { draft, session, target, replicas, chunkBytes, chunks: new Set(), touchedMs: clusterMs });
+      addDraft(state.drafts, {
+        draft,
+        session,
+        target,
+        replicas,
+        chunkBytes,
+        chunks: new Set(),
+        lists: new Map(),
+        touchedMs: clusterMs,
+      });
       return;
     }
     case "draft-chunk-added": {
@@ -119,6 +129,9 @@ export function apply(state: MasterState, record: LogRecord): void {
       applyDraftChunkAdded(state.chunks, { ...record, goal: draft.replicas });
       return;
     }
+    case "draft-written":
+      applyDraftWritten(state, record);
+      return;
     case "draft-ended":
       for (const handle of endDraft(state.drafts, record.draft))
         applyDraftChunkDropped(state.chunks, record.draft, handle);
@@ -199,14 +212,39 @@ function reapInode(state: MasterState, inode: InodeId): void {
   freeInode(inodes, slot);
 }
 
+function applyDraftWritten({ drafts, chunks: table }: MasterState, record: RecordOf<"draft-written">): void {
+  const draft = drafts.byId.get(record.draft);
+  assert(draft !== undefined, "a list is of a live draft");
+  const list = draft.lists.get(record.first) ?? [];
+  draft.lists.set(record.first, list);
+  for (const chunk of record.chunks) {
+    assert(draft.chunks.delete(chunk.handle), "a chunk that was written is its draft's");
+    applyChunkWritten(table, chunk);
+    list.push(chunk.handle);
+  }
+}
+
+/** Those of the list that a commit names. */
+function* listedChunks({ drafts, chunks: table }: MasterState, record: RecordOf<"file-published" | "file-spliced">) {
+  if (record.first === undefined) return;
+  const lists = drafts.byId.get(record.draft)?.lists;
+  const list = lists?.get(record.first);
+  assert(list !== undefined, "a list that is published was written");
+  // What ends with the draft is the rest.
+  lists?.delete(record.first);
+  for (const handle of list) yield chunkOf(table, handle);
+}
+
 function applyChunksAdded(state: MasterState, record: RecordOf<"file-published" | "file-spliced">): void {
   const { inodes } = state;
   const slot = treeSlot(inodes, record.inode);
   assert(isFile(inodes, slot) && !state.tails.has(record.inode), "chunks are for a file without a tail");
-  for (const chunk of record.chunks) {
-    applyChunkPublished(state.chunks, chunk, { inode: record.inode });
+  const publish = (chunk: Omit<PublishedChunk, "members"> & { readonly members: readonly number[] }): void => {
+    applyChunkPublished(state.chunks, chunk, record);
     addChunk(inodes, slot, chunk);
-  }
+  };
+  for (const chunk of listedChunks(state, record)) publish(chunk);
+  for (const chunk of record.chunks) publish(chunk);
   inodes.modifiedMs.set(slot, record.modifiedMs);
 }
 

@@ -72,8 +72,22 @@ export function applyDraftChunkAdded(
   addChunk(table, { ...chunk, owner: -Number(chunk.draft) }, "writing");
 }
 
+/** A chunk of a draft holds all that it will (`draft-written`). */
+export function applyChunkWritten(table: ChunkTable, chunk: PublishedChunk): void {
+  const slot = known(table, chunk.handle);
+  if (stateAt(table, slot) !== "writing") fail(`chunk ${chunk.handle} is not being written`);
+  table.versions.set(slot, chunk.version);
+  table.lengths.set(slot, chunk.length);
+  table.crcs.set(slot, chunk.crc);
+  setMembersAt(table, slot, chunk.members);
+}
+
 /** A chunk of a draft becomes part of a file (`file-published`, `file-spliced`): sealed, with one reference. */
-export function applyChunkPublished(table: ChunkTable, chunk: PublishedChunk, owner: { inode: InodeId }): void {
+export function applyChunkPublished(
+  table: ChunkTable,
+  chunk: Omit<PublishedChunk, "members"> & { readonly members: readonly VolumeIndex[] },
+  owner: { readonly inode: InodeId },
+): void {
   const slot = known(table, chunk.handle);
   if (stateAt(table, slot) !== "writing") fail(`chunk ${chunk.handle} is not being written`);
   table.versions.set(slot, chunk.version);

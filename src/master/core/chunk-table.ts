@@ -21,7 +21,7 @@ const states: readonly ChunkState[] = ["writing", "open", "sealing", "sealed"];
 export type ChunkOwner =
   { readonly kind: "draft"; readonly draft: DraftId } | { readonly kind: "inode"; readonly inode: InodeId };
 
-/** A copy of one entry. `version` of a sealing chunk is the fence's; `length` and `crc` are 0 until it is sealed. */
+/** A copy of one entry. `version` of a sealing chunk is the fence's; `length` and `crc` are 0 until it is sealed, or named among what its draft wrote. */
 export interface Chunk {
   readonly handle: ChunkHandle;
   readonly version: ChunkVersion;

@@ -1,7 +1,15 @@
 /** A draft's way to a file (DESIGN §4.2): created, given chunks, committed or aborted. Nothing is visible before the commit's batch. */
 import { GfsError } from "../../base/errors.ts";
-import type { chunkAllocate, draftAbort, draftCommit, draftCreate, WrittenChunk } from "../../wire/control/files.ts";
-import { draftId, type DraftId, type InodeId } from "../../wire/ids.ts";
+import { protocol } from "../../limits.ts";
+import type {
+  chunkAllocate,
+  draftAbort,
+  draftCommit,
+  draftCreate,
+  draftWritten,
+  WrittenChunk,
+} from "../../wire/control/files.ts";
+import { type ChunkHandle, draftId, type DraftId, type InodeId } from "../../wire/ids.ts";
 import type { LogRecord, PublishedChunk } from "../../wire/log-records.ts";
 import { membersAt, slotOf } from "./chunk-table.ts";
 import { checkTarget, generationAt, makeFile } from "./decide-files.ts";
@@ -12,7 +20,7 @@ import { idOfSlot, isFile } from "./inodes.ts";
 import { notFound, resolve } from "./namespace.ts";
 import type { MasterState } from "./state.ts";
 import { appendableFile, requireSealedTails, reserveRecords } from "./tails.ts";
-import { findVolume, isGone } from "./volumes.ts";
+import { findVolume, isGone, volumeAt } from "./volumes.ts";
 
 /** What a draft of this request would be; the shell places its first chunk by it. */
 export interface DraftPlan {
@@ -110,15 +118,17 @@ export function decideDraftCommit(
 ): Decision<ReplyOf<typeof draftCommit>> {
   const draft = liveDraft(state.drafts, request.draft, "commit");
   const chunks = checkChunks(state, draft, request.chunks);
-  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  const shortChunks = chunks.filter((chunk) => chunk.members.length < draft.replicas).length;
-  const summary = { bytes, shortChunks, replicas: draft.replicas };
+  const listed = checkList(state, draft, request.first);
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, listed.bytes);
+  const short = chunks.filter((chunk) => chunk.members.length < draft.replicas).length;
+  const summary = { bytes, shortChunks: short + listed.shortChunks, replicas: draft.replicas };
+  const named = { draft: draft.draft, ...(request.first === undefined ? {} : { first: request.first }), chunks };
   const ended: LogRecord = { kind: "draft-ended", draft: draft.draft, reason: "committed" };
   const target = targetNow(state, draft, request.ifExists);
   if (target.kind === "append") {
     const { inode } = target;
     const slot = spliceTarget(state, inode);
-    const splice: LogRecord = { kind: "file-spliced", draft: draft.draft, inode, chunks, modifiedMs: now.wallMs };
+    const splice: LogRecord = { kind: "file-spliced", ...named, inode, modifiedMs: now.wallMs };
     const reply = {
       inode,
       generation: generationAt(state, slot),
@@ -132,8 +142,69 @@ export function decideDraftCommit(
   checkTarget(state, found, { what: "put", overwrite, ifGeneration });
   const made = makeFile(state, found, { what: "put", replicas: draft.replicas, now });
   const { inode, generation } = made;
-  const publish: LogRecord = { kind: "file-published", draft: draft.draft, inode, chunks, modifiedMs: now.wallMs };
+  const publish: LogRecord = { kind: "file-published", ...named, inode, modifiedMs: now.wallMs };
   return { records: [...made.records, publish, ended], reply: { inode, generation, fileOffset: 0, ...summary } };
+}
+
+/**
+ * Takes a page of chunks into a draft's list, where it is not in it yet.
+ *
+ * @throws GfsError("DraftEnded"), and as `decideDraftCommit` for chunks that are not the draft's
+ */
+export function decideDraftWritten(
+  state: MasterState,
+  request: RequestOf<typeof draftWritten>,
+): Decision<ReplyOf<typeof draftWritten>> {
+  const draft = liveDraft(state.drafts, request.draft, "write to");
+  const { first, from, chunks } = request;
+  const list = draft.lists.get(first) ?? [];
+  if (from < list.length && chunks.every(({ handle }, i) => list[from + i] === handle))
+    return { records: [], reply: {} };
+  if (from !== list.length || (from === 0 && chunks[0]?.handle !== first))
+    throw new GfsError(
+      "ProtocolError",
+      `Cannot write to draft ${draft.draft}: its list ${first} does not go on at ${from}`,
+    );
+  if (from + chunks.length > protocol.commitChunksMax)
+    throw new GfsError(
+      "ProtocolError",
+      `Cannot write to draft ${draft.draft}: a file has at most ${protocol.commitChunksMax} chunks`,
+    );
+  const checked = checkChunks(state, draft, chunks);
+  return { records: [{ kind: "draft-written", draft: draft.draft, first, chunks: checked }], reply: {} };
+}
+
+/** What a commit publishes of chunks that were named before it. @throws GfsError("ChunkLost"), GfsError("ProtocolError") for a list that is not there */
+function checkList(
+  state: MasterState,
+  draft: Draft,
+  first: ChunkHandle | undefined,
+): { readonly bytes: number; readonly shortChunks: number } {
+  if (first === undefined) return { bytes: 0, shortChunks: 0 };
+  const { chunks: table, volumes } = state;
+  const list = draft.lists.get(first);
+  if (list === undefined)
+    throw new GfsError("ProtocolError", `Cannot commit draft ${draft.draft}: it has no list ${first}`);
+  const needed = replicasNeeded(state, draft.replicas);
+  let bytes = 0;
+  let shortChunks = 0;
+  for (const handle of list) {
+    const slot = slotOf(table, handle);
+    const members = membersAt(table, slot);
+    let left = 0;
+    for (const index of members) if (!isGone(volumeAt(volumes, index))) left++;
+    if (left < needed) throw chunkLost(draft, handle, { left, needed });
+    bytes += table.lengths.get(slot);
+    if (members.length < draft.replicas) shortChunks++;
+  }
+  return { bytes, shortChunks };
+}
+
+function chunkLost({ draft }: Draft, handle: ChunkHandle, copies: { left: number; needed: number }): GfsError {
+  return new GfsError(
+    "ChunkLost",
+    `Cannot commit draft ${draft}: chunk ${handle} has ${copies.left} copies left, ${copies.needed} are needed`,
+  );
 }
 
 /** Copies that a chunk must have for its file to be committed: `minReplicas`, or the goal where that is lower. */
@@ -190,11 +261,7 @@ function checkChunks(state: MasterState, draft: Draft, written: readonly Written
       members.push(volume.index);
       if (!isGone(volume)) left++;
     }
-    if (left < needed)
-      throw new GfsError(
-        "ChunkLost",
-        `Cannot commit draft ${draft.draft}: chunk ${handle} has ${left} copies left, ${needed} are needed`,
-      );
+    if (left < needed) throw chunkLost(draft, handle, { left, needed });
     return { handle, version, length, crc, members };
   });
 }

@@ -21,6 +21,8 @@ export interface Draft {
   readonly chunkBytes: number;
   /** Allocated to it; versions and members are in the chunk table. */
   readonly chunks: Set<ChunkHandle>;
+  /** Named before the commit, no more in `chunks`: lists of what one writer wrote, in order, each under its first. */
+  readonly lists: Map<ChunkHandle, ChunkHandle[]>;
   /** Soft: cluster time of the last sign of life; not in the log. */
   touchedMs: number;
 }
@@ -53,7 +55,14 @@ export function endDraft(drafts: Drafts, draft: DraftId): readonly ChunkHandle[]
   const found = drafts.byId.get(draft);
   assert(found !== undefined, "a draft that ends was there");
   drafts.byId.delete(draft);
-  return [...found.chunks];
+  return [...found.chunks, ...[...found.lists.values()].flat()];
+}
+
+/** Chunks that were allocated to it. */
+export function chunksOfDraft({ chunks, lists }: Draft): number {
+  let count = chunks.size;
+  for (const list of lists.values()) count += list.length;
+  return count;
 }
 
 /** A sign of life of their client: soft. The drafts among them that have ended. */

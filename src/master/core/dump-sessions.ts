@@ -43,6 +43,12 @@ export function* dumpSessions(state: MasterState): Generator<Uint8Array> {
     writer.u16(handles.length);
     for (const handle of handles) writer.u53(handle);
   });
+  yield* written("draft-lists", draftListsOf(state), (writer, { draft, first, handles }) => {
+    writer.u53(draft);
+    writer.u53(first);
+    writer.u16(handles.length);
+    for (const handle of handles) writer.u53(handle);
+  });
   yield* written("tails", sorted(state.tails), (writer, [inode, handle]) => {
     writer.u53(inode);
     writer.u53(handle);
@@ -110,6 +116,14 @@ const readers: Record<string, ((reader: SectionReader, state: MasterState) => vo
     assert(draft !== undefined, "a draft's chunk belongs to a draft");
     for (let left = reader.u16(); left > 0; left--) draft.chunks.add(chunkHandle(reader.u53()));
   },
+  "draft-lists"(reader, state) {
+    const draft = state.drafts.byId.get(draftId(reader.u53()));
+    assert(draft !== undefined, "a draft's list belongs to a draft");
+    const first = chunkHandle(reader.u53());
+    const list = draft.lists.get(first) ?? [];
+    draft.lists.set(first, list);
+    for (let left = reader.u16(); left > 0; left--) list.push(chunkHandle(reader.u53()));
+  },
   tails(reader, state) {
     const inode = inodeId(reader.u53());
     state.tails.set(inode, chunkHandle(reader.u53()));
@@ -132,7 +146,8 @@ function readDraft(reader: SectionReader, state: MasterState): void {
   const [draft, session] = [draftId(reader.u53()), sessionId(reader.u53())];
   const [replicas, chunkBytes] = [reader.u8(), reader.u32()];
   const inode = readOptional(reader, () => inodeId(reader.u53()));
-  const fixed = { draft, session, replicas, chunkBytes, chunks: new Set<never>(), touchedMs: state.cluster.clusterMs };
+  const empty = { chunks: new Set<never>(), lists: new Map<never, never>() };
+  const fixed = { draft, session, replicas, chunkBytes, ...empty, touchedMs: state.cluster.clusterMs };
   if (inode !== undefined) {
     addDraft(state.drafts, { ...fixed, target: { kind: "append", inode } });
     return;
@@ -171,4 +186,11 @@ function* draftChunksOf(state: MasterState) {
     for (let at = 0; at < handles.length; at += handlesPerEntry)
       yield { draft, handles: handles.slice(at, at + handlesPerEntry) };
   }
+}
+
+function* draftListsOf(state: MasterState) {
+  for (const [draft, { lists }] of sorted(state.drafts.byId))
+    for (const [first, list] of sorted(lists))
+      for (let at = 0; at < list.length; at += handlesPerEntry)
+        yield { draft, first, handles: list.slice(at, at + handlesPerEntry) };
 }

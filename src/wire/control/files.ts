@@ -121,7 +121,23 @@ export const WrittenChunk = z.object({
 export type WrittenChunk = z.infer<typeof WrittenChunk>;
 
 /**
- * Publishes a draft in one log record. `ifExists`: a put that may take no file's place is spliced to the end of the one that was made at its path meanwhile. `fileOffset` is where its first byte lies (0 for a put). `shortChunks` counts chunks with fewer members than asked for.
+ * Names chunks before the commit, where they are too many for one message: `chunks` stand in the list `first`, which is named by its own first chunk, from place `from` on.
+ * Repeating it changes nothing.
+ * @throws DraftEnded
+ */
+export const draftWritten = message(
+  "draft-written",
+  z.object({
+    draft: DraftId,
+    first: ChunkHandle,
+    from: Uint32.max(protocol.commitChunksMax),
+    chunks: z.array(WrittenChunk).min(1).max(protocol.writtenChunksMax),
+  }),
+  Nothing,
+);
+
+/**
+ * Publishes a draft in one log record: the chunks of the list `first`, then `chunks`. `ifExists`: a put that may take no file's place is spliced to the end of the one that was made at its path meanwhile. `fileOffset` is where its first byte lies (0 for a put). `shortChunks` counts chunks with fewer members than asked for.
  * @throws ChunkLost, DraftEnded, Exists, GenerationMismatch, InodeChanged
  */
 export const draftCommit = message(
@@ -129,7 +145,8 @@ export const draftCommit = message(
   z.object({
     id: MutationId,
     draft: DraftId,
-    chunks: z.array(WrittenChunk).max(protocol.commitChunksMax),
+    first: ChunkHandle.optional(),
+    chunks: z.array(WrittenChunk).max(protocol.writtenChunksMax),
     ifExists: z.literal("append").optional(),
   }),
   z.object({

@@ -51,6 +51,7 @@ interface FakeDraft {
   readonly target:
     { readonly kind: "put"; readonly path: string } | { readonly kind: "append"; readonly inode: InodeId };
   state: "live" | "ended";
+  readonly lists: Map<ChunkHandle, readonly files.WrittenChunk[]>;
 }
 
 /** A master as a client sees it, in memory, that never forgets a mutation; and chunkservers. All replicas everywhere. */
@@ -176,7 +177,9 @@ export class FakeCluster {
     const draft = this.drafts.get(request.draft);
     if (draft?.state !== "live") throw new GfsError("DraftEnded", `Cannot commit draft ${request.draft}: it has ended`);
     draft.state = "ended";
-    const extents = request.chunks.map(({ handle, length }) => ({ handle, length }));
+    const listed = request.first === undefined ? [] : draft.lists.get(request.first);
+    if (listed === undefined) throw new GfsError("ProtocolError", `Cannot commit draft ${request.draft}: no such list`);
+    const extents = [...listed, ...request.chunks].map(({ handle, length }) => ({ handle, length }));
     const bytes = extents.reduce((sum, { length }) => sum + length, 0);
     const common = { generation: generation(1), bytes, shortChunks: 0, replicas: 3 };
     const made = draft.target.kind === "put" ? this.files.get(draft.target.path) : undefined;
@@ -234,7 +237,7 @@ export class FakeCluster {
           else if (this.files.has(target.path) && !target.overwrite)
             throw new GfsError("Exists", `Cannot put ${target.path}`);
           const draft = draftId(this.#next++);
-          this.drafts.set(draft, { target, state: "live" });
+          this.drafts.set(draft, { target, state: "live", lists: new Map() });
           const { chunkBytes = testLimits.chunkBytes, firstChunkBytes } = request;
           const inode = target.kind === "append" ? { inode: target.inode } : {};
           const plan = { draft, replicas: 3, minReplicas: 2, chunkBytes, ...inode };
@@ -249,6 +252,13 @@ export class FakeCluster {
         return { placement: { ...chunk(), chain } };
       }),
       route(files.draftCommit, async (request) => this.#once(files.draftCommit, request, () => this.#commit(request))),
+      route(files.draftWritten, async ({ draft, first, from, chunks }) => {
+        const lists = this.drafts.get(draft)?.lists;
+        const list = lists?.get(first) ?? [];
+        if (from > list.length) throw new GfsError("ProtocolError", "Cannot write to a draft: a page is missing");
+        lists?.set(first, [...list.slice(0, from), ...chunks]);
+        return {};
+      }),
       route(files.draftAbort, async ({ draft }) => {
         const known = this.drafts.get(draft);
         if (known !== undefined) known.state = "ended";

@@ -37,6 +37,22 @@ describe("put", () => {
     ]);
   });
 
+  test.each([
+    [1, 0],
+    [2, 0],
+    [3, 1],
+    [5, 2],
+    [6, 2],
+    [7, 3],
+  ])("of %i chunks, two a message, names %i pages before its commit", (chunks, pages) => {
+    const cluster = new FakeCluster();
+    const data = sample(chunks * chunk);
+    const put = { kind: "bytes", bytes: data } as const;
+    cluster.with((client) => client.put(put, "/f"), { limits: { ...testLimits, writtenPage: 2 } });
+    expect(cluster.content("/f")).toEqual(data);
+    expect(cluster.calls.filter((name) => name === "draft-written")).toHaveLength(pages);
+  });
+
   test("of a local file reports progress up to its size, and never back", () => {
     const cluster = new FakeCluster();
     const data = sample(3 * chunk + 5);

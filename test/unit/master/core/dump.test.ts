@@ -8,6 +8,7 @@ import {
   decideChunkAllocate,
   decideDraftCommit,
   decideDraftCreate,
+  decideDraftWritten,
 } from "../../../../src/master/core/decide-drafts.ts";
 import { decideCreateFile, decideMkdir } from "../../../../src/master/core/decide-files.ts";
 import { decideMove, decideRemove } from "../../../../src/master/core/decide-namespace.ts";
@@ -70,11 +71,28 @@ const acts: Act[] = [
   },
   (d, pick) => {
     const draft = [...d.state.drafts.byId.values()][pick(3)];
+    const [handle] = draft?.chunks ?? [];
+    if (draft === undefined || handle === undefined) return;
+    const [first = handle] = pick(2) === 0 ? draft.lists.keys() : [];
+    const from = draft.lists.get(first)?.length ?? 0;
+    const chunk = {
+      handle,
+      version: chunkVersion(1),
+      length: 1 + pick(99),
+      crc: pick(9),
+      volumes: volumes.slice(0, 3),
+    };
+    d.do(decideDraftWritten(d.state, { draft: draft.draft, first, from, chunks: [chunk] }));
+  },
+  (d, pick) => {
+    const draft = [...d.state.drafts.byId.values()][pick(3)];
     if (draft === undefined) return;
     const chunks = [...draft.chunks].map((handle) => {
       return { handle, version: chunkVersion(1), length: 1 + pick(99), crc: pick(9), volumes: volumes.slice(0, 3) };
     });
-    d.do(decideDraftCommit(d.state, { id, draft: draft.draft, chunks }, d.now));
+    const [first] = draft.lists.keys();
+    const list = first === undefined || pick(4) === 0 ? {} : { first };
+    d.do(decideDraftCommit(d.state, { id, draft: draft.draft, ...list, chunks }, d.now));
   },
   (d, pick) => {
     const inode = idOfSlot(d.state.inodes, lookup(d.state.inodes, pickPath(pick), "find"));
