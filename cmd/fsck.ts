@@ -3,7 +3,7 @@ import { formatSize } from "../src/config/units.ts";
 import type { FsckPage } from "../src/client/api.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { print, printJson, showName } from "./cli/output.ts";
+import { counted, print, printJson, showName } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 
 type Kind = FsckPage["problems"][number]["kind"];
@@ -40,16 +40,13 @@ export const fsck: Verb = {
       for (const problem of page.problems) {
         counts.set(problem.kind, (counts.get(problem.kind) ?? 0) + 1);
         if (call.json) await printJson(problem);
-        else
-          await print(
-            `${problem.kind}: ${showName(problem.path)}${problem.handle === undefined ? "" : ` chunk ${problem.handle}`}: ${problem.text}`,
-          );
+        else await print(`${problem.kind}: ${showName(problem.path)}: ${problem.text}`);
       }
     }
     const summary =
       counts.size === 0 ? "all is well" : [...counts].map(([kind, count]) => `${count} ${kind}`).join(", ");
     if (call.json) await printJson({ files, chunks, bytes, problems: Object.fromEntries(counts) });
-    else await print(`${files} files, ${chunks} chunks, ${formatSize(bytes)}: ${summary}`);
+    else await print(`${counted(files, "file")}, ${counted(chunks, "chunk")}, ${formatSize(bytes)}: ${summary}`);
     return exitCode(counts);
   },
 };

@@ -41,7 +41,7 @@ export const get: Verb = {
         await pipeToStdout(client.read(path, { ...range, signal, onProgress }));
         return 0;
       }
-      const { bytes } = await client.downloadFile(path, local, {
+      const { bytes, localPath } = await client.downloadFile(path, local, {
         ...range,
         overwrite: args.on("overwrite"),
         signal,
@@ -49,10 +49,10 @@ export const get: Verb = {
       });
       progress.stop();
       const seconds = (performance.now() - startedMs) / 1_000;
-      if (json) await printJson({ path, local, bytes, seconds });
+      if (json) await printJson({ path, local: localPath, bytes, seconds });
       else if (!quiet) {
         const rate = formatSize(Math.round(bytes / Math.max(seconds, 0.001)));
-        await print(`${showName(local)}: ${formatSize(bytes)} in ${formatDuration(seconds * 1_000)} (${rate}/s)`);
+        await print(`${showName(localPath)}: ${formatSize(bytes)} in ${formatDuration(seconds * 1_000)} (${rate}/s)`);
       }
       return 0;
     } finally {

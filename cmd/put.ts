@@ -1,9 +1,10 @@
 import { tmpdir } from "node:os";
 import { formatDuration, formatSize } from "../src/config/units.ts";
 import { readStdin } from "../src/host/environment.ts";
+import { protocol } from "../src/limits.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { note, print, printJson, showName } from "./cli/output.ts";
+import { counted, note, print, printJson, showName } from "./cli/output.ts";
 import { makeProgress } from "./cli/progress.ts";
 import { clientFlags } from "./cli/settings.ts";
 import { wholeNumber } from "./cli/values.ts";
@@ -39,9 +40,9 @@ export const put: Verb = {
     const { args, config, quiet, json, signal } = call;
     const [local = "", path = ""] = args.positionals;
     const options = {
-      replicas: wholeNumber(args, "replicas", 1),
+      replicas: wholeNumber(args, "replicas", { min: 1, max: protocol.replicasMax }),
       overwrite: args.on("overwrite"),
-      ifGeneration: wholeNumber(args, "if-generation", 0),
+      ifGeneration: wholeNumber(args, "if-generation", { min: 0 }),
       chunkBytes: config.get("client.upload_chunk_size"),
       signal,
     };
@@ -62,14 +63,15 @@ export const put: Verb = {
       if (result.shortChunks > 0) {
         note(
           call,
-          `${result.shortChunks} of ${result.chunks} chunks have fewer than ${result.replicas} replicas yet; repair makes them whole (gfs status)`,
+          `${result.shortChunks} of ${counted(result.chunks, "chunk")} ${result.shortChunks === 1 ? "has" : "have"} fewer than ${result.replicas} replicas yet; repair adds them (gfs status)`,
         );
       }
       if (json) await printJson({ ...result, seconds });
       else if (!quiet) {
         const rate = formatSize(Math.round(result.bytes / Math.max(seconds, 0.001)));
+        const replicas = `${counted(result.replicas, "replica")}${result.shortChunks > 0 ? " wanted" : ""}`;
         await print(
-          `${showName(result.path)}: ${formatSize(result.bytes)} in ${formatDuration(seconds * 1_000)} (${rate}/s), ${result.replicas} replicas, generation ${result.generation}`,
+          `${showName(result.path)}: ${formatSize(result.bytes)} in ${formatDuration(seconds * 1_000)} (${rate}/s), ${replicas}, generation ${result.generation}`,
         );
       }
       return 0;

@@ -2,7 +2,7 @@ import type { ClusterStatus } from "../src/client/api.ts";
 import { formatDuration, formatSize } from "../src/config/units.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { print, printJson, showName, table } from "./cli/output.ts";
+import { counted, print, printJson, showName, table } from "./cli/output.ts";
 import { serversTable } from "./cli/servers-table.ts";
 import { clientFlags } from "./cli/settings.ts";
 
@@ -44,12 +44,15 @@ function describe(status: ClusterStatus): string {
       ["master", `gfs ${status.version}, up ${formatDuration(status.uptimeMs)}, epoch ${status.epoch.number}`],
       [
         "files",
-        `${status.files} in ${status.directories} directories, ${formatSize(status.bytes)}; trash: ${status.trash.entries} entries, ${formatSize(status.trash.bytes)}`,
+        `${status.files} in ${counted(status.directories, "directory", "directories")}, ${formatSize(status.bytes)}; trash: ${counted(status.trash.entries, "entry", "entries")}, ${formatSize(status.trash.bytes)}`,
       ],
       ["chunks", states.join(", ")],
       ["repair", `${repair.running} running, ${repair.queued} waiting, ${repair.done} done since the start`],
       ["garbage", `${garbage.waiting} replicas waiting, ${garbage.deleted} deleted since the start`],
-      ["clients", `${status.clients.length} connected, ${status.sessions} sessions, ${status.drafts} puts in progress`],
+      [
+        "clients",
+        `${status.clients.length} connected, ${counted(status.sessions, "session")}, ${counted(status.drafts, "put")} in progress`,
+      ],
       ["metadata", status.dataDirs.map((dir) => `${dir.path} (${dir.state})`).join(", ")],
     ]),
     serversTable(status.servers),

@@ -1,6 +1,5 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { GfsError } from "../src/base/errors.ts";
 import { startChunkserver, type Chunkserver } from "../src/chunkserver/chunkserver.ts";
 import { limitsOf } from "../src/config/limits.ts";
 import { startMaster } from "../src/master/master.ts";
@@ -41,8 +40,7 @@ export const up: Verb = {
   },
   async run(call) {
     const { args, config, world } = call;
-    const count = wholeNumber(args, "chunkservers", 1) ?? 3;
-    if (count > chunkserversMax) throw new GfsError("Usage", `--chunkservers takes at most ${chunkserversMax}`);
+    const count = wholeNumber(args, "chunkservers", { min: 1, max: chunkserversMax }) ?? 3;
     const directory = args.text("data-dir") ?? join(homedir(), ".local", "share", "gfs");
     const configured = limitsOf(config);
     // Fewer servers than replicas asked for would make every file short for ever.

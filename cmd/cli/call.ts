@@ -26,6 +26,7 @@ export interface Verb {
 }
 
 const levels: readonly EventLevel[] = ["debug", "info", "warn", "error"];
+const formats = ["text", "json"] as const;
 
 /** Servers log from info on, clients only what is wrong. */
 export function worldFor(
@@ -33,14 +34,24 @@ export function worldFor(
   environment: Readonly<Record<string, string | undefined>>,
   fallback: EventLevel,
 ): HostWorld {
-  const level = args.text("log-level") ?? environment["GFS_LOG_LEVEL"] ?? fallback;
-  const logLevel = levels.find((known) => known === level);
-  if (logLevel === undefined)
-    throw new GfsError("Usage", `--log-level is one of ${levels.join(", ")}, not ${JSON.stringify(level)}`);
-  const format = args.text("log-format") ?? environment["GFS_LOG_FORMAT"] ?? "text";
-  if (format !== "text" && format !== "json")
-    throw new GfsError("Usage", `--log-format is text or json, not ${JSON.stringify(format)}`);
-  return makeHostWorld({ logLevel, logFormat: format });
+  const logLevel = oneOf(levels, { flag: "log-level", variable: "GFS_LOG_LEVEL" }, args, environment);
+  const logFormat = oneOf(formats, { flag: "log-format", variable: "GFS_LOG_FORMAT" }, args, environment);
+  return makeHostWorld({ logLevel: logLevel ?? fallback, logFormat: logFormat ?? "text" });
+}
+
+/** As flag or variable say, if either does; an empty variable is none. @throws GfsError("Usage") naming the one that is wrong */
+function oneOf<Value extends string>(
+  known: readonly Value[],
+  { flag, variable }: { readonly flag: string; readonly variable: string },
+  args: Arguments,
+  environment: Readonly<Record<string, string | undefined>>,
+): Value | undefined {
+  const given = args.text(flag);
+  const text = given ?? environment[variable] ?? "";
+  const value = known.find((one) => one === text);
+  if (value !== undefined || (given === undefined && text === "")) return value;
+  const origin = given === undefined ? variable : `--${flag}`;
+  throw new GfsError("Usage", `${origin} is one of ${known.join(", ")}, not ${JSON.stringify(text)}`);
 }
 
 /** A line of the table in `cmd/gfs.ts`. */

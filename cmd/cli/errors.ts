@@ -6,7 +6,6 @@ import { OutputClosedError } from "../../src/host/environment.ts";
 /** By code, or by verb and code where it depends on what was asked for. */
 const hints: Readonly<Record<string, string>> = {
   "put Exists": "--overwrite takes its place",
-  "get Exists": "--overwrite replaces the local file",
   "mv Exists": "--overwrite takes its place",
   "mkdir NotFound": "-p makes missing parents",
   "rm DirectoryNotEmpty": "-r removes it with all that is in it",
@@ -22,11 +21,17 @@ function firstLetterDown(text: string): string {
   return /^[A-Z][a-z]/.test(text) ? `${text[0]?.toLowerCase()}${text.slice(1)}` : text;
 }
 
-/** `gfs: put /a: …(NoSpace)`, one line, and a hint where there is one. */
+const subjectCharsMax = 200;
+
+/** `gfs: put /a: …(NoSpace)`, one line, and a hint where there is one. `what`: the verb, and what it was for. */
 export function errorText(error: GfsError, what: string): string {
-  const line = `gfs: ${what === "" ? "" : `${what}: `}${firstLetterDown(error.message).replaceAll("\n", " ")} (${error.code})`;
+  const subject = what.length > subjectCharsMax ? `${what.slice(0, subjectCharsMax)}…` : what;
+  const said = `Cannot ${what}: `;
+  const message = error.message.startsWith(said) ? error.message.slice(said.length) : firstLetterDown(error.message);
+  const line = `gfs: ${subject === "" ? "" : `${subject}: `}${message.replaceAll("\n", " ")} (${error.code})`;
   const own = error.details["hint"];
-  const hint = typeof own === "string" ? own : (hints[`${what.split(" ")[0]} ${error.code}`] ?? hints[error.code]);
+  const ofVerb = error.details["local"] === true ? undefined : hints[`${what.split(" ")[0]} ${error.code}`];
+  const hint = typeof own === "string" ? own : (ofVerb ?? hints[error.code]);
   return hint === undefined ? line : `${line}\n  ${hint}`;
 }
 

@@ -29,7 +29,9 @@ function unprintable(error: unknown): number {
 }
 
 async function run(groups: readonly VerbGroup[], args: readonly string[]): Promise<number> {
-  const shown = groups.map(({ title, verbs }) => ({ title, verbs: verbs.filter((verb) => verb.hidden !== true) }));
+  const shown = groups
+    .map(({ title, verbs }) => ({ title, verbs: verbs.filter((verb) => verb.hidden !== true) }))
+    .filter(({ verbs }) => verbs.length > 0);
   const [first, ...rest] = args;
   if (first === undefined || ["--help", "-h"].includes(first) || (first === "help" && rest.length === 0)) {
     await print(rootHelp(shown));
@@ -40,7 +42,8 @@ async function run(groups: readonly VerbGroup[], args: readonly string[]): Promi
   const entry = all.find((verb) => verb.name === name);
   if (entry === undefined) {
     const known = shown.flatMap((group) => group.verbs.map((verb) => verb.name));
-    process.stderr.write(`gfs: unknown verb ${name}${didYouMean(name, known)}\n  \`gfs --help\` lists them all\n`);
+    const what = name.startsWith("-") ? `unknown flag ${name} before the verb` : `unknown verb ${name}`;
+    process.stderr.write(`gfs: ${what}${didYouMean(name, known)}\n  \`gfs --help\` lists them all\n`);
     return 2;
   }
   const verb = await entry.load();

@@ -28,6 +28,11 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
     .join("\n");
 }
 
+/** `1 chunk`, `2 chunks`; `several` for what does not end so. */
+export function counted(count: number, one: string, several = `${one}s`): string {
+  return `${count} ${count === 1 ? one : several}`;
+}
+
 /** A name as it may be shown on a terminal: control characters escaped, so that a file's name can't move the cursor. */
 export function showName(name: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are what it is about

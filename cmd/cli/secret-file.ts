@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { GfsError } from "../../src/base/errors.ts";
 import type { Config } from "../../src/config/resolve.ts";
+import { fileReason } from "../../src/host/address.ts";
 import { parseSecret } from "../../src/net/secret.ts";
 
 /** The cluster secret that the configuration names; undefined where it names none. @throws GfsError("ConfigInvalid") */
@@ -19,10 +20,7 @@ export function readSecret(config: Config): Uint8Array | undefined {
     text = readFileSync(path, "utf8");
   } catch (error) {
     if (error instanceof GfsError) throw error;
-    throw new GfsError(
-      "ConfigInvalid",
-      `Cannot read the secret in ${path}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new GfsError("ConfigInvalid", `Cannot read the secret in ${path}: ${fileReason(error)}`);
   }
   return parseSecret(text, path);
 }

@@ -4,6 +4,7 @@ import { GfsError } from "../../src/base/errors.ts";
 import { configKeys, type ConfigKey } from "../../src/config/keys.ts";
 import { defaultMasterPort, resolveConfig, splitMaster, type Config } from "../../src/config/resolve.ts";
 import { parseLocation } from "../../src/config/units.ts";
+import { fileReason } from "../../src/host/address.ts";
 import type { Arguments, FlagSpec, VerbSpec } from "./verb.ts";
 
 /** Flags of every verb that reads the configuration. */
@@ -70,10 +71,7 @@ function readFile(path: string, wanted: boolean): { name: string; tables: unknow
     text = readFileSync(path, "utf8");
   } catch (error) {
     if (!wanted && error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw new GfsError(
-      "ConfigInvalid",
-      `Cannot read the configuration ${path}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new GfsError("ConfigInvalid", `Cannot read the configuration ${path}: ${fileReason(error)}`);
   }
   try {
     return { name: path, tables: Bun.TOML.parse(text) };

@@ -2,13 +2,18 @@ import { GfsError } from "../../src/base/errors.ts";
 import { parseSize } from "../../src/config/units.ts";
 import type { Arguments } from "./verb.ts";
 
-/** A flag's whole number of at least `min`, if it was given. @throws GfsError("Usage") */
-export function wholeNumber(args: Arguments, flag: string, min: number): number | undefined {
+/** A flag's whole number from `min` to `max`, if it was given. @throws GfsError("Usage") */
+export function wholeNumber(
+  args: Arguments,
+  flag: string,
+  { min, max = Number.MAX_SAFE_INTEGER }: { readonly min: number; readonly max?: number },
+): number | undefined {
   const text = args.text(flag);
   if (text === undefined) return undefined;
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (Number.isSafeInteger(value) && value >= min) return value;
-  throw new GfsError("Usage", `--${flag} wants a whole number of at least ${min}, not ${JSON.stringify(text)}`);
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  throw new GfsError("Usage", `--${flag} wants a whole number ${range}, not ${JSON.stringify(text)}`);
 }
 
 /** A flag's size in bytes, if it was given. @throws GfsError("Usage") */

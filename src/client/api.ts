@@ -49,6 +49,8 @@ export interface DownloadOptions extends ReadOptions, TransferOptions {
 
 export interface DownloadResult {
   readonly bytes: number;
+  /** The file that was written: in a directory, under the name that it has in gfs. */
+  readonly localPath: string;
 }
 
 export interface AppendOptions extends TransferOptions {

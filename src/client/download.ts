@@ -46,7 +46,7 @@ export async function downloadFile(
     throw error;
   }
   await local("write", world.disk.syncDirectory(directory));
-  return { bytes };
+  return { bytes, localPath: target };
 }
 
 async function targetOf({ disk }: World, gfsPath: string, localPath: string): Promise<string> {
@@ -55,8 +55,12 @@ async function targetOf({ disk }: World, gfsPath: string, localPath: string): Pr
     const name = gfsPath.split("/").findLast((part) => part !== "");
     return name === undefined ? localPath : `${localPath.replace(/\/+$/, "")}/${name}`;
   }
-  if (localPath.endsWith("/"))
-    throw new GfsError("NotFound", `Cannot write local ${localPath}: there is no such directory`);
+  const { directory } = splitLocal(localPath);
+  const parent = localPath.endsWith("/") ? undefined : await local("write", disk.info(directory));
+  if (parent === undefined) {
+    const why = localPath.endsWith("/") ? "there is no such directory" : `there is no directory ${directory}`;
+    throw new GfsError("NotFound", `Cannot write local ${localPath}: ${why}`, { details: { local: true } });
+  }
   return localPath;
 }
 
@@ -68,7 +72,10 @@ async function refuseExisting({ disk }: World, path: string, overwrite: boolean 
       info.kind === "directory" ? "IsDirectory" : "LocalFile",
       `Cannot write local ${path}: ${info.kind === "directory" ? "it is a directory" : "it is not a regular file"}`,
     );
-  if (overwrite !== true) throw new GfsError("Exists", `Cannot write local ${path}: it exists already`);
+  if (overwrite !== true)
+    throw new GfsError("Exists", `Cannot write local ${path}: it exists already`, {
+      details: { local: true, hint: "--overwrite replaces the local file" },
+    });
 }
 
 async function writeAll(

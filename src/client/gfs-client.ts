@@ -245,6 +245,13 @@ export class GfsClient implements api.GfsApi {
   }
 }
 
+/** Of a message that names the address again, what follows it. */
+function reasonOf({ message }: GfsError, address: string): string {
+  const at = message.lastIndexOf(address);
+  const reason = at < 0 ? message : message.slice(at + address.length).replace(/^\S*: /, "");
+  return reason === "" ? message : reason;
+}
+
 /** Outlives a restart of the master; that there is none is told soon, with the setting that named it. */
 async function firstContact(
   ctx: ClientContext,
@@ -263,10 +270,14 @@ async function firstContact(
         throw new GfsError("ProtocolError", text, { cause: error, details: { address: master } });
       }
       if (!isMasterRetry(error) || !(error instanceof GfsError)) throw error;
-      const told = new GfsError(error.code, `Cannot reach the master at ${master}${origin}: ${error.message}`, {
-        cause: error,
-        details: { address: master },
-      });
+      const told = new GfsError(
+        error.code,
+        `Cannot reach the master at ${master}${origin}: ${reasonOf(error, master)}`,
+        {
+          cause: error,
+          details: { address: master },
+        },
+      );
       if (patience.expired && !hasCode(error, "Busy")) throw told;
       await backOff(ctx, op, failures, told);
     }

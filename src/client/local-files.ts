@@ -28,7 +28,7 @@ export function localError(what: string, thrown: unknown): unknown {
   const more = kind === "failed" ? ` (${message})` : "";
   return new GfsError(codes[kind], `Cannot ${what} local ${path}: ${reasons[kind]}${more}`, {
     cause: thrown,
-    ...(kind === "full" ? { details: { hint: "space is short here, not in the cluster" } } : {}),
+    details: { local: true, ...(kind === "full" ? { hint: "space is short here, not in the cluster" } : {}) },
   });
 }
 
@@ -44,7 +44,8 @@ export async function local<T>(what: string, work: Promise<T>): Promise<T> {
 /** Of a regular file. @throws GfsError NotFound | IsDirectory | LocalFile */
 export async function fileInfo({ disk }: World, path: string): Promise<FileInfo> {
   const info = await local("read", disk.info(path));
-  if (info === undefined) throw new GfsError("NotFound", `Cannot read local ${path}: ${reasons.missing}`);
+  if (info === undefined)
+    throw new GfsError("NotFound", `Cannot read local ${path}: ${reasons.missing}`, { details: { local: true } });
   if (info.kind === "directory") throw new GfsError("IsDirectory", `Cannot read local ${path}: it is a directory`);
   if (info.kind === "other")
     throw new GfsError("LocalFile", `Cannot read local ${path}: it is not a regular file; pipe it in as - instead`);

@@ -28,6 +28,16 @@ export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
+/** Why a local file could not be used, for people. */
+export function fileReason(error: unknown): string {
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: "there is no such file",
+    EACCES: "permission denied",
+    EISDIR: "it is a directory",
+  };
+  return reasons[systemCode(error) ?? ""] ?? (error instanceof Error ? error.message : String(error));
+}
+
 /** For a bind that failed: the address and the reason, in words. */
 export function cannotListen(address: string, error: unknown): GfsError {
   const code = systemCode(error);

@@ -2,8 +2,11 @@ import { fromUtf8, utf8 } from "../base/bytes.ts";
 import { GfsError } from "../base/errors.ts";
 import { protocol } from "../limits.ts";
 
+const shownCharsMax = 80;
+
 function refuse(path: string, why: string): never {
-  throw new GfsError("PathInvalid", `Cannot use path ${JSON.stringify(path)}: ${why}`);
+  const shown = path.length > shownCharsMax ? `${path.slice(0, shownCharsMax)}…` : path;
+  throw new GfsError("PathInvalid", `Cannot use path ${JSON.stringify(shown)}: ${why}`);
 }
 
 /**
@@ -15,8 +18,7 @@ function refuse(path: string, why: string): never {
 export function parsePath(path: string): string[] {
   if (!path.startsWith("/")) refuse(path, 'it must begin with "/"');
   if (!path.isWellFormed()) refuse(path, "it is not valid Unicode");
-  if (isLonger(path, protocol.pathBytesMax))
-    refuse(`${path.slice(0, 40)}…`, `it is longer than ${protocol.pathBytesMax} bytes`);
+  if (isLonger(path, protocol.pathBytesMax)) refuse(path, `it is longer than ${protocol.pathBytesMax} bytes`);
   const inner = path.endsWith("/") && path.length > 1 ? path.slice(1, -1) : path.slice(1);
   if (inner === "") return path === "/" ? [] : refuse(path, "it has an empty name");
   const names = inner.split("/");

@@ -141,6 +141,23 @@ describe("what is in the way is said", () => {
     expect(await cluster.json(["stat", "/generation"])).toMatchObject({ entry: { generation: 2 } });
   });
 
+  test("a local file that is missing is not said to be one of gfs, and where a get went is told", async () => {
+    writeFileSync(join(directory, "told"), "told");
+    await cluster.run(["put", join(directory, "told"), "/told"]);
+    const none = join(directory, "none");
+    const append = await cluster.run(["append", "/told", none]);
+    expect(append.stderr).toBe(`gfs: append /told: cannot read local ${none}: there is no such file here (NotFound)\n`);
+    const get = await cluster.run(["get", "/told", join(none, "x")]);
+    expect(get.stderr).toBe(
+      `gfs: get /told: cannot write local ${join(none, "x")}: there is no directory ${none} (NotFound)\n`,
+    );
+    expect([append.code, get.code]).toEqual([3, 3]);
+    mkdirSync(join(directory, "into-told"));
+    expect(await cluster.json(["get", "/told", join(directory, "into-told")])).toMatchObject({
+      local: join(directory, "into-told", "told"),
+    });
+  });
+
   test("missing paths and wrong kinds", async () => {
     await ok("mkdir", "-p", "/kinds/dir");
     await ok("put", local("in", "x"), "/kinds/file");

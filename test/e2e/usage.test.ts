@@ -13,8 +13,12 @@ describe("a newcomer's mistakes end with 2, and name what was probably meant", (
     [["put", "--overwrit", "a", "/b"], "unknown flag --overwrit (did you mean --overwrite?)"],
     [["put", "-x", "a", "/b"], "unknown flag -x"],
     [["put", "a", "/b", "--replicas"], "--replicas wants a value"],
-    [["put", "a", "/b", "--replicas", "none"], "--replicas wants a whole number of at least 1"],
-    [["put", "a", "/b", "--replicas", "0"], "--replicas wants a whole number of at least 1"],
+    [["put", "a", "/b", "--replicas", "none"], "--replicas wants a whole number from 1 to 16"],
+    [["put", "a", "/b", "--replicas", "0"], "--replicas wants a whole number from 1 to 16"],
+    [["put", "a", "/b", "--replicas", "17"], "--replicas wants a whole number from 1 to 16"],
+    [["up", "--chunkservers", "17"], "--chunkservers wants a whole number from 1 to 16"],
+    [["--master", "a", "ls"], "unknown flag --master before the verb (did you mean master?)"],
+    [["ls", "--secret-file", "none"], "cannot read the secret in none: there is no such file (ConfigInvalid)"],
     [["put", "a", "/b", "--chunk-size", "64XB"], "client.upload_chunk_size of --chunk-size"],
     [["get", "/a", "-", "--offset", "-1"], "--offset wants a size"],
     [["ls", "--location", "here"], "--location wants two numbers"],
@@ -51,6 +55,19 @@ describe("a newcomer's mistakes end with 2, and name what was probably meant", (
     }
   });
 
+  test("a variable is named as what it is", async () => {
+    for (const [name, text] of [
+      ["GFS_LOG_LEVEL", "GFS_LOG_LEVEL is one of debug, info, warn, error"],
+      ["GFS_LOG_FORMAT", "GFS_LOG_FORMAT is one of text, json"],
+      ["GFS_MASTER", "Cannot use GFS_MASTER"],
+      ["GFS_MASTR", "unknown setting GFS_MASTR (did you mean GFS_MASTER?)"],
+    ] as const) {
+      const result = await gfs(["ls"], { env: { [name]: "what ever" } });
+      expect(result.stderr.toLowerCase()).toContain(text.toLowerCase());
+      expect(result.code).toBe(2);
+    }
+  });
+
   test("an argument that is not UTF-8 is refused, not mangled", async () => {
     const child = Bun.spawn(["bash", "-c", String.raw`"$0" ls $'/\xff\xfe'`, gfsPath], {
       stdout: "pipe",
@@ -70,6 +87,7 @@ describe("help", () => {
       expect(help.text).toMatch(new RegExp(`^  ${verb} `, "m"));
     }
     expect(help.text).not.toContain("checkpoint-master");
+    expect(help.text).not.toMatch(/:\n\n/);
   });
 
   test("each verb's page has its usage, an example and its flags", async () => {
@@ -122,6 +140,7 @@ describe("no master there", () => {
     expect(result.code).toBe(7);
     expect(result.stderr).toContain("127.0.0.1:1");
     expect(result.stderr).toContain(origin);
+    expect(result.stderr.match(/127\.0\.0\.1:1/g)).toHaveLength(1);
     expect(result.ms).toBeLessThan(20_000);
   });
 });

@@ -186,7 +186,7 @@ function refuse(
   if (live.length < wanted) {
     throw new GfsError(
       "TooFewServers",
-      `Cannot place ${request.what}: ${live.length} of the ${wanted} servers needed are live (${because})`,
+      `Cannot place ${request.what}: ${live.length} of the ${wanted} servers needed can take it (${because})`,
       { details: { wanted, live: live.length, servers: named } },
     );
   }

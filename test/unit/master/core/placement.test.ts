@@ -144,7 +144,7 @@ describe("refusals name the rule and the server", () => {
   test("fewer live than min_replicas: TooFewServers", () => {
     const servers = [server(0), server(1, { liveness: "suspect" }), server(2, { liveness: "dead" })];
     expect(() => place(servers, ask())).toThrow(
-      "Cannot place a chunk of /f: 1 of the 2 servers needed are live (s1 is suspect; s2 is dead)",
+      "Cannot place a chunk of /f: 1 of the 2 servers needed can take it (s1 is suspect; s2 is dead)",
     );
   });
 
@@ -156,7 +156,7 @@ describe("refusals name the rule and the server", () => {
   });
 
   test("no server at all", () => {
-    expect(() => place([], ask())).toThrow("0 of the 2 servers needed are live (no server is known)");
+    expect(() => place([], ask())).toThrow("0 of the 2 servers needed can take it (no server is known)");
   });
 });
 
