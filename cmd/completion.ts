@@ -4,13 +4,23 @@ import type { Verb } from "./cli/call.ts";
 import { print } from "./cli/output.ts";
 import type { VerbSpec } from "./cli/verb.ts";
 
-function flagsOf(spec: VerbSpec): { name: string; about: string }[] {
+interface Flag {
+  readonly name: string;
+  readonly about: string;
+  /** What its value is, where it takes one. */
+  readonly hint?: string | undefined;
+}
+
+function flagsOf(spec: VerbSpec): Flag[] {
   const shown = Object.entries(spec.flags).filter(([, flag]) => flag.hidden !== true);
   return [
-    ...shown.map(([name, flag]) => ({ name, about: flag.about })),
+    ...shown.map(([name, flag]) => ({ name, about: flag.about, hint: flag.type === "string" ? flag.hint : undefined })),
     { name: "help", about: "show the verb's page" },
   ];
 }
+
+/** Of values that are local files. */
+const fileHints: readonly (string | undefined)[] = ["FILE", "DIR"];
 
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
@@ -43,7 +53,11 @@ complete -o filenames -F _gfs gfs
 function zsh(specs: readonly VerbSpec[]): string {
   const verbs = specs.map((spec) => `    ${quoted(`${spec.name}:${spec.summary.replaceAll(":", String.raw`\:`)}`)}`);
   const cases = specs.map((spec) => {
-    const flags = flagsOf(spec).map(({ name, about }) => quoted(`--${name}[${about.replaceAll(/[[\]:]/g, " ")}]`));
+    const flags = flagsOf(spec).map(({ name, about, hint }) => {
+      const value =
+        hint === undefined ? "" : `:${hint.replaceAll(":", " ")}:${fileHints.includes(hint) ? "_files" : " "}`;
+      return quoted(`--${name}[${about.replaceAll(/[[\]:]/g, " ")}]${value}`);
+    });
     return `    ${spec.name}) _arguments ${flags.join(" ")} '*:file:_files' ;;`;
   });
   return `#compdef gfs
@@ -70,8 +84,8 @@ function fish(specs: readonly VerbSpec[]): string {
   const lines = ["# gfs completion for fish: gfs completion fish | source"];
   for (const spec of specs) {
     lines.push(`complete -c gfs -f -n __fish_use_subcommand -a ${spec.name} -d ${quoted(spec.summary)}`);
-    for (const { name, about } of flagsOf(spec)) {
-      const value = spec.flags[name]?.type === "string" ? " -r" : "";
+    for (const { name, about, hint } of flagsOf(spec)) {
+      const value = hint === undefined ? "" : fileHints.includes(hint) ? " -r" : " -x";
       lines.push(
         `complete -c gfs -n '__fish_seen_subcommand_from ${spec.name}' -l ${name}${value} -d ${quoted(about)}`,
       );
