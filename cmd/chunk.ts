@@ -1,9 +1,10 @@
 import { basename, resolve } from "node:path";
 import { GfsError } from "../src/base/errors.ts";
-import { startChunkserver } from "../src/chunkserver/chunkserver.ts";
+import { type ListenPair, startChunkserver } from "../src/chunkserver/chunkserver.ts";
 import { limitsOf } from "../src/config/limits.ts";
 import type { Config } from "../src/config/resolve.ts";
 import { parseSize } from "../src/config/units.ts";
+import { type Address, formatAddress, parseAddress } from "../src/net/addresses.ts";
 import type { Verb } from "./cli/call.ts";
 import { whereabouts } from "./cli/connect.ts";
 import { readSecret } from "./cli/secret-file.ts";
@@ -11,13 +12,28 @@ import { announce, serverFlags, serveUntilSignal } from "./cli/serve.ts";
 import { configFlags, masterAddress } from "./cli/settings.ts";
 import { gfsVersion } from "./version.ts";
 
-/** Of the original's `base_port`: control on the port, data on the port + 1000; only when the key was set. */
-function addresses(config: Config): { listen: string; dataListen: string } {
-  const port = config.get("chunk_server.base_port") ?? 0;
-  return {
-    listen: config.get("chunk_server.listen") ?? `127.0.0.1:${port}`,
-    dataListen: config.get("chunk_server.data_listen") ?? `127.0.0.1:${port === 0 ? 0 : port + 1_000}`,
+/** Chunkservers of one machine that need not be told their ports. */
+const unnamedServersMax = 100;
+const dataPortAfter = 1_000;
+const portMax = 65_535;
+
+/** Control on a port, data on the same host and that port + 1000; the first such pair that is free, where neither an address nor `base_port` was set. */
+function addresses(config: Config): ListenPair & { readonly otherListens?: readonly ListenPair[] } {
+  const port = config.get("chunk_server.base_port");
+  const listen = config.get("chunk_server.listen");
+  const dataListen = config.get("chunk_server.data_listen");
+  const pair = (control: Address): ListenPair => {
+    const dataPort = control.port === 0 || control.port + dataPortAfter > portMax ? 0 : control.port + dataPortAfter;
+    return {
+      listen: formatAddress(control),
+      dataListen: dataListen ?? formatAddress({ host: control.host, port: dataPort }),
+    };
   };
+  if (listen !== undefined) return pair(parseAddress(listen));
+  const host = "127.0.0.1";
+  const told = dataListen !== undefined || config.setting("chunk_server.base_port").origin !== "default";
+  const others = Array.from({ length: told ? 0 : unnamedServersMax - 1 }, (_, i) => pair({ host, port: port + 1 + i }));
+  return { ...pair({ host, port }), otherListens: others };
 }
 
 export const chunk: Verb = {
@@ -31,13 +47,13 @@ export const chunk: Verb = {
       listen: {
         type: "string",
         hint: "HOST:PORT",
-        about: "address to bind for control (127.0.0.1:0)",
+        about: "address to bind for control (127.0.0.1, the first free port from 4371 on)",
         key: "chunk_server.listen",
       },
       "data-listen": {
         type: "string",
         hint: "HOST:PORT",
-        about: "address to bind for data (127.0.0.1:0)",
+        about: "address to bind for data (the same host, that port + 1000)",
         key: "chunk_server.data_listen",
       },
       advertise: {
@@ -57,7 +73,7 @@ export const chunk: Verb = {
       { command: "gfs chunk --master 127.0.0.1:4370 --data-dir /disk1/gfs", about: "on the master's machine" },
       {
         command:
-          "gfs chunk --master big:4370 --data-dir /disk1/gfs --listen 10.0.0.7:4371 --data-listen 10.0.0.7:5371 --rack r2 --location 3,4 --secret-file s",
+          "gfs chunk --master big:4370 --data-dir /disk1/gfs --listen 10.0.0.7:4371 --rack r2 --location 3,4 --secret-file s",
         about: "in a rack",
       },
     ],

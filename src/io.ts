@@ -166,7 +166,7 @@ export interface Listener extends AsyncDisposable {
 }
 
 export interface Stream {
-  /** Binds "host:port" (port 0: any). @throws GfsError("Usage") naming the address when it is taken or not ours. */
+  /** Binds "host:port" (port 0: any). @throws GfsError naming the address: "AddressInUse" when it is taken, "Usage" when it is not ours. */
   listen(address: string, onConnection: (connection: Connection) => void): Promise<Listener>;
   /** @throws StreamError("refused" | "timeout") */
   connect(address: string, options: { readonly timeoutMs: number }): Promise<Connection>;
@@ -216,7 +216,7 @@ export interface ControlChannel {
 export type ControlHandler = (request: Request, remote: () => string) => Response | Promise<Response>;
 
 export interface Control {
-  /** Serves HTTP/2 cleartext (and HTTP/1.1, for curl and probes). @throws GfsError("Usage") naming the address when it can't be bound. */
+  /** Serves HTTP/2 cleartext (and HTTP/1.1, for curl and probes). @throws GfsError as `Stream.listen` */
   serve(address: string, handler: ControlHandler): Promise<Listener>;
   channel(address: string): ControlChannel;
 }

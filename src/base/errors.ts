@@ -10,6 +10,7 @@
 export const errorCodes = {
   // what the user asked for
   Usage: { exit: 2, next: "fail" },
+  AddressInUse: { exit: 1, next: "fail" },
   ConfigInvalid: { exit: 2, next: "fail" },
   PathInvalid: { exit: 2, next: "fail" },
   NotFound: { exit: 3, next: "fail" },

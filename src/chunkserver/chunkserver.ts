@@ -1,6 +1,6 @@
 /** One chunkserver: a volume, its data and control ports, and its bond with the master (DESIGN §2). */
 import { AssertionError } from "../base/assert.ts";
-import { asGfsError, GfsError } from "../base/errors.ts";
+import { asGfsError, GfsError, hasCode } from "../base/errors.ts";
 import type { World } from "../io.ts";
 import type { Limits } from "../limits.ts";
 import { advertise, isLoopback, isWildcard, parseAddress } from "../net/addresses.ts";
@@ -17,14 +17,19 @@ import { Roles } from "./roles.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/store.ts";
 
-export interface ChunkserverOptions {
+/** Control and data addresses to bind; port 0: any. */
+export interface ListenPair {
+  readonly listen: string;
+  readonly dataListen: string;
+}
+
+export interface ChunkserverOptions extends ListenPair {
   /** The master's control address. */
   readonly master: string;
   /** The volume's directory; made when missing. */
   readonly dataDir: string;
-  /** Control and data addresses to bind; port 0: any. */
-  readonly listen: string;
-  readonly dataListen: string;
+  /** Bound in the place of `listen` and `dataListen`, in turn, while one of the two is in use. */
+  readonly otherListens?: readonly ListenPair[] | undefined;
   /** The host that others dial; needed where a wildcard is bound. */
   readonly advertise?: string | undefined;
   /** For people; never an identity. */
@@ -56,10 +61,11 @@ export interface Chunkserver {
 /**
  * Serves as soon as the volume is recovered, and registers in the background for as long as it takes.
  *
- * @throws GfsError Usage (an address that can't be bound, or only with a secret), or what opening the volume throws: Locked, WrongCluster, FormatUnsupported, Corrupt, DiskFailed
+ * @throws GfsError Usage (an address that can't be bound, or only with a secret), AddressInUse, or what opening the volume throws: Locked, WrongCluster, FormatUnsupported, Corrupt, DiskFailed
  */
 export async function startChunkserver(world: World, options: ChunkserverOptions): Promise<Chunkserver> {
-  for (const address of [options.listen, options.dataListen]) checkBind(address, options);
+  for (const { listen, dataListen } of listensOf(options))
+    for (const address of [listen, dataListen]) checkBind(address, options);
   const { limits } = options;
   const store = await openStore(world, {
     directory: options.dataDir,
@@ -113,18 +119,14 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
   const roles = new Roles();
   held.push(() => roles.stopAll());
 
-  const data = await DataServer.listen(context, { address: options.dataListen, secret, roles });
-  held.push(async () => data[Symbol.asyncDispose]());
-
   // The control port must be bound before heartbeats can tell its address.
   const late: { heartbeats?: Heartbeats } = {};
-  const control = await serveControl(world, {
-    address: options.listen,
-    role: "chunkserver",
+  const controlOptions = {
+    role: "chunkserver" as const,
     secret,
     identity: () => ({ clusterId: store.clusterId, epoch: store.epoch }),
     // A request that can't be handled harms nobody else; a state that can't be must not go on.
-    onBug: (thrown) => {
+    onBug: (thrown: unknown) => {
       if (thrown instanceof AssertionError) onBug(thrown);
     },
     routes: commandRoutes(context, { roles, onStopped: () => late.heartbeats?.nudge() }),
@@ -137,8 +139,20 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
         ...(store.retired === undefined ? {} : { retired: store.retired }),
         masterSilentMs: late.heartbeats?.silentMs() ?? null,
       }),
+  };
+  const { data, control } = await firstFree(listensOf(options), async ({ listen, dataListen }) => {
+    const listening = await DataServer.listen(context, { address: dataListen, secret, roles });
+    try {
+      return { data: listening, control: await serveControl(world, { ...controlOptions, address: listen }) };
+    } catch (thrown) {
+      await listening[Symbol.asyncDispose]();
+      throw thrown;
+    }
   });
-  held.push(async () => control[Symbol.asyncDispose]());
+  held.push(
+    async () => data[Symbol.asyncDispose](),
+    async () => control[Symbol.asyncDispose](),
+  );
 
   const controlAddress = advertise(control.address, options.advertise);
   const dataAddress = advertise(data.address, options.advertise);
@@ -175,6 +189,27 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
     data: dataAddress,
   });
   return { volume: store.volume, controlAddress, dataAddress, registered: beats.registered, failed, stop: release };
+}
+
+function listensOf({ listen, dataListen, otherListens = [] }: ChunkserverOptions): readonly ListenPair[] {
+  return [{ listen, dataListen }, ...otherListens];
+}
+
+/** @throws what `bind` throws; AddressInUse only where all are */
+async function firstFree<Bound>(
+  pairs: readonly ListenPair[],
+  bind: (pair: ListenPair) => Promise<Bound>,
+): Promise<Bound> {
+  let taken: unknown;
+  for (const pair of pairs) {
+    try {
+      return await bind(pair);
+    } catch (thrown) {
+      if (!hasCode(thrown, "AddressInUse")) throw thrown;
+      taken ??= thrown;
+    }
+  }
+  throw taken;
 }
 
 /** Without a secret anybody who can reach a port may do anything: so only this machine may, unless the operator insists (DESIGN §4.6). */

@@ -120,8 +120,8 @@ export const configKeys = {
   },
   "chunk_server.base_port": {
     type: whole(0, 64_535),
-    fallback: undefined,
-    about: "port of the chunkserver; data on this + 1000; unset or 0: any free ones",
+    fallback: 4371,
+    about: "port of the chunkserver; data on this + 1000; 0: any; unset: the first from 4371 on that is free",
   },
   "chunk_server.listen": { type: text, fallback: undefined, about: "HOST:PORT bound for control" },
   "chunk_server.data_listen": { type: text, fallback: undefined, about: "HOST:PORT bound for data" },

@@ -51,5 +51,7 @@ export function cannotListen(address: string, error: unknown): GfsError {
           : error instanceof Error
             ? error.message
             : String(error);
-  return new GfsError("Usage", `Cannot listen on ${address}: ${reason}`, { cause: error });
+  return new GfsError(code === "EADDRINUSE" ? "AddressInUse" : "Usage", `Cannot listen on ${address}: ${reason}`, {
+    cause: error,
+  });
 }

@@ -205,7 +205,7 @@ export function describeControl(name: string, make: MakeWorld): void {
         await using server = await control.serve(address(), echo);
         const error = await rejection(control.serve(server.address, echo));
         if (!(error instanceof GfsError)) throw error;
-        expect(error.code).toBe("Usage");
+        expect(error.code).toBe("AddressInUse");
         expect(error.message).toContain(server.address);
       }),
     );

@@ -254,7 +254,7 @@ export function describeStream(name: string, make: MakeWorld): void {
         await using listener = await stream.listen(under.address(), () => {});
         const error = await rejection(stream.listen(listener.address, () => {}));
         if (!(error instanceof GfsError)) throw error;
-        expect(error.code).toBe("Usage");
+        expect(error.code).toBe("AddressInUse");
         expect(error.message).toContain(listener.address);
       }),
     );

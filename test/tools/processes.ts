@@ -232,8 +232,19 @@ export class TestCluster implements AsyncDisposable {
 
   #startChunkserver(i: number): Promise<ServerProcess> {
     const place = ["--location", `${10 * (i - 1)},0`, "--id", `chunk-${i}`];
+    // The usual ones may be those of other clusters, here or of other tests.
+    const anyPorts = ["--listen", "127.0.0.1:0"];
     const own = this.#options.chunkArgs?.(i) ?? [];
-    const args = ["chunk", "--master", this.address, "--data-dir", this.chunkDirectory(i), ...place, ...own];
+    const args = [
+      "chunk",
+      "--master",
+      this.address,
+      "--data-dir",
+      this.chunkDirectory(i),
+      ...anyPorts,
+      ...place,
+      ...own,
+    ];
     return ServerProcess.start(args, { env: this.#options.env ?? {} });
   }
 

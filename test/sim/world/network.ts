@@ -129,7 +129,7 @@ export class Network {
     }
     const bound = port === 0 ? freePort(station) : port;
     if (station.services.get(bound)?.process.alive === true) {
-      throw new GfsError("Usage", `Cannot listen on ${address}: it is in use by another process`);
+      throw new GfsError("AddressInUse", `Cannot listen on ${address}: it is in use by another process`);
     }
     station.services.set(bound, service);
     return `${host}:${bound}`;

@@ -120,6 +120,23 @@ describe("DESIGN §4.6 where a chunkserver may listen", () => {
     expect(hasCode(error, "Locked")).toBe(true);
   });
 
+  test("a chunkserver takes the first pair of ports of which neither is in use", () => {
+    const trio = new Trio();
+    const addresses = trio.simulation.do(trio.simulation.machine("s9"), async (world) => {
+      await using _control = await world.stream.listen("s9:11", () => {});
+      await using _data = await world.stream.listen("s9:1022", () => {});
+      const pairs = [11, 22, 33].map((port) => ({ listen: `s9:${port}`, dataListen: `s9:${1_000 + port}` }));
+      const [first, ...otherListens] = pairs;
+      const server = await startChunkserver(world, { ...options, ...first!, otherListens, secret });
+      const { controlAddress, dataAddress } = server;
+      await server.stop();
+      const alone = { ...options, ...pairs[1]!, secret };
+      const refused = await startChunkserver(world, alone).catch((error: unknown) => error);
+      return [controlAddress, dataAddress, hasCode(refused, "AddressInUse")];
+    });
+    expect(addresses).toEqual(["s9:33", "s9:1033", true]);
+  });
+
   test("a chunkserver starts without its master, and registers when it comes", () => {
     const trio = new Trio();
     const machine = trio.simulation.machine("s4");
