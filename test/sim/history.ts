@@ -48,8 +48,28 @@ export interface ReadCall extends Call {
   content: ParsedContent | undefined;
 }
 
+/** A part of a file that is only appended to. */
+export interface RangeCall extends Call {
+  readonly kind: "range";
+  readonly offset: number;
+  readonly length: number;
+  bytes: Uint8Array;
+}
+
+export interface MakeDirectoryCall extends Call {
+  readonly kind: "mkdir";
+  readonly parents: boolean;
+}
+
 export interface RemoveCall extends Call {
   readonly kind: "remove";
+  readonly recursive: boolean;
+  readonly skipTrash: boolean;
+}
+
+/** Of the newest that was removed at the path, to where it was. */
+export interface RestoreCall extends Call {
+  readonly kind: "restore";
 }
 
 export interface MoveCall extends Call {
@@ -66,10 +86,21 @@ export interface StatCall extends Call {
 
 export interface ListCall extends Call {
   readonly kind: "list";
-  names: readonly string[];
+  /** Undefined: there was no such directory. */
+  names: readonly string[] | undefined;
 }
 
-export type Operation = PutCall | AppendCall | ReadCall | RemoveCall | MoveCall | StatCall | ListCall;
+export type Operation =
+  | PutCall
+  | AppendCall
+  | ReadCall
+  | RangeCall
+  | MakeDirectoryCall
+  | RemoveCall
+  | RestoreCall
+  | MoveCall
+  | StatCall
+  | ListCall;
 export interface Violation {
   /** P1 … P7 (README), or "harness". */
   readonly promise: string;
@@ -145,17 +176,34 @@ export function wasRefused(operation: Operation): boolean {
 /** One line for a report. */
 export function describe(operation: Operation): string {
   const { id, kind, path, client, calledMs, ending } = operation;
-  const details =
-    operation.kind === "put"
-      ? ` (${operation.bytes} bytes${operation.overwrite ? ", overwrite" : ""})`
-      : operation.kind === "append"
-        ? ` (${operation.bytes} bytes${operation.offsets.length > 0 ? ` at ${operation.offsets.join(", ")}` : ""})`
-        : operation.kind === "move"
-          ? ` to ${operation.to}`
-          : operation.kind === "read"
-            ? ` [${operation.content === undefined ? "no file" : describeRecords(operation.content.records)}]`
-            : "";
-  return `#${id} ${client} ${kind} ${path}${details}, called at ${calledMs.toFixed(1)} ms: ${describeEnding(ending)}`;
+  return `#${id} ${client} ${kind} ${path}${detailsOf(operation)}, called at ${calledMs.toFixed(1)} ms: ${describeEnding(ending)}`;
+}
+
+function detailsOf(operation: Operation): string {
+  switch (operation.kind) {
+    case "put":
+      return ` (${operation.bytes} bytes${operation.overwrite ? ", overwrite" : ""})`;
+    case "append":
+      return ` (${operation.bytes} bytes${operation.offsets.length > 0 ? ` at ${operation.offsets.join(", ")}` : ""})`;
+    case "move":
+      return ` to ${operation.to}${operation.overwrite ? ", overwrite" : ""}`;
+    case "read":
+      return ` [${operation.content === undefined ? "no file" : describeRecords(operation.content.records)}]`;
+    case "range":
+      return ` (${operation.length} bytes at ${operation.offset})`;
+    case "remove":
+      return `${operation.recursive ? " with all below" : ""}${operation.skipTrash ? " for good" : ""}`;
+    case "mkdir":
+      return operation.parents ? " with parents" : "";
+    case "list":
+      return ` [${operation.names?.join(" ") ?? "no directory"}]`;
+    case "stat":
+      return ` [${operation.bytes ?? "no file"}]`;
+    case "restore":
+      return "";
+    default:
+      return operation satisfies never;
+  }
 }
 
 function describeEnding(ending: Ending | undefined): string {

@@ -2,6 +2,7 @@
 import type { Limits } from "../../src/limits.ts";
 import { checkAppendOnly } from "./checkers/append-only.ts";
 import { checkLinearizable } from "./checkers/linearizability.ts";
+import { checkRanges } from "./checkers/ranges.ts";
 import { checkWholeFiles } from "./checkers/whole-files.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
 import { FaultSchedule, type ScheduleSettings, drawSchedule } from "./fault-schedule.ts";
@@ -71,6 +72,9 @@ export function drawWorkload(prng: Prng): WorkloadSettings {
     operationsPerGroup: 100,
     hotAppends: prng.integer(50, 300),
     hotWeight: prng.between([0.3, 0.8]),
+    ranges: 0,
+    tree: 0,
+    directories: 2,
     largeAppends: prng.chance(0.5) ? 0 : prng.fraction() * 0.2,
     bigRecords: 0.3,
     pipelined: prng.fraction() * 0.3,
@@ -128,7 +132,7 @@ export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
     schedule.stop();
     simulation.setFaults(noFaults);
     violations.push(...healAndVerify({ cluster, history, workload, paths: pathsOf(settings.workload) }));
-    violations.push(...checkWholeFiles(history), ...checkAppendOnly(history));
+    violations.push(...checkWholeFiles(history), ...checkAppendOnly(history), ...checkRanges(history));
     const order = checkLinearizable(history, groups);
     violations.push(...order.violations);
     undecided = order.undecided;

@@ -15,7 +15,12 @@ interface Scenario {
 /** The mix that everything is judged by: all kinds of trouble, for about a minute. */
 const standard: Settings = (seed, settings) => {
   const prng = new Prng(`standard ${seed}`);
-  const workload = { ...settings.workload, durationMs: prng.integer(55_000, 85_000) };
+  const workload = {
+    ...settings.workload,
+    durationMs: prng.integer(50_000, 75_000),
+    ranges: prng.fraction() * 0.5,
+    tree: prng.chance(0.3) ? 0 : prng.fraction() * 0.5,
+  };
   const schedule = { ...settings.schedule, drives: prng.chance(0.6) ? drawDrives(prng) : undefined };
   return { ...settings, schedule, workload };
 };

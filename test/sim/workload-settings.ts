@@ -16,6 +16,12 @@ export interface WorkloadSettings {
   /** Most appends to hot files: each read takes the whole file. */
   readonly hotAppends: number;
   readonly hotWeight: number;
+  /** Of the reads of hot files, and all else there: of a part only. */
+  readonly ranges: number;
+  /** Of the operations in groups: on directories; and as likely others are on files below them. */
+  readonly tree: number;
+  /** Below each group's. */
+  readonly directories: number;
   readonly largeAppends: number;
   /** Of the records that go through the chain: up to the largest that does. */
   readonly bigRecords: number;

@@ -12,14 +12,12 @@ import {
   type AppendCall,
   type History,
   isUnknown,
-  type ListCall,
-  type MoveCall,
   type PutCall,
   type ReadCall,
-  type RemoveCall,
   type StatCall,
   type Tick,
 } from "./history.ts";
+import { type TreeLane, TreeOperations } from "./tree-operations.ts";
 import { groupDirectory, hotDirectory, type WorkloadSettings } from "./workload-settings.ts";
 import type { Machine } from "./world/machine.ts";
 
@@ -35,6 +33,7 @@ export class Workload {
   readonly #settings: WorkloadSettings;
   readonly machines: readonly Machine[];
   readonly #perGroup = new Map<string, number>();
+  readonly tree: TreeOperations;
   #hotAppends = 0;
   #running = 0;
   #over = false;
@@ -43,6 +42,7 @@ export class Workload {
     this.#cluster = cluster;
     this.#history = history;
     this.#settings = settings;
+    this.tree = new TreeOperations(history, settings.directories);
     this.machines = Array.from({ length: settings.clients }, (_, i) => cluster.simulation.machine(`client${i + 1}`));
   }
 
@@ -145,6 +145,8 @@ export class Workload {
       const path = `${hotDirectory}/f${pick(random, this.#settings.hotFiles)}`;
       const draw = random();
       if (random() < this.#settings.distrust) return this.#distrust(lane, path);
+      if (by(random, this.#settings.ranges))
+        return this.tree.readRange(this.#inTree(lane), path, this.#hotAppends * 4_000);
       const more = this.#hotAppends < this.#settings.hotAppends;
       if (more && draw < this.#settings.pipelined) await this.#appendRun(lane, path);
       else if (more && draw < 0.75) await this.#append(lane, path, true);
@@ -156,18 +158,26 @@ export class Workload {
     const count = this.#perGroup.get(directory) ?? 0;
     if (count >= this.#settings.operationsPerGroup) return;
     this.#perGroup.set(directory, count + 1);
-    const path = `${directory}/f${pick(random, this.#settings.filesPerGroup)}`;
+    const inTree = this.#inTree(lane);
+    const where = by(random, this.#settings.tree) ? this.tree.directoryOf(inTree, directory) : directory;
+    const path = `${where}/f${pick(random, this.#settings.filesPerGroup)}`;
+    if (by(random, this.#settings.tree)) return this.tree.operate(inTree, directory, path);
     if (random() < this.#settings.appenders) return this.#appendRun(lane, path);
     const draw = random();
     if (draw < 0.2) await this.#put(lane, path);
     else if (draw < 0.5) await this.#append(lane, path, random() < 0.7);
     else if (draw < 0.75) await this.read(lane.client, lane.name, path);
     else if (draw < 0.8) await this.#stat(lane, path);
-    else if (draw < 0.88) await this.#remove(lane, path);
+    else if (draw < 0.88) await this.tree.remove(inTree, path, false);
     else if (draw < 0.95) {
       const to = `${directory}/f${pick(random, this.#settings.filesPerGroup)}`;
-      if (to !== path) await this.#move(lane, path, to);
-    } else await this.#list(lane, directory);
+      if (to !== path) await this.tree.move(inTree, path, to);
+    } else await this.tree.list(lane, directory);
+  }
+
+  #inTree(lane: Lane): TreeLane {
+    const random = (): number => lane.world.random.fraction();
+    return { name: lane.name, client: lane.client, random, signal: () => this.#signal(lane) };
   }
 
   /** A signal that gives the operation up, for some. */
@@ -331,42 +341,13 @@ export class Workload {
       else this.#history.failed(call, error);
     }
   }
-
-  async #remove(lane: Lane, path: string): Promise<void> {
-    const call = this.#history.add<RemoveCall>({ ...this.#history.call(lane.name, path), kind: "remove" });
-    try {
-      await lane.client.remove(path, { skipTrash: lane.world.random.fraction() < 0.5, signal: this.#signal(lane) });
-      this.#history.done(call);
-    } catch (error) {
-      this.#history.failed(call, asGfsError(error));
-    }
-  }
-
-  async #move(lane: Lane, path: string, to: string): Promise<void> {
-    const overwrite = lane.world.random.fraction() < 0.5;
-    const base = this.#history.call(lane.name, path);
-    const call = this.#history.add<MoveCall>({ ...base, kind: "move", to, overwrite });
-    try {
-      await lane.client.move(path, to, { overwrite, signal: this.#signal(lane) });
-      this.#history.done(call);
-    } catch (error) {
-      this.#history.failed(call, asGfsError(error));
-    }
-  }
-
-  async #list(lane: Lane, path: string): Promise<void> {
-    const call = this.#history.add<ListCall>({ ...this.#history.call(lane.name, path), kind: "list", names: [] });
-    try {
-      const names: string[] = [];
-      for await (const entry of lane.client.list(path)) names.push(entry.name);
-      call.names = names;
-      this.#history.done(call);
-    } catch (error) {
-      this.#history.failed(call, asGfsError(error));
-    }
-  }
 }
 
 function pick(random: () => number, count: number): number {
   return Math.floor(random() * count);
+}
+
+/** True with this probability; draws nothing where it is 0. */
+function by(random: () => number, probability: number): boolean {
+  return probability > 0 && random() < probability;
 }

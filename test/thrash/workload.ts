@@ -359,9 +359,10 @@ export class ThrashWorkload {
   }
 
   #remove(lane: Lane, path: string): Promise<void> {
+    const skipTrash = lane.prng.chance(0.5);
     const base = this.history.call(lane.name, path);
-    const call = this.history.add<RemoveCall>({ ...base, kind: "remove" });
-    const how = { skipTrash: lane.prng.chance(0.5), giveUpMs: this.#giveUpMs(lane) };
+    const call = this.history.add<RemoveCall>({ ...base, kind: "remove", recursive: false, skipTrash });
+    const how = { skipTrash, giveUpMs: this.#giveUpMs(lane) };
     return this.#simple(lane, call, { kind: "remove", path, ...how }, () => {});
   }
 

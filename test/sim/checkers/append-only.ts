@@ -38,18 +38,24 @@ function endOffset(operation: Operation): number {
   return operation.kind === "append" ? (operation.offsets[0] ?? 0) + operation.bytes : 0;
 }
 
-/** Operations by path, of those that nothing ever replaced, removed or moved. */
+/** Operations by path, of those that nothing ever replaced, removed or moved, neither itself nor what it lies in. */
 function appendOnlyPaths(history: History): Map<string, Operation[]> {
   const paths = new Map<string, Operation[]>();
   const others = new Set<string>();
   for (const operation of history.operations) {
-    if (operation.kind === "put" || operation.kind === "remove" || operation.kind === "move")
-      others.add(operation.path);
+    if (changes.has(operation.kind)) others.add(operation.path);
     if (operation.kind === "move") others.add(operation.to);
     const operations = paths.get(operation.path) ?? [];
     operations.push(operation);
     paths.set(operation.path, operations);
   }
-  for (const path of others) paths.delete(path);
+  for (const path of paths.keys()) if (pathAndParents(path).some((one) => others.has(one))) paths.delete(path);
   return paths;
+}
+
+const changes: ReadonlySet<Operation["kind"]> = new Set(["put", "remove", "move", "restore"]);
+
+function pathAndParents(path: string): string[] {
+  const names = path.split("/");
+  return names.map((_, index) => names.slice(0, index + 1).join("/"));
 }

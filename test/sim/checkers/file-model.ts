@@ -1,4 +1,5 @@
-/** What a correct file system would do, one operation after the other: files by path, each a list of records. */
+/** What a correct file system would do, one operation after the other: a tree of directories and of files, each a list of records, and a trash. */
+import type { ErrorCode } from "../../../src/base/errors.ts";
 import { endOf, isDone, type Operation, type Tick } from "../history.ts";
 
 interface Written {
@@ -8,85 +9,235 @@ interface Written {
 
 /** Never changed in place. */
 interface ModelFile {
+  readonly kind: "file";
   readonly records: readonly Written[];
   /** Where it was before it was moved, and until when at most: who found it there may still append to it. */
   readonly left: readonly { readonly path: string; readonly until: Tick }[];
 }
 
-/** Paths without a file are absent. Never changed in place. */
-export type FilesState = ReadonlyMap<string, ModelFile>;
+type Node = ModelFile | { readonly kind: "directory" };
 
-/** The states after the operation, none where it can't have ended as it did in this one. */
-export function applyToFiles(state: FilesState, operation: Operation): readonly FilesState[] {
-  const file = state.get(operation.path);
-  const same = (as: boolean): readonly FilesState[] => (as ? [state] : []);
-  const refused = operation.ending?.kind === "refused" ? operation.ending.code : undefined;
-  // It may mean the file that was there when it was called, where another has taken its place.
-  if (refused === "NotFound") return same(operation.kind === "append" || file === undefined);
-  if (refused === "Exists") return same(state.has(operation.kind === "move" ? operation.to : operation.path));
-  if (refused !== undefined) return [state];
-  switch (operation.kind) {
-    case "put": {
-      if (file !== undefined && !operation.overwrite) return [];
-      return [changed(state, operation.path, fileOf(operation.bytes === 0 ? [] : [writtenBy(operation)]))];
+interface Trashed {
+  readonly path: string;
+  /** By the rest of their paths, "" for what was removed itself. */
+  readonly nodes: ReadonlyMap<string, Node>;
+}
+
+/** By path; the root is always there, and not among them. Never changed in place. */
+export interface TreeState {
+  readonly nodes: ReadonlyMap<string, Node>;
+  /** The newest last. */
+  readonly trash: readonly Trashed[];
+}
+
+export const emptyTree: TreeState = { nodes: new Map(), trash: [] };
+
+/** Refusals that tell of the tree; others say nothing about it. */
+export const refusalsThatTell: ReadonlySet<string> = new Set<ErrorCode>([
+  "NotFound",
+  "Exists",
+  "IsDirectory",
+  "DirectoryNotEmpty",
+  "MoveIntoItself",
+]);
+
+const directory: Node = { kind: "directory" };
+
+/** `restorable`: paths that somebody takes out of the trash; of all others it need not be remembered. */
+export class FileModel {
+  readonly #restorable: ReadonlySet<string>;
+
+  constructor(operations: readonly Operation[]) {
+    this.#restorable = new Set(operations.flatMap(({ kind, path }) => (kind === "restore" ? [path] : [])));
+  }
+
+  /** The states after the operation, none where it can't have ended as it did in this one. */
+  apply(state: TreeState, operation: Operation): readonly TreeState[] {
+    const { ending, kind } = operation;
+    const outcome = this.#outcome(state, operation);
+    if (ending?.kind !== "refused") return typeof outcome === "string" ? [] : outcome;
+    if (!refusalsThatTell.has(ending.code)) return [state];
+    // An append may mean the file that was there when it was called, where another has taken its place; what is in the trash may expire at any time.
+    if (ending.code === "NotFound" && (kind === "append" || kind === "restore")) return [state];
+    return outcome === ending.code ? [state] : [];
+  }
+
+  /** How it ends: with which states, none where it says that it saw another, or with which error. */
+  #outcome(state: TreeState, operation: Operation): readonly TreeState[] | ErrorCode {
+    const node = state.nodes.get(operation.path);
+    const same = (as: boolean): readonly TreeState[] => (as ? [state] : []);
+    switch (operation.kind) {
+      case "put": {
+        if (node?.kind === "directory") return "IsDirectory";
+        if (node !== undefined && !operation.overwrite) return "Exists";
+        const file = fileOf(operation.bytes === 0 ? [] : [writtenBy(operation)]);
+        return [this.#trashed(state, operation.path).with(operation.path, file).state];
+      }
+      case "append":
+        return appended(state, operation);
+      case "read": {
+        const { content } = operation;
+        if (content === undefined || node?.kind !== "file") return same(content === undefined && node?.kind !== "file");
+        return same(
+          content.records.length === node.records.length &&
+            node.records.every((one, index) => one.operation === content.records[index]?.operation),
+        );
+      }
+      case "range":
+        // Judged by `checkRanges`.
+        return [state];
+      case "stat":
+        return same(operation.bytes === (node?.kind === "file" ? bytesOf(node) : undefined));
+      case "mkdir": {
+        if (node !== undefined) return node.kind === "directory" && operation.parents ? [state] : "Exists";
+        if (!operation.parents && isMissing(state, parentOf(operation.path))) return "NotFound";
+        return [new Change(state).with(operation.path, directory).state];
+      }
+      case "remove": {
+        if (node === undefined) return "NotFound";
+        if (node.kind === "directory" && !operation.recursive && childrenOf(state, operation.path).length > 0)
+          return "DirectoryNotEmpty";
+        if (operation.skipTrash) return [new Change(state).without(operation.path).state];
+        return [this.#trashed(state, operation.path).state];
+      }
+      case "move":
+        return this.#moved(state, operation);
+      case "restore": {
+        const index = state.trash.findLastIndex(({ path }) => path === operation.path);
+        const found = state.trash[index];
+        if (found === undefined) return "NotFound";
+        if (node !== undefined) return "Exists";
+        const change = new Change(state);
+        for (const [rest, one] of found.nodes) change.with(operation.path + rest, one);
+        return [{ ...change.state, trash: state.trash.toSpliced(index, 1) }];
+      }
+      case "list": {
+        const exists = node?.kind === "directory";
+        if (operation.names === undefined || !exists) return same(operation.names === undefined && !exists);
+        const names = childrenOf(state, operation.path);
+        return same(names.sort().join("\n") === [...operation.names].sort().join("\n"));
+      }
+      default:
+        return operation satisfies never;
     }
-    case "append":
-      return appended(state, operation);
-    case "read": {
-      const { content } = operation;
-      if (content === undefined || file === undefined) return same(content === undefined && file === undefined);
-      return same(
-        content.records.length === file.records.length &&
-          file.records.every((one, index) => one.operation === content.records[index]?.operation),
-      );
+  }
+
+  #moved(state: TreeState, operation: Extract<Operation, { readonly kind: "move" }>): readonly TreeState[] | ErrorCode {
+    const { path, to, overwrite } = operation;
+    const node = state.nodes.get(path);
+    if (node === undefined) return "NotFound";
+    const into = state.nodes.get(to)?.kind === "directory";
+    const target = into ? `${to}${path.slice(path.lastIndexOf("/"))}` : to;
+    if (target === path) return [state];
+    if (target.startsWith(`${path}/`)) return "MoveIntoItself";
+    if (isMissing(state, parentOf(target))) return "NotFound";
+    const there = state.nodes.get(target);
+    if (there?.kind === "directory") return node.kind === "file" ? "IsDirectory" : "Exists";
+    if (there !== undefined && node.kind === "directory") return "NotDirectory";
+    if (there !== undefined && !overwrite) return "Exists";
+    const change = this.#trashed(state, target);
+    const moved = subtreeOf(state, path);
+    change.without(path);
+    for (const [rest, one] of moved) {
+      const left = { path: path + rest, until: endOf(operation) };
+      change.with(target + rest, one.kind === "file" ? { ...one, left: [...one.left, left] } : one);
     }
-    case "stat":
-      return same(operation.bytes === (file === undefined ? undefined : bytesOf(file)));
-    case "remove":
-      return file === undefined ? [] : [changed(state, operation.path, undefined)];
-    case "move": {
-      if (file === undefined || (state.has(operation.to) && !operation.overwrite)) return [];
-      const left = [...file.left, { path: operation.path, until: endOf(operation) }];
-      return [changed(changed(state, operation.path, undefined), operation.to, { ...file, left })];
-    }
-    case "list": {
-      const prefix = `${operation.path}/`;
-      const paths = [...state.keys()].filter((path) => path.startsWith(prefix));
-      const names = paths.map((path) => path.slice(prefix.length));
-      return same(names.sort().join("\n") === [...operation.names].sort().join("\n"));
-    }
-    default:
-      return operation satisfies never;
+    return [change.state];
+  }
+
+  /** What is at the path, if anything, goes to the trash. */
+  #trashed(state: TreeState, path: string): Change {
+    const nodes = subtreeOf(state, path);
+    const change = new Change(state);
+    if (nodes.size === 0) return change;
+    if (this.#restorable.has(path)) change.trash = [...state.trash, { path, nodes }];
+    return change.without(path);
+  }
+}
+
+/** A state that is being made. */
+class Change {
+  readonly #nodes: Map<string, Node>;
+  trash: readonly Trashed[];
+
+  constructor(state: TreeState) {
+    this.#nodes = new Map(state.nodes);
+    this.trash = state.trash;
+  }
+
+  get state(): TreeState {
+    return { nodes: this.#nodes, trash: this.trash };
+  }
+
+  /** With the directories that it lies in. */
+  with(path: string, node: Node): this {
+    for (let parent = parentOf(path); parent !== "" && !this.#nodes.has(parent); parent = parentOf(parent))
+      this.#nodes.set(parent, directory);
+    this.#nodes.set(path, node);
+    return this;
+  }
+
+  without(path: string): this {
+    for (const key of this.#nodes.keys()) if (key === path || key.startsWith(`${path}/`)) this.#nodes.delete(key);
+    return this;
   }
 }
 
 /** At its path; or to a file that was there since it was looked up, and has been moved. */
-function appended(state: FilesState, operation: Extract<Operation, { kind: "append" }>): FilesState[] {
-  const after: FilesState[] = [];
+function appended(state: TreeState, operation: Extract<Operation, { kind: "append" }>): readonly TreeState[] {
+  const after: TreeState[] = [];
   const { path, found, create } = operation;
-  for (const [at, file] of state.has(path) || !create ? state : [...state, [path, fileOf([])] as const]) {
+  const files = [...state.nodes].filter((one): one is [string, ModelFile] => one[1].kind === "file");
+  if (create && !state.nodes.has(path)) files.push([path, fileOf([])]);
+  for (const [at, file] of files) {
     const reachable = at === path || file.left.some((one) => one.path === path && one.until > found);
     const end = bytesOf(file);
     if (!reachable || (isDone(operation) && operation.offsets.some((offset) => offset !== end))) continue;
-    after.push(changed(state, at, { ...file, records: [...file.records, writtenBy(operation)] }));
+    const longer = { ...file, records: [...file.records, writtenBy(operation)] };
+    after.push(new Change(state).with(at, longer).state);
   }
   return after;
 }
 
 /** Equal for equal states. */
-export function keyOfFiles(state: FilesState): string {
-  return [...state.keys()]
+export function keyOfTree({ nodes, trash }: TreeState): string {
+  const removed = trash.map((one) => `${one.path}(${keyOfNodes(one.nodes)})`);
+  return [keyOfNodes(nodes), ...removed].join(" trash ");
+}
+
+function keyOfNodes(nodes: ReadonlyMap<string, Node>): string {
+  return [...nodes.keys()]
     .sort()
     .map((path) => {
-      const file = state.get(path);
-      const records = file?.records.map(({ operation }) => operation).join(",") ?? "";
-      return `${path}=${records}${file?.left.map((one) => `~${one.path}`).join("") ?? ""}`;
+      const node = nodes.get(path);
+      if (node?.kind !== "file") return `${path}/`;
+      const records = node.records.map(({ operation }) => operation).join(",");
+      return `${path}=${records}${node.left.map((one) => `~${one.path}`).join("")}`;
     })
     .join(" ");
 }
 
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+function isMissing(state: TreeState, path: string): boolean {
+  return path !== "" && !state.nodes.has(path);
+}
+
+function subtreeOf(state: TreeState, path: string): Map<string, Node> {
+  const nodes = new Map<string, Node>();
+  for (const [key, node] of state.nodes)
+    if (key === path || key.startsWith(`${path}/`)) nodes.set(key.slice(path.length), node);
+  return nodes;
+}
+
+function childrenOf(state: TreeState, path: string): string[] {
+  return [...state.nodes.keys()].filter((key) => parentOf(key) === path).map((key) => key.slice(path.length + 1));
+}
+
 function fileOf(records: readonly Written[]): ModelFile {
-  return { records, left: [] };
+  return { kind: "file", records, left: [] };
 }
 
 function writtenBy(operation: { readonly id: number; readonly bytes: number }): Written {
@@ -95,11 +246,4 @@ function writtenBy(operation: { readonly id: number; readonly bytes: number }): 
 
 function bytesOf(file: ModelFile): number {
   return file.records.reduce((sum, { bytes }) => sum + bytes, 0);
-}
-
-function changed(state: FilesState, path: string, file: ModelFile | undefined): FilesState {
-  const next = new Map(state);
-  if (file === undefined) next.delete(path);
-  else next.set(path, file);
-  return next;
 }

@@ -12,7 +12,7 @@ import {
   type Violation,
   wasRefused,
 } from "../history.ts";
-import { applyToFiles, type FilesState, keyOfFiles } from "./file-model.ts";
+import { emptyTree, FileModel, keyOfTree, refusalsThatTell, type TreeState } from "./file-model.ts";
 
 export interface LinearizabilityReport {
   readonly violations: readonly Violation[];
@@ -40,9 +40,8 @@ export function checkLinearizable(
         one.kind === "read" ? (one.content?.records.map((record) => record.operation) ?? []) : [],
       ),
     );
-    const likely = operations.filter(
-      (one) => Number.isFinite(endOf(one)) || seen.has(one.id) || one.kind === "remove" || one.kind === "move",
-    );
+    const writes = (one: Operation): boolean => one.kind === "put" || one.kind === "append";
+    const likely = operations.filter((one) => Number.isFinite(endOf(one)) || seen.has(one.id) || !writes(one));
     if (search(stepsOf(likely), stepsMax).kind === "found") continue;
     const result = search(stepsOf(operations), stepsMax);
     if (result.kind === "gave-up") undecided.push(directory);
@@ -55,10 +54,9 @@ export function checkLinearizable(
   return { violations, undecided };
 }
 
-const refusalsThatTell = new Set(["NotFound", "Exists"]);
-
 function matters(operation: Operation): boolean {
   if (wasRefused(operation)) return operation.ending?.kind === "refused" && refusalsThatTell.has(operation.ending.code);
+  if (operation.kind === "range") return false;
   const looks = operation.kind === "read" || operation.kind === "stat" || operation.kind === "list";
   if (operation.kind === "read" && operation.content?.kind === "broken") return false;
   return !looks || isDone(operation);
@@ -84,7 +82,7 @@ type SearchResult =
   | { readonly kind: "none"; readonly explained: number; readonly state: string; readonly stuck: readonly Operation[] };
 
 interface Node {
-  readonly state: FilesState;
+  readonly state: TreeState;
   /** Taken ones, by index. */
   readonly taken: Uint8Array;
   readonly takenCount: number;
@@ -97,7 +95,8 @@ interface Node {
 function search(steps: readonly Step[], stepsMax: number): SearchResult {
   const definite = steps.filter(({ end }) => Number.isFinite(end)).length;
   const memory = new Set<string>();
-  const empty = { state: new Map(), taken: new Uint8Array(steps.length), takenCount: 0, definiteCount: 0 };
+  const model = new FileModel(steps.map(({ operation }) => operation));
+  const empty = { state: emptyTree, taken: new Uint8Array(steps.length), takenCount: 0, definiteCount: 0 };
   const path: Node[] = [nodeOf(steps, empty)];
   let best = path[0]!;
   for (let count = 0; path.length > 0; count++) {
@@ -114,8 +113,8 @@ function search(steps: readonly Step[], stepsMax: number): SearchResult {
     const taken = node.taken.slice();
     taken[candidate] = 1;
     const definiteCount = node.definiteCount + (Number.isFinite(end) ? 1 : 0);
-    for (const state of applyToFiles(node.state, operation)) {
-      const key = `${keyOfTaken(taken)} ${keyOfFiles(state)}`;
+    for (const state of model.apply(node.state, operation)) {
+      const key = `${keyOfTaken(taken)} ${keyOfTree(state)}`;
       if (memory.has(key)) continue;
       memory.add(key);
       path.push(nodeOf(steps, { state, taken, takenCount: node.takenCount + 1, definiteCount }));
@@ -124,7 +123,7 @@ function search(steps: readonly Step[], stepsMax: number): SearchResult {
   return {
     kind: "none",
     explained: best.definiteCount,
-    state: keyOfFiles(best.state) || "(none)",
+    state: keyOfTree(best.state) || "(none)",
     stuck: best.candidates.map((index) => steps[index]!.operation),
   };
 }
@@ -141,7 +140,7 @@ function keyOfTaken(taken: Uint8Array): string {
 function nodeOf(
   steps: readonly Step[],
   at: {
-    readonly state: FilesState;
+    readonly state: TreeState;
     readonly taken: Uint8Array;
     readonly takenCount: number;
     readonly definiteCount: number;
