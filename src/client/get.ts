@@ -32,11 +32,12 @@ export async function* readFile(
   using op = new Operation(ctx, `read ${path}`, options.signal);
   const wanted = { at: offset, end: Math.min(offset + length, endless) };
   let done = 0;
-  for await (const piece of pieces(ctx, op, { kind: "path", path }, wanted)) {
-    yield piece.bytes;
+  for await (const { bytes, knownEnd } of pieces(ctx, op, { kind: "path", path }, wanted)) {
+    // They are the consumer's, who may have freed them when this goes on.
+    done += bytes.length;
+    yield bytes;
     op.progress();
-    done += piece.bytes.length;
-    onProgress?.(done, Math.max(done, piece.knownEnd - offset));
+    onProgress?.(done, Math.max(done, knownEnd - offset));
   }
   if (done === 0) onProgress?.(0, 0);
 }

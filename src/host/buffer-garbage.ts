@@ -17,6 +17,16 @@ export function countReceived(bytes: number): void {
   count(bytes);
 }
 
+/**
+ * Nobody looks at these bytes any more: a buffer of their own is free at once, and its memory, still in the processor's cache, serves the next one. Where they are a
+ * part of a buffer nothing happens: others may see the rest of it.
+ */
+export function freeBuffer({ buffer, length }: Uint8Array): void {
+  if (length !== buffer.byteLength || !(buffer instanceof ArrayBuffer)) return;
+  buffer.transfer(0);
+  bytesSince = Math.max(0, bytesSince - length);
+}
+
 /** So many bytes were given away to be sent. */
 export function countSent(bytes: number): void {
   count(bytes * sentShare);

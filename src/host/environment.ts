@@ -2,6 +2,7 @@ import { read, readFileSync, write } from "node:fs";
 import { isatty } from "node:tty";
 import { GfsError } from "../base/errors.ts";
 import { systemCode } from "./address.ts";
+import { freeBuffer } from "./buffer-garbage.ts";
 
 /** Standard output has no reader any more (`gfs get … - | head`): no error to report, a reason to stop. */
 export class OutputClosedError extends Error {
@@ -74,17 +75,19 @@ export function writeStdout(bytes: Uint8Array): Promise<void> {
 const waitingBytesMax = 4 * 1_048_576;
 
 /**
- * Writes all the pieces in order; the next ones are asked for while earlier ones are written.
+ * Writes all the pieces in order; the next ones are asked for while earlier ones are written. The pieces are given away: a buffer that lies wholly in one is freed once it
+ * is written, whoever else still refers to it.
  * @throws OutputClosedError, and what the pieces' source throws
  */
 export async function pipeToStdout(pieces: AsyncIterable<Uint8Array>): Promise<void> {
   const waiting: { readonly bytes: number; readonly written: Promise<void> }[] = [];
   let bytes = 0;
   for await (const piece of pieces) {
-    const written = writeStdout(piece);
+    const { length } = piece;
+    const written = writeStdout(piece).then(() => freeBuffer(piece));
     written.catch(() => {}); // awaited below, unless the source fails first
-    waiting.push({ bytes: piece.length, written });
-    bytes += piece.length;
+    waiting.push({ bytes: length, written });
+    bytes += length;
     while (bytes > waitingBytesMax) {
       const first = waiting.shift();
       await first?.written;

@@ -1,5 +1,11 @@
 /** A small program for `process.test.ts`: the first argument says what it does. */
-import { OutputClosedError, openFileLimit, readStdin, writeStdout } from "../../../src/host/environment.ts";
+import {
+  OutputClosedError,
+  openFileLimit,
+  pipeToStdout,
+  readStdin,
+  writeStdout,
+} from "../../../src/host/environment.ts";
 import { exit, onSignal } from "../../../src/host/signals.ts";
 import { makeHostWorld } from "../../../src/host/world.ts";
 
@@ -21,6 +27,18 @@ const verbs: Readonly<Record<string, () => Promise<void> | void>> = {
   },
   copy: async () => {
     for await (const piece of readStdin()) await writeStdout(piece);
+  },
+  pipe: async () => {
+    // Buffers of their own, and parts of shared ones: whichever may be freed, the bytes written are those that were given.
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
+      for (let i = 0; i < Number(argument); i++) {
+        const { buffer } = new Uint8Array(1 << 19).fill(i);
+        yield new Uint8Array(buffer, 0, 100_000);
+        yield new Uint8Array(buffer, 100_000);
+        yield new Uint8Array(1 << 19).fill(i);
+      }
+    };
+    await pipeToStdout(pieces());
   },
   flood: async () => {
     const piece = new Uint8Array(1 << 20);

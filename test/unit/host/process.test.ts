@@ -53,6 +53,13 @@ describe("a host process", () => {
     expect(await child.exited).toBe(0);
   });
 
+  test("pipes pieces, whether they have buffers of their own or share them", async () => {
+    const bytes = await start("pipe", "16").stdout.bytes();
+    const expected = new Uint8Array(16 << 20);
+    for (let i = 0; i < 16; i++) expected.fill(i, i << 20);
+    expect(Buffer.compare(bytes, expected)).toBe(0);
+  });
+
   test("learns by a typed error that nobody reads its output", async () => {
     const reader = start("flood", "100");
     const stream = reader.stdout.getReader();
