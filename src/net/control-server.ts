@@ -163,13 +163,14 @@ class ControlApp {
         reject(new GfsError("Timeout", `Cannot get the rest of a request for ${path}: no answer within ${bodyMs} ms`)),
     };
     this.#arrivals.add(arrival);
+    const arrived = (): void => this.#arrivals.remove(arrival);
     c.req.raw.arrayBuffer().then(
       (body) => {
-        this.#arrivals.remove(arrival);
-        resolve(new Uint8Array(body));
+        arrived();
+        return resolve(new Uint8Array(body));
       },
       (cause: unknown) => {
-        this.#arrivals.remove(arrival);
+        arrived();
         const why = `Cannot answer ${path}: its caller ended within the request`;
         reject(new GfsError("ProtocolError", why, { cause }));
       },

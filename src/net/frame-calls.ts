@@ -146,13 +146,17 @@ class Line {
     this.#entering.add(call);
     try {
       const frames = this.#frames ?? (await this.#connecting);
-      while (frames !== undefined && !this.#ended && frames.queuedBytes > queuedBytesMax)
-        await frames.sent(queuedBytesMax);
-      if (frames === undefined || this.#ended) throw new StreamError("closed", `${this.address} is not connected`);
+      if (frames === undefined) throw this.#notConnected();
+      while (!this.#ended && frames.queuedBytes > queuedBytesMax) await frames.sent(queuedBytesMax);
+      if (this.#ended) throw this.#notConnected();
       return await this.#send(frames, call);
     } catch (thrown) {
       throw thrown instanceof CallFailure ? thrown : new CallFailure(this.#failure ?? thrown, this.#stale);
     }
+  }
+
+  #notConnected(): StreamError {
+    return new StreamError("closed", `${this.address} is not connected`);
   }
 
   /** Fails what was not answered for too long; undefined where nothing waits, else the least patient call. */

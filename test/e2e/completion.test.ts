@@ -45,11 +45,12 @@ describe("completion", () => {
   // reason: it is tried by the shell, which may be missing
   test.skipIf(!here.bash)("bash completes verbs, flags of the verb, and files", async () => {
     const complete = (words: string): string =>
-      `COMP_WORDS=(${words}); COMP_CWORD=$((${"${#COMP_WORDS[@]}"} - 1)); _gfs; echo "\${COMPREPLY[@]}"\n`;
+      `COMP_WORDS=(${words}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _gfs; echo "\${COMPREPLY[@]}"\n`;
     const code = `bash -n "$script"; source "$script"; : > local-file\n`;
     const out = await inShell("bash", code + complete("gfs ''") + complete("gfs put --over") + complete("gfs put loc"));
     const [all = "", flag, file] = out.trimEnd().split("\n");
-    expect(all.split(" ")).toEqual(expect.arrayContaining(verbs));
+    const offered = all.split(" ");
+    expect(verbs.filter((verb) => !offered.includes(verb))).toEqual([]);
     expect(all).not.toContain("checkpoint-master");
     expect([flag, file]).toEqual(["--overwrite", "local-file"]);
   });
@@ -67,7 +68,8 @@ describe("completion", () => {
         complete("gfs put --timeout loc"),
     );
     const [all = "", flag = "", file = "", none = ""] = out.split("=\n");
-    expect(all.split("\n").map((line) => line.split("\t")[0])).toEqual(expect.arrayContaining(verbs));
+    const offered = all.split("\n").map((line) => line.split("\t")[0]);
+    expect(verbs.filter((verb) => !offered.includes(verb))).toEqual([]);
     expect(all).not.toContain("checkpoint-master");
     expect(flag).toStartWith("--overwrite\ttake the place");
     expect([file, none]).toEqual(["local-file\n", ""]);
