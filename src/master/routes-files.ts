@@ -47,6 +47,7 @@ import { findVolume, releaseSpace, reserveMore, reserveSpace } from "./core/volu
 import { markBad } from "./bad-replica.ts";
 import { locateFile } from "./locating.ts";
 import { placeChunk, volumeIndexes } from "./place-chunk.ts";
+import { mutateSealed } from "./sealed-mutation.ts";
 import { giveTail, sealTail, withSealedTails } from "./tail-service.ts";
 
 export interface FileRouteOptions {
@@ -77,19 +78,13 @@ export function fileRoutes(ctx: MasterContext, { insecure }: FileRouteOptions): 
       const { chunkBytes, replicas, minReplicas, clientHeartbeatMs, draftMs } = limits;
       return engine.release({ clusterId, chunkBytes, replicas, minReplicas, clientHeartbeatMs, draftMs, insecure });
     }),
-    route(createFile, async (request) => {
-      requireMutations(ctx);
-      return engine.mutate(createFile, request, (decideNow) =>
-        withSealedTails(
-          ctx,
-          {
-            why: `replace ${request.path}`,
-            displaced: () => displacedInode(state, { kind: "create-file", ...request }),
-          },
-          () => decideNow((now) => decideCreateFile(state, request, now)),
-        ),
-      );
-    }),
+    route(createFile, async (request) =>
+      mutateSealed(ctx, createFile, request, {
+        why: `replace ${request.path}`,
+        displacing: { kind: "create-file", ...request },
+        decide: (now) => decideCreateFile(state, request, now),
+      }),
+    ),
     route(draftCreate, async (request) => createDraft(ctx, request)),
     route(chunkAllocate, async (request) => allocateChunk(ctx, request)),
     route(draftWritten, async (request) => {

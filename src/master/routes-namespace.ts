@@ -24,7 +24,6 @@ import { decideMkdir } from "./core/decide-files.ts";
 import { decideMove, decideRemove } from "./core/decide-namespace.ts";
 import { decideTrashPurge, decideTrashRestore, listTrash } from "./core/decide-trash.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
-import { displacedInode } from "./core/displaced.ts";
 import { findChunk } from "./core/chunk-table.ts";
 import { extentCount } from "./core/extents.ts";
 import { idOfSlot, isDirectory, isFile } from "./core/inodes.ts";
@@ -34,7 +33,7 @@ import { openTailsUnder } from "./core/tails.ts";
 import { checkPage } from "./fsck.ts";
 import { statExtents } from "./locating.ts";
 import { spaceOf, statusOf, type StatusSources } from "./status.ts";
-import { withSealedTails } from "./tail-service.ts";
+import { mutateSealed } from "./sealed-mutation.ts";
 
 /** Trash entries purged at one moment. */
 const purgeSlice = 512;
@@ -46,32 +45,20 @@ export function namespaceRoutes(ctx: MasterContext, sources: StatusSources): Rou
       requireMutations(ctx);
       return engine.mutate(mkdir, request, (decideNow) => decideNow((now) => decideMkdir(state, request, now)));
     }),
-    route(move, async (request) => {
-      requireMutations(ctx);
-      return engine.mutate(move, request, (decideNow) =>
-        withSealedTails(
-          ctx,
-          {
-            why: `move ${request.from} to ${request.to}`,
-            displaced: () => displacedInode(state, { kind: "move", ...request }),
-          },
-          () => decideNow((now) => decideMove(state, request, now)),
-        ),
-      );
-    }),
-    route(remove, async (request) => {
-      requireMutations(ctx);
-      return engine.mutate(remove, request, (decideNow) =>
-        withSealedTails(
-          ctx,
-          {
-            why: `remove ${request.path}`,
-            displaced: () => displacedInode(state, { kind: "remove", path: request.path }),
-          },
-          () => decideNow((now) => decideRemove(state, request, now)),
-        ),
-      );
-    }),
+    route(move, async (request) =>
+      mutateSealed(ctx, move, request, {
+        why: `move ${request.from} to ${request.to}`,
+        displacing: { kind: "move", ...request },
+        decide: (now) => decideMove(state, request, now),
+      }),
+    ),
+    route(remove, async (request) =>
+      mutateSealed(ctx, remove, request, {
+        why: `remove ${request.path}`,
+        displacing: { kind: "remove", ...request },
+        decide: (now) => decideRemove(state, request, now),
+      }),
+    ),
     route(list, async (request) => engine.read(() => listPage(ctx, request))),
     route(stat, async (request) => engine.read(() => statOf(ctx, request))),
     route(usage, async (request) => engine.read(() => usageWithTails(ctx, request))),

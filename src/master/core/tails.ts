@@ -40,11 +40,6 @@ export function unblockTails(state: MasterState, block: TailBlock): void {
   state.tailBlocks.delete(block);
 }
 
-/** Whether a tail may be opened now for this live file of the tree. */
-export function mayOpenTail(state: MasterState, inode: InodeId): boolean {
-  return blockOver(state, slotOfId(state.inodes, inode)) === undefined;
-}
-
 /**
  * The slot of a file that may be appended to.
  *

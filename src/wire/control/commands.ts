@@ -73,6 +73,16 @@ export const fence = message(
   z.object({ answers: z.array(FenceAnswer).max(itemsMax) }),
 );
 
+/** Bytes of a chunk that others have, and what they must be. */
+const Copy = Command.extend({
+  handle: ChunkHandle,
+  version: ChunkVersion,
+  length: Uint32,
+  crc: Crc,
+  sources: Chain,
+  origin: Origin,
+});
+
 /**
  * A fenced member (or a spare, which makes a fenced replica) copies from the first of `sources` that has it what it lacks of the first `length`
  * bytes, checks that all of them have `crc`, syncs. Applied once, whatever is repeated. The replica stays fenced at `version`. `appendTable`: of
@@ -80,15 +90,7 @@ export const fence = message(
  */
 export const fetchTail = message(
   "fetch-tail",
-  Command.extend({
-    handle: ChunkHandle,
-    version: ChunkVersion,
-    length: Uint32,
-    crc: Crc,
-    sources: Chain,
-    origin: Origin,
-    appendTable: AppendTable,
-  }),
+  Copy.extend({ appendTable: AppendTable }),
   z.object({ prepared: Uint32 }),
 );
 
@@ -104,18 +106,7 @@ export const finish = message(
 );
 
 /** Copy a sealed chunk from the first of `sources` that has it, checked against `crc`; answered when synced and sealed. */
-export const clone = message(
-  "clone",
-  Command.extend({
-    handle: ChunkHandle,
-    version: ChunkVersion,
-    length: Uint32,
-    crc: Crc,
-    sources: Chain,
-    origin: Origin,
-  }),
-  z.object({}),
-);
+export const clone = message("clone", Copy, z.object({}));
 
 /** Move replicas aside for the grace period and keep tombstones. `below`: only a replica whose dataVersion is lower (stale); absent: whatever it has. */
 export const deleteReplicas = message(

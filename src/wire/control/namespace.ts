@@ -15,6 +15,7 @@ import {
   Uint53,
   Whereabouts,
 } from "./common.ts";
+import { LocatedExtent } from "./files.ts";
 
 /** `parents`: make missing parents, and no error where the directory exists. */
 export const mkdir = message(
@@ -76,13 +77,7 @@ export const stat = message(
     extentCount: Uint32,
     extents: z
       .array(
-        z.object({
-          fileOffset: Uint53,
-          handle: ChunkHandle,
-          version: ChunkVersion,
-          offset: Uint32,
-          length: Uint32,
-          state: z.enum(["sealed", "open", "sealing"]),
+        LocatedExtent.extend({
           replicas: z
             .array(ReplicaAddress.extend({ health: z.enum(["healthy", "stale", "corrupt", "unreported", "dead"]) }))
             .max(64),
