@@ -38,3 +38,12 @@ export function decodeCbor(bytes: Uint8Array): unknown {
     throw new GfsError("ProtocolError", "Cannot decode a message: it is not valid CBOR", { cause: error });
   }
 }
+
+/** The same of what was kept on a disk; `what` names it. @throws GfsError("Corrupt") */
+export function decodeStoredCbor(bytes: Uint8Array, what: string): unknown {
+  try {
+    return codec.decode(bytes) as unknown;
+  } catch (error) {
+    throw new GfsError("Corrupt", `Cannot read ${what}: it is not valid CBOR`, { cause: error });
+  }
+}

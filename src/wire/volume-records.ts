@@ -16,7 +16,7 @@ import { z } from "zod";
 import { readUint53, viewOf, writeUint53 } from "../base/bytes.ts";
 import { GfsError } from "../base/errors.ts";
 import { protocol } from "../limits.ts";
-import { decodeCbor, encodeCbor } from "./cbor.ts";
+import { decodeStoredCbor, encodeCbor } from "./cbor.ts";
 import { Origin } from "./control/commands.ts";
 import { AppendTable, Crc, Uint32, Uint53 } from "./control/common.ts";
 import {
@@ -203,7 +203,9 @@ export function decodeVolumeRecord(entry: Uint8Array): DecodedVolumeRecord {
     const handle = chunkHandle(positive(view, 8, kind));
     return { record: { kind, handle, version: chunkVersion(view.getUint32(16, true)) }, payloadAt };
   }
-  const parsed = InCbor.safeParse(decodeCbor(entry.subarray(prefixBytes, payloadAt)));
+  const parsed = InCbor.safeParse(
+    decodeStoredCbor(entry.subarray(prefixBytes, payloadAt), "a record of the volume log"),
+  );
   if (!parsed.success) refuse(`a ${kind} record has a wrong ${parsed.error.issues[0]?.path.join(".") ?? "field"}`);
   if (parsed.data.kind !== kind) refuse(`a ${kind} record says that it is ${parsed.data.kind}`);
   return { record: parsed.data, payloadAt };

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { readUint53, viewOf, writeUint53 } from "../../base/bytes.ts";
 import { crc32 } from "../../base/checksum.ts";
 import { GfsError } from "../../base/errors.ts";
-import { decodeCbor, encodeCbor } from "../../wire/cbor.ts";
+import { decodeStoredCbor, encodeCbor } from "../../wire/cbor.ts";
 import { Origin } from "../../wire/control/commands.ts";
 import { AppendTable, Crc, Uint32, Uint53 } from "../../wire/control/common.ts";
 import { ChunkHandle, ChunkVersion, Epoch, VolumeId } from "../../wire/ids.ts";
@@ -81,7 +81,7 @@ export function encodeCheckpointHeader(header: CheckpointHeader): Uint8Array {
 
 /** @throws GfsError Corrupt | FormatUnsupported */
 export function decodeCheckpointHeader(bytes: Uint8Array, where: string): CheckpointHeader {
-  const value = decodeCbor(bytes);
+  const value = decodeStoredCbor(bytes, where);
   const format = z.object({ format: z.int() }).safeParse(value);
   if (format.success && format.data.format > checkpointFormat) {
     throw new GfsError(
@@ -158,7 +158,7 @@ export function encodeActive(active: ActiveReplica): Uint8Array {
 
 /** @throws GfsError Corrupt */
 export function decodeActive(bytes: Uint8Array, where: string): ActiveReplica {
-  const parsed = ActiveSection.safeParse(decodeCbor(bytes));
+  const parsed = ActiveSection.safeParse(decodeStoredCbor(bytes, where));
   if (!parsed.success) throw new GfsError("Corrupt", `Cannot read ${where}: an open replica is out of range`);
   const { data } = parsed;
   const log = new LogRanges(data.fileBytes);

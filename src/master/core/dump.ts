@@ -4,7 +4,7 @@
  */
 import { GfsError } from "../../base/errors.ts";
 import type { Limits } from "../../limits.ts";
-import { decodeCbor, encodeCbor } from "../../wire/cbor.ts";
+import { decodeStoredCbor, encodeCbor } from "../../wire/cbor.ts";
 import { CheckpointHead } from "../../wire/checkpoint.ts";
 import { dumpChunks, dumpVolumes, loadChunkPiece } from "./chunk-sections.ts";
 import { chunkCount } from "./chunk-table.ts";
@@ -101,7 +101,7 @@ export function loadState(pieces: Iterable<Uint8Array>, limits: Limits): MasterS
 
 function loadHead(load: StateLoad, reader: SectionReader): void {
   if (load.head !== undefined || !reader.nextEntry()) corrupt("its head is not one");
-  const parsed = CheckpointHead.safeParse(decodeCbor(reader.bytes()));
+  const parsed = CheckpointHead.safeParse(decodeStoredCbor(reader.bytes(), "the head of a checkpoint"));
   if (!parsed.success) return corrupt("its head has not the form of one");
   load.head = parsed.data;
   const { clusterId, epoch, featureLevel, epochWallMs, clusterMs, dataDirectories } = parsed.data;

@@ -5,7 +5,7 @@
 import { assert } from "../../base/assert.ts";
 import { fromUtf8, readUint53, utf8, viewOf, writeUint53 } from "../../base/bytes.ts";
 import { GfsError } from "../../base/errors.ts";
-import { decodeCbor, encodeCbor } from "../../wire/cbor.ts";
+import { decodeStoredCbor, encodeCbor } from "../../wire/cbor.ts";
 import { CheckpointPiece } from "../../wire/checkpoint.ts";
 import type { Numbers } from "./column.ts";
 
@@ -119,7 +119,7 @@ export class SectionReader {
   #entriesLeft: number;
 
   constructor(piece: Uint8Array) {
-    const parsed = CheckpointPiece.safeParse(decodeCbor(piece));
+    const parsed = CheckpointPiece.safeParse(decodeStoredCbor(piece, "a piece of a checkpoint"));
     if (!parsed.success)
       throw new GfsError("Corrupt", "Cannot read a piece of a checkpoint: it has not the form of one");
     const { section, version, entries, data } = parsed.data;

@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { hasCode } from "../../../src/base/errors.ts";
+import { defaultLimits } from "../../../src/limits.ts";
+import { loadCheckpoint } from "../../../src/master/checkpoint.ts";
 import { readCheckpoint, writeCheckpoint } from "../../../src/master/checkpoint-file.ts";
 import { clusterId } from "../../../src/wire/ids.ts";
 import { Simulation } from "../../sim/world/simulation.ts";
@@ -60,4 +62,13 @@ test("a checkpoint of many reads gives its pieces back, small and large ones by 
     await readCheckpoint(disk, "/c", (piece) => expect(Buffer.compare(piece, large[next++]!)).toBe(0));
     expect(next).toBe(large.length);
   });
+});
+
+test("a piece that is no CBOR is Corrupt, also where its checksum is right: an older checkpoint is taken then", () => {
+  const simulation = new Simulation(3);
+  const error = simulation.do(simulation.machine("m"), async ({ disk }) => {
+    await writeCheckpoint(disk, "/c", facts, [Uint8Array.of(0x1c)]);
+    return loadCheckpoint(disk, "/c", { ...facts, limits: defaultLimits }).catch((thrown: unknown) => thrown);
+  });
+  expect(hasCode(error, "Corrupt")).toBe(true);
 });
