@@ -37,6 +37,8 @@ export class Operation implements Disposable {
   readonly what: string;
   readonly deadline: Deadline;
   readonly #abort = new AbortController();
+  /** Ends of waits that the signal can't end. */
+  readonly #waits = new Set<(error: GfsError) => void>();
   #parent: Operation | undefined;
   readonly #operations: Set<Operation>;
   readonly #outer: AbortSignal | undefined;
@@ -50,7 +52,7 @@ export class Operation implements Disposable {
     this.#operations = ctx.operations;
     this.#outer = outer;
     this.#onAbort = () => {
-      if (outer !== undefined) this.#abort.abort(abortError(what, outer));
+      if (outer !== undefined) this.stop(abortError(what, outer));
     };
     outer?.addEventListener("abort", this.#onAbort, { once: true });
     ctx.operations.add(this);
@@ -83,25 +85,28 @@ export class Operation implements Disposable {
   }
 
   stop(error: GfsError): void {
+    if (this.signal.aborted) return;
     this.#abort.abort(error);
+    const waits = [...this.#waits];
+    this.#waits.clear();
+    for (const end of waits) end(error);
+  }
+
+  /** What the promise gives, unless the operation is aborted first: for waits that can't be ended themselves. Cheaper than a listener on the signal. */
+  async unlessAborted<T>(promise: Promise<T>): Promise<T> {
+    this.check();
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    this.#waits.add(reject);
+    try {
+      return await Promise.race([promise, aborted]);
+    } finally {
+      this.#waits.delete(reject);
+    }
   }
 
   [Symbol.dispose](): void {
     this.#outer?.removeEventListener("abort", this.#onAbort);
     this.#operations.delete(this);
-  }
-}
-
-/** What the promise gives, unless the operation is aborted first: for waits that can't be ended themselves. */
-export async function unlessAborted<T>(op: Operation, promise: Promise<T>): Promise<T> {
-  op.check();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(abortError(op.what, op.signal));
-  op.signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    op.signal.removeEventListener("abort", onAbort);
   }
 }
 

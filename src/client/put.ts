@@ -4,7 +4,7 @@ import { createFile, draftCommit, draftCreate } from "../wire/control/files.ts";
 import { generation } from "../wire/ids.ts";
 import { formatPath, parsePath } from "../wire/path.ts";
 import type { PutOptions, PutResult, Source } from "./api.ts";
-import { type ClientContext, Operation, unlessAborted } from "./context.ts";
+import { type ClientContext, Operation } from "./context.ts";
 import type { MutationSession } from "./session.ts";
 import { type OpenSource, openSource } from "./sources.ts";
 import { abortDraft, writeDraft } from "./write-draft.ts";
@@ -43,7 +43,7 @@ export async function beginSource(
   const { parallelChunks } = ctx.limits;
   const opening = openSource(ctx.world, source, { parallelChunks, whole: how === "whole" });
   try {
-    return await unlessAborted(op, opening);
+    return await op.unlessAborted(opening);
   } catch (error) {
     opening.then((opened) => opened[Symbol.asyncDispose]()).catch(() => {});
     throw error;

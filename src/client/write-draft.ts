@@ -5,7 +5,7 @@ import { Deadline, sleep } from "../net/deadline.ts";
 import type { Placement } from "../wire/control/common.ts";
 import { chunkAllocate, draftAbort, draftWritten, type WrittenChunk } from "../wire/control/files.ts";
 import { type ChunkHandle, type DraftId, type InodeId, rootInode, type VolumeId } from "../wire/ids.ts";
-import { type ClientContext, inBackground, Operation, unlessAborted } from "./context.ts";
+import { type ClientContext, inBackground, Operation } from "./context.ts";
 import { askMaster, backOff } from "./retry.ts";
 import type { ChunkSource, OpenSource } from "./sources.ts";
 import { ChainFailure, PieceRing, writeChunk } from "./write-chunk.ts";
@@ -42,13 +42,15 @@ export interface WrittenDraft {
  * @throws GfsError of the source, of the master (NoSpace, TooFewServers, DraftEnded …), or of the last server that failed, after `retryAttempts` repetitions of one chunk
  */
 export async function writeDraft(ctx: ClientContext, op: Operation, write: DraftWrite): Promise<WrittenDraft> {
-  using inner = Operation.under(ctx, op);
-  const run = new DraftWriter(ctx, inner, write);
-  // A small file is one chunk: no second worker is worth its promise.
   const { bytes } = write.source;
   const chunks = bytes === undefined ? Number.POSITIVE_INFINITY : Math.ceil(bytes / write.chunkBytes);
   const workers = Math.max(1, Math.min(ctx.limits.parallelChunks, chunks));
-  await Promise.all(Array.from({ length: workers }, () => run.work()));
+  // A small file is one chunk: there is no other worker, and none to stop.
+  using inner = workers === 1 ? undefined : Operation.under(ctx, op);
+  const run = new DraftWriter(ctx, inner ?? op, write);
+  const work = (): Promise<void> =>
+    run.work(chunks).catch(() => inner?.stop(new GfsError("Interrupted", "another chunk failed")));
+  await Promise.all(Array.from({ length: workers }, work));
   op.check();
   const written = await run.finish();
   return { chunks: written, named: await nameChunks(ctx, op, write.draft, written) };
@@ -109,12 +111,12 @@ class DraftWriter {
     return this.#written;
   }
 
-  /** Chunk after chunk, until the source ends or any worker has failed: `finish` tells. */
-  async work(): Promise<void> {
+  /** Chunk after chunk, until the source ends (after `chunks` of them) or any worker has failed. @throws what failed here; `finish` tells what failed first */
+  async work(chunks: number): Promise<void> {
     const ring = new PieceRing();
     try {
-      for (;;) {
-        const taken = await unlessAborted(this.#op, this.#take());
+      while (this.#nextChunk < chunks) {
+        const taken = await this.#op.unlessAborted(this.#take());
         if (taken === undefined || this.#failure !== undefined) return;
         this.#op.progress();
         this.#written[taken.index] = await this.#writeOne(taken, ring);
@@ -122,7 +124,7 @@ class DraftWriter {
       }
     } catch (error) {
       this.#failure ??= { error };
-      this.#op.stop(new GfsError("Interrupted", "another chunk failed"));
+      throw error;
     }
   }
 

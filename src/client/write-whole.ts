@@ -8,7 +8,7 @@ import type { WrittenChunk } from "../wire/control/files.ts";
 import { partCrcs } from "../wire/data/blocks.ts";
 import type { Frame } from "../wire/data/frame.ts";
 import { decodeWholeDone, encodeWhole, wholeCrc } from "../wire/data/whole.ts";
-import { type ClientContext, type Operation, unlessAborted } from "./context.ts";
+import type { ClientContext, Operation } from "./context.ts";
 import { connectionError } from "./retry.ts";
 import { ChainFailure, type ChunkWrite, type PieceRing, refusalOf } from "./write-chunk.ts";
 
@@ -39,7 +39,7 @@ export async function writeWhole(
     // Each server gives the ones after it a little less: so the head has the time to say which of them is silent.
     silentMs: op.within(putStallMs * (1 + chain.length / 8)),
   });
-  const frame = await unlessAborted(op, call).catch((thrown: unknown) => {
+  const frame = await op.unlessAborted(call).catch((thrown: unknown) => {
     op.check();
     throw failureOfCall(head, thrown);
   });
