@@ -98,6 +98,8 @@ function refuse(why: string): never {
   throw new GfsError("ProtocolError", `Cannot read a frame: ${why}`);
 }
 
+const nothing = new Uint8Array(0);
+
 /** Pieces below this are merged, so that a peer that sends byte by byte can't make us keep a million arrays. */
 const smallPieceBytes = 4_096;
 
@@ -105,9 +107,9 @@ const smallPieceBytes = 4_096;
  * Bytes in, frames out, whatever the borders of the pieces. Holds at most one unfinished frame. After a throw it must not be fed again.
  */
 export class FrameParser {
-  #head = new Uint8Array(0);
+  #head: Uint8Array = nothing;
   #current: { type: FrameType; stream: number; headerBytes: number; payloadBytes: number } | undefined;
-  #header: Uint8Array = new Uint8Array(0);
+  #header: Uint8Array = nothing;
   #payload: Uint8Array[] = [];
   #payloadBytes = 0;
   #small = 0;
@@ -125,27 +127,29 @@ export class FrameParser {
   /** @throws GfsError("ProtocolError" | "VersionUnsupported") */
   feed(bytes: Uint8Array): Frame[] {
     const frames: Frame[] = [];
-    let rest = bytes;
+    const input = this.#head.length === 0 ? bytes : concatBytes([this.#head, bytes]);
+    this.#head = nothing;
+    // One view for all frames of the input: to make one costs as much as all else that is done to a small frame.
+    const view = viewOf(input);
+    let at = 0;
     for (;;) {
       if (this.#current === undefined) {
-        const joined = this.#head.length === 0 ? rest : concatBytes([this.#head, rest]);
-        const current = parseHead(joined);
+        const current = parseHead(input, view, at);
         if (current === undefined) {
-          this.#head = joined === bytes ? joined.slice() : new Uint8Array(joined);
+          this.#head = input.slice(at);
           return frames;
         }
-        const headEnd = frameFixedBytes + current.headerBytes;
-        this.#head = new Uint8Array(0);
+        const headerAt = at + frameFixedBytes;
+        at = headerAt + current.headerBytes;
         this.#current = current;
-        this.#header = joined.subarray(frameFixedBytes, headEnd);
-        rest = joined.subarray(headEnd);
+        this.#header = input.subarray(headerAt, at);
       }
       const want = this.#current.payloadBytes - this.#payloadBytes;
-      if (rest.length < want) {
-        this.#keep(rest);
+      if (input.length - at < want) {
+        this.#keep(input.subarray(at));
         return frames;
       }
-      if (want > 0) this.#keep(rest.subarray(0, want));
+      if (want > 0) this.#keep(input.subarray(at, at + want));
       frames.push({
         type: this.#current.type,
         stream: this.#current.stream,
@@ -157,8 +161,8 @@ export class FrameParser {
       this.#payload = [];
       this.#payloadBytes = 0;
       this.#small = 0;
-      rest = rest.subarray(want);
-      if (rest.length === 0) return frames;
+      at += want;
+      if (at === input.length) return frames;
     }
   }
 
@@ -174,34 +178,33 @@ export class FrameParser {
   }
 }
 
-/** Fixed part and header, checked; undefined while they are incomplete. */
+/** Fixed part and header at `at`, checked; undefined while they are incomplete. `view`: of the bytes. */
 function parseHead(
   bytes: Uint8Array,
+  view: DataView,
+  at: number,
 ): { type: FrameType; stream: number; headerBytes: number; payloadBytes: number } | undefined {
-  if (bytes.length < frameFixedBytes) {
-    // Garbage is refused at its first bytes: a peer that sends five bytes of something else must not keep the connection.
-    const view = viewOf(bytes);
-    if (bytes.length >= 4 && view.getUint32(0, true) !== magic) refuse("it does not begin with the magic bytes");
-    return undefined;
-  }
-  const view = viewOf(bytes);
-  if (view.getUint32(0, true) !== magic) refuse("it does not begin with the magic bytes");
-  const version = view.getUint8(4);
+  const have = bytes.length - at;
+  // Garbage is refused at its first bytes: a peer that sends five bytes of something else must not keep the connection.
+  if (have >= 4 && view.getUint32(at, true) !== magic) refuse("it does not begin with the magic bytes");
+  if (have < frameFixedBytes) return undefined;
+  const version = view.getUint8(at + 4);
   if (version < protocol.versionMin || version > protocol.versionMax) {
     throw new GfsError(
       "VersionUnsupported",
       `Cannot read a frame: protocol version ${version}, this side speaks ${protocol.versionMin} to ${protocol.versionMax}`,
     );
   }
-  const type = typeOfCode.get(view.getUint8(5));
-  if (type === undefined) refuse(`unknown type ${view.getUint8(5)}`);
-  if (view.getUint16(6, true) !== 0) refuse("unknown flags");
-  const headerBytes = view.getUint32(12, true);
-  const payloadBytes = view.getUint32(16, true);
+  const type = typeOfCode.get(view.getUint8(at + 5));
+  if (type === undefined) refuse(`unknown type ${view.getUint8(at + 5)}`);
+  if (view.getUint16(at + 6, true) !== 0) refuse("unknown flags");
+  const headerBytes = view.getUint32(at + 12, true);
+  const payloadBytes = view.getUint32(at + 16, true);
   if (headerBytes > protocol.frameHeaderBytesMax) refuse(`a header of ${headerBytes} bytes is too long`);
   if (payloadBytes > protocol.framePayloadBytesMax) refuse(`a payload of ${payloadBytes} bytes is too long`);
-  if (bytes.length < frameFixedBytes + headerBytes) return undefined;
-  const crc = crc32(bytes.subarray(frameFixedBytes, frameFixedBytes + headerBytes), crc32(bytes.subarray(0, 20)));
-  if (crc !== view.getUint32(20, true)) refuse("its header's checksum is wrong");
-  return { type, stream: view.getUint32(8, true), headerBytes, payloadBytes };
+  if (have < frameFixedBytes + headerBytes) return undefined;
+  const headerAt = at + frameFixedBytes;
+  const crc = crc32(bytes.subarray(headerAt, headerAt + headerBytes), crc32(bytes.subarray(at, at + 20)));
+  if (crc !== view.getUint32(at + 20, true)) refuse("its header's checksum is wrong");
+  return { type, stream: view.getUint32(at + 8, true), headerBytes, payloadBytes };
 }

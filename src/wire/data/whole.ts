@@ -111,7 +111,7 @@ export function decodeWhole(frame: Frame): WholeWrite {
     refuse("its header is out of range");
   const path = fromUtf8(header.subarray(fixedBytes, crcsAt));
   if (path === undefined || path.length > protocol.pathBytesMax) refuse("its path is not valid");
-  const { chain, receiverAt } = readChain(header, chainAt);
+  const { chain, receiverAt } = readChain(header, view, chainAt);
   const crc = view.getUint32(12, true);
   const crcs = partCrcs(0, payload);
   for (let i = 0; i < blocks; i++)
@@ -131,8 +131,7 @@ export function decodeWhole(frame: Frame): WholeWrite {
 }
 
 /** From the receiver on; `receiverAt`: where its entry begins. */
-function readChain(header: Uint8Array, chainAt: number): { chain: WholeMember[]; receiverAt: number } {
-  const view = viewOf(header);
+function readChain(header: Uint8Array, view: DataView, chainAt: number): { chain: WholeMember[]; receiverAt: number } {
   const chain: WholeMember[] = [];
   let receiverAt = chainAt;
   for (let at = chainAt; at < header.length;) {
