@@ -30,11 +30,13 @@ export async function largeRows(directory: string): Promise<Row[]> {
     await timed("put 1", bigBytes, call(`put ${source} /one --overwrite --replicas 1`));
     samples.note("three files", await writeAndSync(directory, 3, bigBytes));
     await timed("put 3", bigBytes, call(`put ${source} /three --overwrite`));
+    const put = (i: number): string => call(`put ${source}.${i} /four.${i} --overwrite`);
+    await timed("4 puts", 4 * partBytes, fourAtOnce(put));
+    // Four puts of three replicas write as many.
+    samples.note("twelve files", 4 * (await writeAndSync(directory, 12, partBytes)));
     samples.note("copy", await localCopy(source, directory));
     samples.note("loopback", await loopback(4 * bigBytes));
     await timed("get", bigBytes, `${call("get /three -")} | cat > /dev/null`);
-    const put = (i: number): string => call(`put ${source}.${i} /four.${i} --overwrite`);
-    await timed("4 puts", 4 * partBytes, fourAtOnce(put));
     const get = (i: number): string => `${call(`get /four.${i} -`)} | cat > /dev/null`;
     await timed("4 gets", 4 * partBytes, fourAtOnce(get));
   }
@@ -45,6 +47,7 @@ export async function largeRows(directory: string): Promise<Row[]> {
   return [
     told("limit: write and sync one file", of("one file"), "MB/s"),
     told("limit: write and sync three at once, each", of("three files"), "MB/s"),
+    told(`limit: write and sync twelve of ${part} at once, each three`, of("twelve files"), "MB/s"),
     told("limit: local copy with a sync", of("copy"), "MB/s"),
     told("limit: loopback TCP", of("loopback"), "MB/s"),
     shareOf(`put ${size}, 1 replica`, of("put 1"), "MB/s", whole("one file", 60)),
