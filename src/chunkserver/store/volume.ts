@@ -19,7 +19,10 @@ import type { Aside } from "./aside.ts";
 import { readFailure, readReplica, verifyReplica } from "./chunk-reader.ts";
 import type { Ground, RunningWriter } from "./ground.ts";
 import { type Identity, writeIdentity } from "./identity.ts";
-import { appendRecord, beginWrite, moveAside, openReplica, promiseVersion } from "./replica-changes.ts";
+import { appendRecord } from "./append-record.ts";
+import { beginWrite, openReplica } from "./new-replica.ts";
+import { promiseVersion } from "./promise-version.ts";
+import { moveAside } from "./remove-replica.ts";
 import type { Row } from "./replica-table.ts";
 import { finishReplica } from "./seal-replica.ts";
 import type {

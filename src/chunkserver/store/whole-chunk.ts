@@ -4,7 +4,7 @@ import type { BlockRun } from "../../wire/data/blocks.ts";
 import type { Aside } from "./aside.ts";
 import { heldBytesMax } from "./chunk-writer.ts";
 import type { Ground } from "./ground.ts";
-import { beginWrite, obstacle } from "./replica-changes.ts";
+import { beginWrite, obstacle } from "./new-replica.ts";
 import type { WholeOptions } from "./store.ts";
 
 export interface WholeChunkWrite extends WholeOptions {

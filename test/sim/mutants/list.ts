@@ -113,7 +113,7 @@ export const mutants: readonly Mutant[] = [
       },
       // By the order of one log a fence's answer counts every record before it, and the look finds nothing: here it is answered from what is durable.
       {
-        file: "src/chunkserver/store/replica-changes.ts",
+        file: "src/chunkserver/store/promise-version.ts",
         find: '  await ground.log.commit({ kind: "promised", handle, version });\n  return answerOf(ground, handle, version);\n}\n\n/** After',
         replace:
           '  const early = answerOf(ground, handle, version);\n  await ground.log.commit({ kind: "promised", handle, version });\n  return early;\n}\n\n/** After',
@@ -184,7 +184,7 @@ export const mutants: readonly Mutant[] = [
     rule: "a fence is durable before it is answered",
     edits: [
       {
-        file: "src/chunkserver/store/replica-changes.ts",
+        file: "src/chunkserver/store/promise-version.ts",
         find: '  await ground.log.commit({ kind: "promised", handle, version });\n  return answerOf',
         replace:
           '  if (active.state === "open") active.state = "fenced";\n  ground.log.write({ kind: "promised", handle, version });\n  return answerOf',
