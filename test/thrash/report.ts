@@ -6,8 +6,9 @@ import type { Timing } from "./workload.ts";
 export class Figures {
   readonly faults = new Map<string, number>();
   readonly violations: Violation[] = [];
-  /** Messages of what went wrong with single operations, by code. */
+  /** Operations that were refused, by code, and the first of each in words. */
   readonly refusals = new Map<string, number>();
+  readonly firstRefusals = new Map<string, string>();
   readonly acknowledged = new Map<string, number>();
   readonly undecided: string[] = [];
   /** How long until everything was whole after a round's faults, in ms. */
@@ -80,6 +81,7 @@ export function formatReport(figures: Figures, facts: ReadonlyMap<string, string
     ["operations", `${figures.operations}, ${figures.unknown} of unknown outcome`],
     ["acknowledged", `${acknowledged}: ${counts(figures.acknowledged)}`],
     ["refused", counts(figures.refusals) || "none"],
+    ...[...figures.firstRefusals].map(([code, text]): [string, string] => [`  ${code}`, text.slice(0, 240)]),
     ["lost", String(figures.count(["P1"]))],
     ["duplicated", String(figures.count(["P4"]))],
     ["wrong bytes", String(figures.count(["P2", "P5"]))],

@@ -236,8 +236,10 @@ export class ThrashRun {
       const { ending, kind } = operation;
       const add = (map: Map<string, number>, name: string): unknown => map.set(name, (map.get(name) ?? 0) + 1);
       if (isDone(operation)) add(figures.acknowledged, kind);
-      else if (ending?.kind === "refused") add(figures.refusals, ending.code);
-      else figures.unknown++;
+      else if (ending?.kind === "refused") {
+        add(figures.refusals, ending.code);
+        if (!figures.firstRefusals.has(ending.code)) figures.firstRefusals.set(ending.code, describe(operation));
+      } else figures.unknown++;
     }
   }
 

@@ -193,7 +193,7 @@ export class ThrashWorkload {
       this.history.done(operation);
     } else {
       const error = errorOf(answer.error);
-      const looks = operation.kind === "read" || operation.kind === "stat";
+      const looks = operation.kind === "read" || operation.kind === "stat" || operation.kind === "list";
       if (looks && error.code === "NotFound") this.history.done(operation);
       else this.history.failed(operation, error);
     }
@@ -376,7 +376,7 @@ export class ThrashWorkload {
 
   #list(lane: Lane, path: string): Promise<void> {
     const base = this.history.call(lane.name, path);
-    const call = this.history.add<ListCall>({ ...base, kind: "list", names: [] });
+    const call = this.history.add<ListCall>({ ...base, kind: "list", names: undefined });
     return this.#simple(lane, call, { kind: "list", path }, ({ names }) => {
       call.names = names ?? [];
     });
