@@ -15,12 +15,12 @@ import { atMost, type Row, runs, Samples, told } from "./bench-rows.ts";
 import { beginFiles, filePath, putFile } from "./million-files.ts";
 import { gfs, TestCluster } from "./processes.ts";
 
-const files = 1_000_000;
+export const files = 1_000_000;
 /** As many as a master logs before its next checkpoint: the longest log that a start replays. Each is two entries. */
-const filesInLog = defaultLimits.checkpointRecords / 2;
+export const filesInLog = defaultLimits.checkpointRecords / 2;
 
 /** A master's data directory with a checkpoint of most of the files, and the log of the others. */
-async function makeDataDirectory(path: string): Promise<void> {
+export async function makeDataDirectory(path: string): Promise<void> {
   const world = makeHostWorld({ logLevel: "warn", logFormat: "text" });
   const directories = await openDataDirectories(world, [path]);
   const [directory] = directories;

@@ -1,6 +1,6 @@
 /**
  * The benchmark (docs/BENCHMARKS.md): compiled processes, one master and three chunkservers on this machine, everything synced before it is acknowledged; medians of
- * RUNS (3), interleaved with the machine's limits. `bun run bench [SECTION…]`: large small append cpu memory start faults.
+ * RUNS (3), interleaved with the machine's limits. `bun run bench [SECTION…]`: large small append cpu memory start pauses faults.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -12,6 +12,7 @@ import { largeRows } from "./bench-large.ts";
 import { buildLoad } from "./bench-load.ts";
 import { memoryRows } from "./bench-memory.ts";
 import { formatRow, type Row, runs } from "./bench-rows.ts";
+import { pauseRows } from "./bench-pauses.ts";
 import { smallRows } from "./bench-small.ts";
 import { startRows } from "./bench-start.ts";
 
@@ -22,6 +23,7 @@ const sections: Readonly<Record<string, (directory: string) => Promise<Row[]>>> 
   cpu: cpuRows,
   memory: memoryRows,
   start: startRows,
+  pauses: pauseRows,
   faults: faultRows,
 };
 

@@ -10,7 +10,7 @@ import type { LogRecord } from "../../src/wire/log-records.ts";
 /** Applies what was decided, and logs it where that is wanted. */
 export type Log = (records: readonly LogRecord[]) => void;
 
-const volumes = [1, 2, 3].map((n) => volumeId(n.toString(16).padStart(32, "0")));
+export const volumes = [1, 2, 3].map((n) => volumeId(n.toString(16).padStart(32, "0")));
 /** The first mutation of the first session; its answers are not kept. */
 export const mutationId = { session: sessionId(1), sequence: sequence(1), floor: sequence(1) };
 
@@ -24,6 +24,9 @@ export function beginFiles(state: MasterState, now: Now, log: Log): void {
   log(decideSessionOpen(state, { label: "" }, now).records);
 }
 
+/** Length and CRC of its chunk. */
+export const sizesOf = (i: number) => ({ length: 1_000 + (i % 64), crc: i });
+
 /** File number `i`: a draft with its chunk, and the commit. */
 export function putFile(state: MasterState, now: Now, i: number, log: Log): void {
   const { handles, reserveUpTo } = planHandles(state.chunks, 1, 1_000);
@@ -34,6 +37,7 @@ export function putFile(state: MasterState, now: Now, i: number, log: Log): void
   const placed = { placement: { handle, version, chain: [] }, members: [0, 1, 2], reserveUpTo };
   const created = decideDraftCreate(state, { id: mutationId, target }, placed);
   log(created.records);
-  const chunks = [{ handle, version, length: 1_000 + (i % 64), crc: i, volumes }];
+  const { length, crc } = sizesOf(i);
+  const chunks = [{ handle, version, length, crc, volumes }];
   log(decideDraftCommit(state, { id: mutationId, draft: created.reply.draft, chunks }, now).records);
 }
