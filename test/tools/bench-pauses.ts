@@ -133,13 +133,13 @@ export async function pauseRows(directory: string): Promise<Row[]> {
   });
   const samples = new Samples();
   const during = async (name: string, work: () => Promise<unknown>): Promise<void> => {
-    let going = true;
+    const state = { going: true };
     const working = work().finally(() => {
-      going = false;
+      state.going = false;
     });
     working.catch(() => undefined);
     let [longest, busiest] = [0, 0];
-    while (going) {
+    while (state.going) {
       const [askedMs, busyMs] = [performance.now(), onProcessorMs(cluster.master.pid)];
       await client.stat("/");
       longest = Math.max(longest, performance.now() - askedMs);

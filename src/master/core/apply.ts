@@ -4,14 +4,15 @@
  */
 import { assert, AssertionError, fail, unreachable } from "../../base/assert.ts";
 import { utf8 } from "../../base/bytes.ts";
-import type { InodeId } from "../../wire/ids.ts";
-import type { LogBatch, LogRecord, PublishedChunk } from "../../wire/log-records.ts";
+import type { ChunkHandle, InodeId } from "../../wire/ids.ts";
+import type { LogBatch, LogRecord } from "../../wire/log-records.ts";
 import { dropInodeFromTables, dropSessionFromTables, mergeAppendTable } from "./append-tables.ts";
 import { addBytesToAncestors, findChild, linkBlock, linkNamed, rename, unlinkBlock, unlinkNamed } from "./children.ts";
 import {
   applyChunkPublished,
   applyChunkSealed,
   applyChunkWritten,
+  applyWrittenPublished,
   applyDraftChunkAdded,
   applyDraftChunkDropped,
   applyHandlesReserved,
@@ -224,27 +225,35 @@ function applyDraftWritten({ drafts, chunks: table }: MasterState, record: Recor
   }
 }
 
-/** Those of the list that a commit names. */
-function* listedChunks({ drafts, chunks: table }: MasterState, record: RecordOf<"file-published" | "file-spliced">) {
-  if (record.first === undefined) return;
+/** The list that a commit names; it is no part of the draft any more, which ends with the rest. */
+function takeList(
+  { drafts }: MasterState,
+  record: RecordOf<"file-published" | "file-spliced">,
+): readonly ChunkHandle[] {
+  if (record.first === undefined) return [];
   const lists = drafts.byId.get(record.draft)?.lists;
   const list = lists?.get(record.first);
   assert(list !== undefined, "a list that is published was written");
-  // What ends with the draft is the rest.
   lists?.delete(record.first);
-  for (const handle of list) yield chunkOf(table, handle);
+  return list;
 }
 
 function applyChunksAdded(state: MasterState, record: RecordOf<"file-published" | "file-spliced">): void {
   const { inodes } = state;
   const slot = treeSlot(inodes, record.inode);
   assert(isFile(inodes, slot) && !state.tails.has(record.inode), "chunks are for a file without a tail");
-  const publish = (chunk: Omit<PublishedChunk, "members"> & { readonly members: readonly number[] }): void => {
-    applyChunkPublished(state.chunks, chunk, record);
-    addChunk(inodes, slot, chunk);
+  // Tens of thousands may be published at once: what is the same for all is done once.
+  let bytes = 0;
+  const add = (handle: ChunkHandle, length: number): void => {
+    appendExtent(inodes, slot, { handle, offset: 0, length });
+    bytes += length;
   };
-  for (const chunk of listedChunks(state, record)) publish(chunk);
-  for (const chunk of record.chunks) publish(chunk);
+  for (const handle of takeList(state, record)) add(handle, applyWrittenPublished(state.chunks, handle, record));
+  for (const chunk of record.chunks) {
+    applyChunkPublished(state.chunks, chunk, record);
+    add(chunk.handle, chunk.length);
+  }
+  addBytesToAncestors(inodes, slot, bytes);
   inodes.modifiedMs.set(slot, record.modifiedMs);
 }
 
@@ -262,11 +271,7 @@ function applyTailSealed(state: MasterState, record: RecordOf<"chunk-sealed">): 
     unreferenceChunk(state.chunks, record.handle);
     return;
   }
-  addChunk(state.inodes, slot, record);
+  appendExtent(state.inodes, slot, { handle: record.handle, offset: 0, length: record.length });
+  addBytesToAncestors(state.inodes, slot, record.length);
   state.inodes.modifiedMs.set(slot, record.modifiedMs);
-}
-
-function addChunk(inodes: Inodes, slot: number, chunk: Pick<PublishedChunk, "handle" | "length">): void {
-  appendExtent(inodes, slot, { handle: chunk.handle, offset: 0, length: chunk.length });
-  addBytesToAncestors(inodes, slot, chunk.length);
 }

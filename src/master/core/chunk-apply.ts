@@ -85,7 +85,7 @@ export function applyChunkWritten(table: ChunkTable, chunk: PublishedChunk): voi
 /** A chunk of a draft becomes part of a file (`file-published`, `file-spliced`): sealed, with one reference. */
 export function applyChunkPublished(
   table: ChunkTable,
-  chunk: Omit<PublishedChunk, "members"> & { readonly members: readonly VolumeIndex[] },
+  chunk: PublishedChunk,
   owner: { readonly inode: InodeId },
 ): void {
   const slot = known(table, chunk.handle);
@@ -94,6 +94,20 @@ export function applyChunkPublished(
   table.owners.set(slot, owner.inode);
   table.references.set(slot, 1);
   becomeSealed(table, slot, chunk);
+}
+
+/** The same of a chunk that was named before (`draft-written`): nothing but its state changes. Its length. */
+export function applyWrittenPublished(
+  table: ChunkTable,
+  handle: ChunkHandle,
+  owner: { readonly inode: InodeId },
+): number {
+  const slot = known(table, handle);
+  if (stateAt(table, slot) !== "writing") fail(`chunk ${handle} is not being written`);
+  table.owners.set(slot, owner.inode);
+  table.references.set(slot, 1);
+  enterSealed(table, slot, { handle, members: membersAt(table, slot) });
+  return table.lengths.get(slot);
 }
 
 /** Lets go of a chunk that its ended draft did not publish; one that was published, or is gone, stays as it is. */
@@ -166,10 +180,19 @@ function becomeSealed(
   table.lengths.set(slot, seal.length);
   table.crcs.set(slot, seal.crc);
   setMembersAt(table, slot, seal.members);
+  enterSealed(table, slot, seal);
+}
+
+/** Of a chunk whose length, CRC and members are set. */
+function enterSealed(
+  table: ChunkTable,
+  slot: number,
+  { handle, members }: { readonly handle: ChunkHandle; readonly members: readonly VolumeIndex[] },
+): void {
   setStateAt(table, slot, "sealed");
-  table.unsealed.delete(seal.handle);
+  table.unsealed.delete(handle);
   table.sealedCount++;
-  nameReplicas(table, slot, seal.members);
+  nameReplicas(table, slot, members);
 }
 
 /** At replay nobody asks for them: a checkpoint child would gather millions. */
