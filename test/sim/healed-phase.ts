@@ -11,6 +11,7 @@ import type { Cluster } from "./cluster.ts";
 import { describe, type History, type Violation } from "./history.ts";
 import { readReplica } from "./replica-reader.ts";
 import { firstDifference } from "./content.ts";
+import { checkNothingIsLeft } from "./leak-check.ts";
 import { connectTo, pause } from "./client-machine.ts";
 import type { Workload } from "./workload.ts";
 
@@ -25,10 +26,13 @@ export interface HealedOptions {
   readonly workload: Workload;
   /** Every path that a client may have written to. */
   readonly paths: readonly string[];
+  /** Waits until all that nobody refers to must be gone, and looks. */
+  readonly judgesLeftovers: boolean;
 }
 
 /** Runs it; what was broken. */
-export function healAndVerify({ cluster, history, workload, paths }: HealedOptions): Violation[] {
+export function healAndVerify(options: HealedOptions): Violation[] {
+  const { cluster, history, workload } = options;
   const { simulation } = cluster;
   const violations: Violation[] = [];
   workload.stop();
@@ -49,9 +53,7 @@ export function healAndVerify({ cluster, history, workload, paths }: HealedOptio
     return violations;
   }
   try {
-    violations.push(
-      ...simulation.do(verifier, (world) => readEverything({ cluster, history, workload, paths }, world), verifyMs),
-    );
+    violations.push(...simulation.do(verifier, (world) => readEverything(options, world), verifyMs));
   } catch (error) {
     violations.push({
       promise: "P6",
@@ -90,7 +92,8 @@ export function whatIsWanting({ chunks, shortChunks, safeMode, stopped }: Cluste
   return JSON.stringify({ chunks, shortChunks, safeMode, stopped });
 }
 
-async function readEverything({ cluster, workload, paths }: HealedOptions, world: World): Promise<Violation[]> {
+async function readEverything(options: HealedOptions, world: World): Promise<Violation[]> {
+  const { cluster, workload, paths } = options;
   const violations: Violation[] = [];
   await using client = await connectTo(cluster, world, "verifier");
   using pool = poolOf(world);
@@ -105,6 +108,7 @@ async function readEverything({ cluster, workload, paths }: HealedOptions, world
     }
   }
   violations.push(...(await settled(world, () => problemsOf(client))));
+  if (options.judgesLeftovers) violations.push(...(await checkNothingIsLeft(cluster, client, world)));
   return violations;
 }
 

@@ -23,6 +23,8 @@ export interface SeedSettings {
   readonly faults: FaultSettings;
   readonly schedule: ScheduleSettings;
   readonly workload: WorkloadSettings;
+  /** Whether the run goes on until nothing may be left over. */
+  readonly judgesLeftovers: boolean;
 }
 
 export interface SeedResult {
@@ -57,6 +59,7 @@ export function drawSettings(seed: number): SeedSettings {
     faults: drawFaults(prng),
     schedule: drawSchedule(prng),
     workload: drawWorkload(prng),
+    judgesLeftovers: false,
   };
 }
 
@@ -131,7 +134,15 @@ export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
     simulation.runFor(settings.workload.durationMs);
     schedule.stop();
     simulation.setFaults(noFaults);
-    violations.push(...healAndVerify({ cluster, history, workload, paths: pathsOf(settings.workload) }));
+    violations.push(
+      ...healAndVerify({
+        cluster,
+        history,
+        workload,
+        paths: pathsOf(settings.workload),
+        judgesLeftovers: settings.judgesLeftovers,
+      }),
+    );
     violations.push(...checkWholeFiles(history), ...checkAppendOnly(history), ...checkRanges(history));
     const order = checkLinearizable(history, groups);
     violations.push(...order.violations);

@@ -17,12 +17,12 @@ const standard: Settings = (seed, settings) => {
   const prng = new Prng(`standard ${seed}`);
   const workload = {
     ...settings.workload,
-    durationMs: prng.integer(50_000, 75_000),
+    durationMs: prng.integer(40_000, 60_000),
     ranges: prng.fraction() * 0.5,
     tree: prng.chance(0.3) ? 0 : prng.fraction() * 0.5,
   };
   const schedule = { ...settings.schedule, drives: prng.chance(0.6) ? drawDrives(prng) : undefined };
-  return { ...settings, schedule, workload };
+  return { ...settings, schedule, workload, judgesLeftovers: true };
 };
 
 /** Appends to a few files while servers fall, in short succession and with all that they had not synced. */
@@ -30,6 +30,7 @@ const storm: Settings = (seed, settings) => {
   const prng = new Prng(`storm ${seed}`);
   const slow = prng.chance(0.7);
   return {
+    ...settings,
     cluster: { ...settings.cluster, chunkservers: prng.integer(3, 5) },
     faults: {
       ...noFaults,
