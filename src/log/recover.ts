@@ -42,7 +42,7 @@ export async function recoverLog(
       events.emit("warn", "log.restored", { directory: survey.directory, from: best.directory, position: best.last });
       await copyLog(disk, best, survey);
     }
-    await settle(disk, survey.directory, best);
+    await settle(world, survey.directory, best);
   }
   return { segments: best.segments, files: filesOf(surveys, best), last: best.last, lastCrc: best.lastCrc };
 }
@@ -161,7 +161,11 @@ async function copyLog(disk: Disk, best: DirectorySurvey, target: DirectorySurve
 }
 
 /** Zeroes what follows the last whole batch, and makes all that was found durable. */
-async function settle(disk: Disk, directory: string, best: DirectorySurvey): Promise<void> {
+async function settle(
+  { disk, events }: { readonly disk: Disk; readonly events: Events },
+  directory: string,
+  best: DirectorySurvey,
+): Promise<void> {
   try {
     const tail = defined(best.segments.at(-1), "a log's last segment");
     for (const segment of best.segments) {
@@ -172,7 +176,10 @@ async function settle(disk: Disk, directory: string, best: DirectorySurvey): Pro
           const rest = new Uint8Array(Math.max(0, (await file.size()) - segment.end));
           await file.read(rest, segment.end);
           const garbage = bytesToLastNonZero(rest);
-          if (garbage > 0) await file.write([rest.subarray(0, garbage).fill(0)], segment.end);
+          if (garbage > 0) {
+            events.emit("info", "log.torn", { directory, position: best.last, bytes: garbage });
+            await file.write([rest.subarray(0, garbage).fill(0)], segment.end);
+          }
         }
         await file.sync();
       } finally {

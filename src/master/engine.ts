@@ -180,7 +180,10 @@ export class Engine {
       return message.reply.parse(await running.outcome);
     }
     const admission = admitMutation(this.state.sessions, id, { message: message.name, print });
-    if (admission.kind === "answered") return this.release(message.reply.parse(decodeCbor(admission.reply)));
+    if (admission.kind === "answered") {
+      this.#events.emit("debug", "mutation.repeated", { session: id.session, sequence: id.sequence });
+      return this.release(message.reply.parse(decodeCbor(admission.reply)));
+    }
 
     const spent = this.#spent.find(id, { message: message.name, print });
     if (spent?.kind === "refused") throw spent.error;

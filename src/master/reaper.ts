@@ -40,7 +40,14 @@ export async function expire(ctx: MasterContext): Promise<void> {
     ];
     if (records.length === 0) break;
     engine.apply(dropRepeated(records));
-    for (const record of records) if (record.kind === "draft-ended") releaseSpace(state.volumes, record.draft);
+    for (const record of records) {
+      if (record.kind === "draft-ended") {
+        releaseSpace(state.volumes, record.draft);
+        ctx.world.events.emit("info", "draft.expired", { draft: record.draft });
+      }
+      if (record.kind === "session-closed")
+        ctx.world.events.emit("info", "session.expired", { session: record.session });
+    }
     await nextTurn(ctx);
   }
   keepTime(ctx);

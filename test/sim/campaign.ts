@@ -1,5 +1,6 @@
 /** Many seeds: what each line of a campaign says, and the sum of all. */
 import { z } from "zod";
+import { neverReached } from "./marks.ts";
 import { type SeedResult, reportOf } from "./run-seed.ts";
 import type { Reduction } from "./reduction.ts";
 
@@ -17,6 +18,7 @@ export const SeedLine = z.object({
   undecided: z.number(),
   mix: z.string(),
   counts: z.record(z.string(), z.number()),
+  marks: z.record(z.string(), z.number()),
   /** Absent where nothing was violated. */
   report: z.string().optional(),
 });
@@ -45,6 +47,7 @@ export function lineOf({ result, scenario, reduction, tookMs, cpuMs }: RanSeed):
     undecided: result.undecided.length,
     mix: result.mix,
     counts: Object.fromEntries(result.counts),
+    marks: Object.fromEntries(result.marks),
     ...(result.violations.length === 0 ? {} : { report: reportOf(result, scenario, reduction) }),
   };
 }
@@ -59,6 +62,7 @@ export function textOf(line: SeedLine): string {
 export class Totals {
   readonly failed: number[] = [];
   readonly #counts = new Map<string, number>();
+  readonly #marks = new Map<string, number>();
   #seeds = 0;
   #undecided = 0;
   #events = 0;
@@ -79,8 +83,8 @@ export class Totals {
     this.#operations += line.operations;
     this.#acknowledged += line.acknowledged;
     this.#unknown += line.unknown;
-    for (const [name, count] of Object.entries(line.counts))
-      this.#counts.set(name, (this.#counts.get(name) ?? 0) + count);
+    addAll(this.#counts, line.counts);
+    addAll(this.#marks, line.marks);
     if (line.report !== undefined) this.failed.push(line.seed);
   }
 
@@ -93,14 +97,18 @@ export class Totals {
       `${this.#seeds} seeds, ${failed.length} failed${failed.length > 0 ? ` (${failed.join(", ")})` : ""}, ${this.#undecided} orders undecided`,
       `${(this.#simulatedMs / 3_600_000).toFixed(2)} simulated hours, ${this.#operations} operations, ${this.#acknowledged} acknowledged, ${this.#unknown} of unknown outcome`,
       `a job: ${speed(this.#tookMs)} a second, ${speed(this.#cpuMs)} a second of processor time`,
-      `faults and rare branches: ${this.#list()}`,
+      `faults: ${listed(this.#counts)}`,
+      `rare branches: ${listed(this.#marks)}`,
+      `never reached: ${neverReached(this.#marks).join(", ") || "none"}`,
     ].join("\n");
   }
+}
 
-  #list(): string {
-    return [...this.#counts]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, count]) => `${name} ${count}`)
-      .join(", ");
-  }
+function addAll(sum: Map<string, number>, counts: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(counts)) sum.set(name, (sum.get(name) ?? 0) + count);
+}
+
+function listed(counts: ReadonlyMap<string, number>): string {
+  const sorted = [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
+  return sorted.map(([name, count]) => `${name} ${count}`).join(", ");
 }

@@ -3,12 +3,14 @@ import type { Limits } from "../../src/limits.ts";
 import { checkAppendOnly } from "./checkers/append-only.ts";
 import { checkLinearizable } from "./checkers/linearizability.ts";
 import { checkRanges } from "./checkers/ranges.ts";
+import { TailWatch } from "./checkers/tail-watch.ts";
 import { checkWholeFiles } from "./checkers/whole-files.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
 import { FaultSchedule, type ScheduleSettings, drawSchedule } from "./fault-schedule.ts";
 import { healAndVerify } from "./healed-phase.ts";
 import { History, isDone, type Violation } from "./history.ts";
 import { drawLimits } from "./sim-limits.ts";
+import { Marks } from "./marks.ts";
 import { mixOf } from "./mix.ts";
 import { commandOf, type Reduction } from "./reduction.ts";
 import { Workload } from "./workload.ts";
@@ -41,8 +43,10 @@ export interface SeedResult {
   readonly operations: number;
   readonly acknowledged: number;
   readonly unknown: number;
-  /** Faults made and rare branches taken, by name. */
+  /** Faults made, by name. */
   readonly counts: ReadonlyMap<string, number>;
+  /** Of the rare branches of marks.ts those that were reached, and how often. */
+  readonly marks: ReadonlyMap<string, number>;
   /** For a report, only where something was violated. */
   readonly lastEvents: string;
 }
@@ -116,6 +120,12 @@ export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
   });
   if (options.onEvent !== undefined) simulation.onEvent(options.onEvent);
   const history = new History(() => simulation.nowMs);
+  const watch = new TailWatch(history.violations);
+  const marks = new Marks();
+  simulation.onEvent((event) => {
+    watch.see(event);
+    marks.see(event);
+  });
   const cluster = new Cluster(simulation, history, settings.cluster);
   const workload = new Workload(cluster, history, settings.workload);
   const schedule = new FaultSchedule(cluster, settings.schedule, {
@@ -167,6 +177,7 @@ export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
     acknowledged: history.operations.filter(isDone).length,
     unknown: history.operations.filter(({ ending }) => ending === undefined || ending.kind === "unknown").length,
     counts: simulation.counts,
+    marks: marks.counts,
     lastEvents: violations.length === 0 ? "" : simulation.lastEvents(60),
   };
 }

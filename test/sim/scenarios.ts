@@ -213,6 +213,14 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     settings: slowDrives,
     script: blackouts({ probability: 0.2, killFirst: 0, foundMs: [0, 0], master: 1, seals: 0.5 }),
   },
+  /** Beyond what is promised: syncs answer and do nothing, and then the power goes. A harness that finds nothing here sees nothing. */
+  lyingDrives: {
+    settings(seed, settings) {
+      const base = slowDrives(seed, settings);
+      return { ...base, faults: { ...noFaults, disk: { ...noFaults.disk, lyingSync: 1 } } };
+    },
+    script: blackouts({ probability: 0.3, killFirst: 0, foundMs: [0, 0], master: 0, seals: 0 }),
+  },
   lone: {
     settings(seed, settings) {
       const base = storm(seed, settings);
