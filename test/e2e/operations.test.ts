@@ -1,6 +1,6 @@
 /** What an operator and a script see: ready, health, logs, JSON, quiet, progress, a clean end. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cleanEnvironment, fieldsOf, gfs, gfsPath, ServerProcess, TestCluster } from "../tools/processes.ts";
@@ -109,6 +109,19 @@ describe("output", () => {
   });
 });
 
+/** Resolves when the process has the file open. @throws where the process ends before */
+async function opened(pid: number, path: string): Promise<void> {
+  const folder = `/proc/${pid}/fd`;
+  const isIt = (descriptor: string): boolean => {
+    try {
+      return readlinkSync(join(folder, descriptor)) === path;
+    } catch {
+      return false; // closed meanwhile
+    }
+  };
+  while (!readdirSync(folder).some(isIt)) await Bun.sleep(1);
+}
+
 describe("a source", () => {
   test("that shrinks, grows or changes while it is read is refused, and nothing of it is visible", async () => {
     const large = join(directory, "large");
@@ -117,8 +130,13 @@ describe("a source", () => {
       ["changed", () => truncateSync(large, 150_000_001)],
     ] as const) {
       writeFileSync(large, new Uint8Array(150_000_000));
-      const putting = cluster.run(["put", large, "/changes"], { onSpawn: () => setTimeout(change, 120) });
-      const result = await putting;
+      let changed: Promise<void> | undefined;
+      const result = await cluster.run(["put", large, "/changes"], {
+        onSpawn: ({ pid }) => {
+          changed = opened(pid, large).then(change);
+        },
+      });
+      await changed;
       // What is cut off after it was read, or not reached yet, is found at the end.
       expect(result.stderr).toMatch(new RegExp(`it (${how}|changed) while it was read \\(SourceChanged\\)`));
       expect(result.code).toBe(1);
