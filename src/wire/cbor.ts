@@ -96,9 +96,14 @@ function write(value: unknown): void {
         writeHead(array, value.length);
         for (const item of value) write(item);
       } else if (value instanceof Uint8Array) writeBytes(value);
-      else writeMap(value);
+      else {
+        assert(isPlain(value), "no CBOR for an object that is not plain");
+        writeMap(value);
+      }
       return;
-    default:
+    case "bigint":
+    case "function":
+    case "symbol":
       assert(false, `no CBOR for a ${typeof value}`);
   }
 }
@@ -158,15 +163,18 @@ function writeText(value: string): void {
   end += encoded.length;
 }
 
-function writeMap(value: object): void {
+function isPlain(value: object): value is Readonly<Record<string, unknown>> {
   const prototype: unknown = Object.getPrototypeOf(value);
-  assert(prototype === Object.prototype || prototype === null, "no CBOR for an object that is not plain");
+  return prototype === Object.prototype || prototype === null;
+}
+
+function writeMap(value: Readonly<Record<string, unknown>>): void {
   const start = end++;
   let count = 0;
   for (const key in value) {
     reserve(16);
     writeText(key);
-    write(value[key as keyof typeof value]);
+    write(value[key]);
     count++;
   }
   if (count < 24) target[start] = map | count;

@@ -100,6 +100,18 @@ describe("strangers", () => {
     expect([cluster.master, ...cluster.chunkservers].map(({ stderr }) => /\.bug/.test(stderr))).not.toContain(true);
   });
 
+  test("who are silent on a control port are sent away after 12 s, and within a minute where they began as HTTP/2", async () => {
+    const silent = await Promise.all(
+      (["master control", "chunkserver control"] as const).flatMap((port) => [
+        say(addressOf(port), [], 30_000),
+        say(addressOf(port), [text("POST /v1/hello HTTP/1.1\r\nHost:")], 30_000),
+        say(addressOf(port), [http2, settings], 90_000),
+      ]),
+    );
+    expect(silent.map(({ ended }) => ended)).toEqual(silent.map(() => true));
+    await unharmed();
+  }, 120_000);
+
   test("who are silent on the data port are told so after 5 s", async () => {
     const { answer, ended } = await say(addressOf("chunkserver data"), [], 8_000);
     expect(ended).toBe(true);
