@@ -52,6 +52,19 @@ function replaceGlobals(): () => void {
   };
 }
 
+const ofBun = [
+  "serve",
+  "listen",
+  "connect",
+  "sleep",
+  "sleepSync",
+  "nanoseconds",
+  "file",
+  "write",
+  "spawn",
+  "spawnSync",
+  "randomUUIDv7",
+];
 const timers = ["setTimeout", "setInterval", "setImmediate", "fetch"];
 
 const replacements: readonly (readonly [target: object, key: string, value: unknown])[] = [
@@ -62,9 +75,8 @@ const replacements: readonly (readonly [target: object, key: string, value: unkn
   [AbortSignal, "timeout", refusal("AbortSignal.timeout")],
   [crypto, "getRandomValues", refusal("crypto.getRandomValues")],
   [crypto, "randomUUID", refusal("crypto.randomUUID")],
-  ...["serve", "listen", "connect", "sleep", "file", "spawn"].map(
-    (name) => [Bun, name, refusal(`Bun.${name}`)] as const,
-  ),
+  [process, "hrtime", refusal("process.hrtime")],
+  ...ofBun.map((name) => [Bun, name, refusal(`Bun.${name}`)] as const),
 ];
 
 function forbiddenDate(): unknown {

@@ -134,6 +134,15 @@ describe("the real world", () => {
     ["performance.now", () => performance.now()],
     ["AbortSignal.timeout", () => AbortSignal.timeout(1)],
     ["Bun.file", () => Bun.file("a")],
+    ["Bun.write", () => Bun.write("a", "b")],
+    ["Bun.nanoseconds", () => Bun.nanoseconds()],
+    ["Bun.sleepSync", () => Bun.sleepSync(1)],
+    ["Bun.spawnSync", () => Bun.spawnSync(["true"])],
+    ["Bun.randomUUIDv7", () => Bun.randomUUIDv7()],
+    ["crypto.randomUUID", () => crypto.randomUUID()],
+    ["crypto.getRandomValues", () => crypto.getRandomValues(new Uint8Array(1))],
+    ["fetch", () => fetch("http://127.0.0.1:1")],
+    ["process.hrtime", () => process.hrtime()],
   ] as const) {
     test(`${name} is refused inside and works outside`, () => {
       const simulation = new Simulation(1);
