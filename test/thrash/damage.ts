@@ -9,10 +9,21 @@ import type { Prng } from "../sim/world/prng.ts";
 import type { RoleProcess } from "./role-process.ts";
 import type { ThrashCluster } from "./thrash-cluster.ts";
 
-export type DamageKind = "flipped bytes in chunk files" | "flipped bytes in a log" | "lost disk";
+export type DamageKind =
+  "flipped bytes in chunk files" | "flipped bytes in a log" | "lost disk" | "flipped bytes in a mirror of the master";
 
-/** Faults that may go on while logs or disks are damaged: they take no server's data away. */
-export const faultsBesideDamage: readonly string[] = ["kill master", "kill client", "delay", "cut connections"];
+export const damageKinds: readonly DamageKind[] = [
+  "flipped bytes in chunk files",
+  "flipped bytes in a log",
+  "lost disk",
+  "flipped bytes in a mirror of the master",
+];
+
+/** Faults that may go on while logs or disks are damaged: they take no other server's data away. */
+export function faultsBeside(kind: DamageKind): readonly string[] {
+  const other = kind === "flipped bytes in a mirror of the master" ? "kill chunkserver" : "kill master";
+  return [other, "kill client", "delay", "cut connections"];
+}
 
 export interface Damage {
   readonly kind: DamageKind;
@@ -30,6 +41,7 @@ const flippedFilesMax = 4;
  * @throws Error where the server ends in any other way
  */
 export async function damageOne(cluster: ThrashCluster, prng: Prng, kind: DamageKind): Promise<Damage | undefined> {
+  if (kind === "flipped bytes in a mirror of the master") return damageMirror(cluster, prng);
   const server = cluster.servers[prng.integer(0, cluster.servers.length - 1)]!;
   const volume = cluster.volumeOf(server.name);
   if (kind === "flipped bytes in chunk files") {
@@ -55,6 +67,28 @@ export async function damageOne(cluster: ThrashCluster, prng: Prng, kind: Damage
   server.start();
   await untilReadyOrEnded(server);
   return { kind, server: server.name, what: `${what}: it refused, and got an empty disk` };
+}
+
+/** One of two: the other has everything, and fills it again. */
+async function damageMirror(cluster: ThrashCluster, prng: Prng): Promise<Damage | undefined> {
+  const { master, masterDirectories } = cluster;
+  const mirror = masterDirectories[prng.integer(0, masterDirectories.length - 1)]!;
+  if (masterDirectories.length < 2) return undefined;
+  await master.kill();
+  const files = filesUnder(mirror);
+  const what = flipOne(files[prng.integer(0, files.length - 1)]!, prng);
+  const damage = (then: string): Damage => ({
+    kind: "flipped bytes in a mirror of the master",
+    server: master.name,
+    what: `${what}: ${then}`,
+  });
+  if (!(await startOrRefuse(master))) return damage("it started");
+  cluster.startMasterWithout(mirror);
+  await untilReadyOrEnded(master);
+  await master.kill();
+  master.start();
+  await untilReadyOrEnded(master);
+  return damage("it refused, was started without, and filled it again");
 }
 
 /** True where it said that its data is corrupt. */

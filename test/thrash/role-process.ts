@@ -54,10 +54,10 @@ export class RoleProcess {
   /** Of the last process that ended. */
   exitCode: number | undefined;
 
-  /** `may refuse`: that it ends by itself is nobody's fault, until it is started again. */
-  start(trust: "must serve" | "may refuse" = "must serve"): void {
+  /** `may refuse`: that it ends by itself is nobody's fault, until it is started again. With another command: this once. */
+  start(trust: "must serve" | "may refuse" = "must serve", command = this.#options.command): void {
     if (this.alive) return;
-    const { command, env, logPath, onEnd } = this.#options;
+    const { env, logPath, onEnd } = this.#options;
     this.#logFrom = existsSync(logPath) ? statSync(logPath).size : 0;
     const log = openSync(logPath, "a");
     const child = Bun.spawn([...withParent, ...command], {

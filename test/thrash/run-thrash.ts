@@ -7,7 +7,7 @@ import { checkLinearizable } from "../sim/checkers/linearizability.ts";
 import { checkWholeFiles } from "../sim/checkers/whole-files.ts";
 import { describe, History, isDone } from "../sim/history.ts";
 import { Prng } from "../sim/world/prng.ts";
-import { damageOne, type DamageKind, faultsBesideDamage } from "./damage.ts";
+import { damageKinds, damageOne, faultsBeside } from "./damage.ts";
 import { FaultSchedule } from "./fault-schedule.ts";
 import { checkKept, findDamage, type KeptFile, readEverything, reviveAll, untilWhole } from "./healing.ts";
 import { Figures } from "./report.ts";
@@ -31,7 +31,6 @@ export interface ThrashOptions {
   readonly signal: AbortSignal;
 }
 
-const damageKinds: readonly DamageKind[] = ["flipped bytes in chunk files", "flipped bytes in a log", "lost disk"];
 const memoryBytesMax = 1_073_741_824;
 /** No operation takes longer, without the time its client stood still: it makes no progress for 20 s and ends, or makes some. */
 const operationMsMax = 120_000;
@@ -169,7 +168,7 @@ export class ThrashRun {
     if (kind === undefined) return false;
     // Something must be there to be damaged.
     await Bun.sleep(2_000);
-    const beside = faultsBesideDamage.filter((name) => only?.includes(name) !== false);
+    const beside = faultsBeside(kind).filter((name) => only?.includes(name) !== false);
     const schedule = this.#schedule(prng.fork("beside"), moments, beside);
     schedule.start(60_000, 4_000);
     try {

@@ -22,6 +22,8 @@ export interface ThrashSettings {
   readonly chunkBytes: number;
   readonly heartbeatSeconds: number;
   readonly leaseSeconds: number;
+  /** Data directories of the master, mirrors of each other. */
+  readonly masterDirectories: number;
 }
 
 /** A plain object, printed with the report. */
@@ -30,6 +32,7 @@ export function drawThrashSettings(prng: Prng): ThrashSettings {
     chunkBytes: [262_144, 1_048_576, 4_194_304][prng.integer(0, 2)]!,
     heartbeatSeconds: [0.3, 0.5, 1][prng.integer(0, 2)]!,
     leaseSeconds: prng.integer(3, 10),
+    masterDirectories: prng.integer(1, 2),
   };
 }
 
@@ -47,6 +50,8 @@ export class ThrashCluster implements AsyncDisposable {
   readonly master: RoleProcess;
   readonly servers: readonly RoleProcess[];
   readonly clients: readonly ClientProcess[];
+  readonly masterDirectories: readonly string[];
+  readonly #masterCommand: (...args: readonly string[]) => readonly string[];
   readonly #secretPath: string;
   readonly #secret: Uint8Array;
   readonly #faketime: string | undefined;
@@ -62,20 +67,31 @@ export class ThrashCluster implements AsyncDisposable {
     this.#secretPath = join(folder, "secret");
     this.#secret = parseSecret(secret, this.#secretPath);
     this.#clientLog = openSync(join(folder, "logs", "clients.log"), "a");
-    const role = (name: string, args: readonly string[]): RoleProcess => {
-      const command = [...network.on(name), gfsPath, ...args, "--json", "--secret-file", this.#secretPath];
+    const commandOf = (name: string, args: readonly string[]): readonly string[] => [
+      ...network.on(name),
+      gfsPath,
+      ...args,
+      "--json",
+      "--secret-file",
+      this.#secretPath,
+    ];
+    const role = (name: string, command: readonly string[]): RoleProcess => {
       const logPath = join(folder, "logs", `${name}.log`);
       const onEndOf = (code: number, log: string): void => onEnd(name, code, log);
       return new RoleProcess({ name, command, env: this.#environment(name, settings), logPath, onEnd: onEndOf });
     };
     const listen = `${network.bound("master")}:${masterPort}`;
-    this.master = role("master", ["master", "--data-dir", join(folder, "master"), "--listen", listen]);
+    const mirrors = Array.from({ length: settings.masterDirectories }, (_, i) => join(folder, `master${i + 1}`));
+    this.masterDirectories = mirrors;
+    this.#masterCommand = (...args) => commandOf("master", ["master", "--listen", listen, ...args]);
+    this.master = role("master", this.#masterCommand("--data-dir", mirrors.join(",")));
     this.servers = serverNames.map((name, i) => {
       const bound = network.bound(name);
       const addresses = ["--listen", `${bound}:${controlPort}`, "--data-listen", `${bound}:${dataPort}`];
       const place = ["--location", `${i},0`, "--rack", `rack${i % 3}`, "--id", name];
       const dialled = ["--advertise", network.dialled(name), "--master", this.masterAddress];
-      return role(name, ["chunk", "--data-dir", this.volumeOf(name), ...addresses, ...dialled, ...place]);
+      const command = ["chunk", "--data-dir", this.volumeOf(name), ...addresses, ...dialled, ...place];
+      return role(name, commandOf(name, command));
     });
     const program = resolve(import.meta.dirname, "client-child.ts");
     this.clients = clientNames.map((name) => {
@@ -133,6 +149,13 @@ export class ThrashCluster implements AsyncDisposable {
   /** A new disk, with nothing on it; the server must be down. */
   replaceDisk(server: string): void {
     rmSync(this.volumeOf(server), { recursive: true, force: true });
+  }
+
+  /** Without a mirror that is lost for good, as an operator would; the master must be down. */
+  startMasterWithout(lost: string): void {
+    rmSync(lost, { recursive: true, force: true });
+    const kept = this.masterDirectories.filter((directory) => directory !== lost).join(",");
+    this.master.start("must serve", this.#masterCommand("--data-dir", kept, "--lost-data-dir", lost));
   }
 
   /** The wall clock of a role is `seconds` off from now on, within a second or so. */
