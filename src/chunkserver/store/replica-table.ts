@@ -1,5 +1,6 @@
-/** All replicas of a volume at 33 to 41 bytes each: paged columns of numbers, found by open addressing (BUN.md: objects would cost ten times that, and collections of half a second). */
+/** All replicas of a volume at 36 to 47 bytes each: paged columns of numbers, found by a hash index (BUN.md: objects would cost ten times that, and collections of half a second). */
 import { assert } from "../../base/assert.ts";
+import { HashIndex, hashNumber } from "../../base/hash-index.ts";
 import type { ReplicaState } from "../../wire/control/chunkservers.ts";
 
 /** A replica at rest, as it is durable. `removed` is a tombstone: `promised` is what it had promised, `length` the wall clock in seconds. */
@@ -35,21 +36,20 @@ interface Page {
 
 export class ReplicaTable {
   readonly #pages: Page[] = [];
-  /** Slot + 1 of each entry; 0 is empty. Its length is a power of two. */
-  #index = new Int32Array(1_024);
+  /** Slots by handle. */
+  readonly #index = new HashIndex<number>((slot, handle) => this.#handleOf(slot) === handle);
   #slots = 0;
   #free: number[] = [];
-  #count = 0;
   #removed = 0;
 
   /** Without tombstones. */
   get replicaCount(): number {
-    return this.#count - this.#removed;
+    return this.#index.size - this.#removed;
   }
 
   /** With tombstones. */
   get rowCount(): number {
-    return this.#count;
+    return this.#index.size;
   }
 
   get(handle: number): Row | undefined {
@@ -63,9 +63,7 @@ export class ReplicaTable {
     if (slot < 0) {
       slot = this.#free.pop() ?? this.#slots++;
       if (slot >= this.#pages.length * pageRows) this.#pages.push(newPage());
-      if ((this.#count + 1) * 2 > this.#index.length) this.#rehash(this.#index.length * 2);
-      this.#count++;
-      this.#enter(row.handle, slot);
+      this.#index.insert(hashNumber(row.handle), slot);
     } else if (this.#page(slot).states[slot % pageRows] === codeOf.get("removed")) {
       this.#removed--;
     }
@@ -81,34 +79,13 @@ export class ReplicaTable {
   }
 
   delete(handle: number): void {
-    const mask = this.#index.length - 1;
-    let at = startOf(handle, mask);
-    for (;;) {
-      const entry = this.#index[at] ?? 0;
-      if (entry === 0) return;
-      if (this.#handleOf(entry - 1) === handle) break;
-      at = (at + 1) & mask;
-    }
-    const slot = (this.#index[at] ?? 0) - 1;
+    const slot = this.#find(handle);
+    if (slot < 0) return;
     const page = this.#pageToChange(slot);
     if (page.states[slot % pageRows] === codeOf.get("removed")) this.#removed--;
     page.states[slot % pageRows] = 0;
     this.#free.push(slot);
-    this.#count--;
-    // Entries behind move up, so that no search stops early at the gap.
-    let gap = at;
-    let next = (gap + 1) & mask;
-    for (;;) {
-      const entry = this.#index[next] ?? 0;
-      if (entry === 0) break;
-      const home = startOf(this.#handleOf(entry - 1), mask);
-      if (((next - home) & mask) >= ((next - gap) & mask)) {
-        this.#index[gap] = entry;
-        gap = next;
-      }
-      next = (next + 1) & mask;
-    }
-    this.#index[gap] = 0;
+    this.#index.remove(hashNumber(handle), slot);
   }
 
   /** In no order. Changes while it goes on are fine: what is there all the while comes exactly once. */
@@ -153,25 +130,7 @@ export class ReplicaTable {
   }
 
   #find(handle: number): number {
-    const mask = this.#index.length - 1;
-    for (let at = startOf(handle, mask); ; at = (at + 1) & mask) {
-      const entry = this.#index[at] ?? 0;
-      if (entry === 0) return -1;
-      if (this.#handleOf(entry - 1) === handle) return entry - 1;
-    }
-  }
-
-  #enter(handle: number, slot: number): void {
-    const mask = this.#index.length - 1;
-    let at = startOf(handle, mask);
-    while ((this.#index[at] ?? 0) !== 0) at = (at + 1) & mask;
-    this.#index[at] = slot + 1;
-  }
-
-  #rehash(size: number): void {
-    const before = this.#index;
-    this.#index = new Int32Array(size);
-    for (const entry of before) if (entry !== 0) this.#enter(this.#handleOf(entry - 1), entry - 1);
+    return this.#index.find(hashNumber(handle), handle);
   }
 }
 
@@ -200,11 +159,4 @@ function rowOf(page: Page, at: number): Row {
     crc: page.numbers[crcColumn * pageRows + at] ?? 0,
     state,
   };
-}
-
-/** Handles are given out one after the other; this scatters them (Fibonacci hashing over both halves). */
-function startOf(handle: number, mask: number): number {
-  const low = handle >>> 0;
-  const high = Math.floor(handle / 0x1_0000_0000);
-  return ((Math.imul(low ^ Math.imul(high, 0x85eb_ca6b), 0x9e37_79b1) >>> 0) >>> 7) & mask;
 }

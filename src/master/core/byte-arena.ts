@@ -3,7 +3,7 @@
  * which the names of one tree keep hitting.
  */
 import { assert } from "../../base/assert.ts";
-import { hashRange } from "./hash-index.ts";
+import { hashRange } from "../../base/hash-index.ts";
 
 const unitBytes = 4;
 const firstPageBytes = 4_096;

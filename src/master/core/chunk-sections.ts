@@ -1,11 +1,11 @@
 /** The durable part of the chunk and volume tables in a checkpoint (sections.ts; docs/DISK-FORMAT.md). Soft state is never written. */
 import { GfsError } from "../../base/errors.ts";
+import { hashNumber } from "../../base/hash-index.ts";
 import { chunkHandle, volumeId } from "../../wire/ids.ts";
 import { nameReplicas } from "./chunk-replicas.ts";
 import { membersAt, setMembersAt, slotOf, stateAt, stateBits } from "./chunk-table.ts";
 import type { ChunkState, ChunkTable } from "./chunk-table.ts";
 import type { Column, Numbers } from "./column.ts";
-import { hashNumber } from "./hash-index.ts";
 import { SectionWriter } from "./sections.ts";
 import type { SectionReader } from "./sections.ts";
 import { allVolumes, applyVolumeAdded } from "./volumes.ts";

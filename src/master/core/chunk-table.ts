@@ -4,11 +4,11 @@
  * chunk-replicas.ts (soft); this file holds the layout, the lookups and the views.
  */
 import { assert, defined, fail } from "../../base/assert.ts";
+import { HashIndex, hashNumber } from "../../base/hash-index.ts";
 import { chunkHandle, chunkVersion, draftId, inodeId } from "../../wire/ids.ts";
 import type { ChunkHandle, ChunkVersion, DraftId, InodeId } from "../../wire/ids.ts";
 import { Column } from "./column.ts";
 import { HandleSet } from "./handle-set.ts";
-import { HashIndex, hashNumber } from "./hash-index.ts";
 
 /** The small number that the log record `volume-added` gave a volume; from 0. */
 export type VolumeIndex = number;

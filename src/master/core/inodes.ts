@@ -3,11 +3,11 @@
  * 2^32 × how often the slot was reused: never given twice, and found without an index.
  */
 import { assert } from "../../base/assert.ts";
+import { hashBytes, HashIndex } from "../../base/hash-index.ts";
 import { protocol } from "../../limits.ts";
 import { inodeId, type InodeId, rootInode } from "../../wire/ids.ts";
 import { ByteArena } from "./byte-arena.ts";
 import { Column } from "./column.ts";
-import { hashBytes, HashIndex } from "./hash-index.ts";
 
 /** What a slot holds. A retired one was reused as often as its counter can tell. */
 export const slotKind = { free: 0, file: 1, directory: 2, retired: 3 } as const;

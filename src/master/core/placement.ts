@@ -3,10 +3,10 @@
  * `distanceWeight × distance / farthest candidate's distance + spaceWeight × (1 − free / total)`.
  */
 import { GfsError } from "../../base/errors.ts";
+import { hashNumber } from "../../base/hash-index.ts";
 import type { Limits } from "../../limits.ts";
 import type { Location, Whereabouts } from "../../wire/control/common.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
-import { hashNumber } from "./hash-index.ts";
 import type { Liveness } from "./liveness.ts";
 import { allVolumes, unreservedBytes } from "./volumes.ts";
 import type { Volume, VolumeTable } from "./volumes.ts";

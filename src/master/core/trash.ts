@@ -4,8 +4,8 @@
  */
 import { assert, defined } from "../../base/assert.ts";
 import { fromUtf8, utf8, viewOf } from "../../base/bytes.ts";
+import { hashBytes, HashIndex } from "../../base/hash-index.ts";
 import { childCount, firstChild, linkBlock, treeSums, unlinkBlock } from "./children.ts";
-import { hashBytes, HashIndex } from "./hash-index.ts";
 import { type Inodes, trashSlot } from "./inodes.ts";
 
 const pathSeed = 0x7a5b;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { HashIndex, hashBytes, hashNumber } from "../../../../src/master/core/hash-index.ts";
+import { HashIndex, hashBytes, hashNumber } from "../../../src/base/hash-index.ts";
 
 /** An index over keys[value]. */
 function indexOver(keys: number[]): HashIndex<number> {
@@ -49,6 +49,20 @@ describe("hash index", () => {
     expect(index.size).toBe(600);
     expect(lost()).toBe(60_000 - 600);
     expect(index.bytes).toBeLessThan(full / 8);
+  });
+
+  test("moves the entries of one segment at most for one more entry", () => {
+    const keys: number[] = [];
+    const index = indexOver(keys);
+    let before = index.bytes;
+    for (let key = 0; key < 200_000; key++) {
+      index.insert(hashNumber(key), keys.push(key) - 1);
+      if (key % 16 !== 0) continue;
+      const grown = index.bytes - before;
+      before = index.bytes;
+      // 16 entries at once, of which each may split a segment of 32 KiB; what doubles is the directory, of 8 bytes a segment.
+      expect(grown).toBeLessThanOrEqual(16 * 33_000 + before / 1_000);
+    }
   });
 
   test("takes many keys of one hash without losing one", () => {

@@ -3,7 +3,7 @@
  * the caller's columns. Extendible hashing over small open-addressing segments: only one segment is resized or split at a time, so no
  * insert pauses however many entries there are. About 12 bytes an entry.
  */
-import { assert } from "../../base/assert.ts";
+import { assert } from "./assert.ts";
 
 const segmentEntriesMin = 8;
 const segmentEntriesMax = 4_096;
