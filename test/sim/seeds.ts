@@ -20,4 +20,9 @@ export const keptSeeds: readonly KeptSeed[] = [
     seed: 30,
     found: "after a failed sync and a restart the master's log had a hole, and a loss of power then left it unreadable",
   },
+  {
+    scenario: "standard",
+    seed: 2016,
+    found: "a healthy, a stale and a corrupt replica on three servers stayed so for ever",
+  },
 ];

@@ -161,7 +161,12 @@ function planOne(
       free.some((each) => each.volume === volume),
   );
   const needed = enoughToReplace(chunk.goal, time.limits.minReplicas);
-  const inPlace = corrupt !== undefined && sureHolders(view, slot, corrupt.volume) >= needed;
+  const elsewhere = replicas.filter(
+    ({ volume }) => volume !== corrupt?.volume && isUsable(view.volumes.byIndex[volume]),
+  );
+  // Bad ones count as well, for something could be saved from them: else a healthy, a stale and a corrupt replica on three servers would stay so for ever.
+  const told = elsewhere.filter(({ health }) => health === "healthy" || health === "stale" || health === "corrupt");
+  const inPlace = corrupt !== undefined && told.length >= needed && sureHolders(view, slot, corrupt.volume) > 0;
   const target = inPlace
     ? corrupt.volume
     : chooseTarget(repair, free, {
@@ -173,7 +178,7 @@ function planOne(
         avoid,
       });
   if (target === undefined) {
-    if (corrupt !== undefined && readable.length >= needed) repair.unsure.add(chunk.handle);
+    if (corrupt !== undefined && elsewhere.length >= needed) repair.unsure.add(chunk.handle);
     return undefined;
   }
   const to = candidateOf(volumeAt(view.volumes, target));

@@ -253,6 +253,14 @@ describe("a corrupt replica where every server has one", () => {
     expect(holderCountAt(world, slotOf(world.chunks, handleOf(1)))).toBe(3);
   });
 
+  test("is replaced by the only healthy one, where a stale one is left to save from", () => {
+    const { world, repair } = withCorrupt();
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 1, health: "stale" });
+    expect(plan(repair, world)).toEqual([]);
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 0, health: "healthy" });
+    expect(plan(repair, world)[0]).toMatchObject({ target: 2, sources: [0] });
+  });
+
   test("is given another server where its own could not take the copy", () => {
     const { world, repair } = withCorrupt();
     verified(world);
