@@ -76,7 +76,8 @@ function kill(stage: Stage, names: readonly string[]): Promise<boolean> {
 }
 
 function pause(stage: Stage, names: readonly string[]): Promise<boolean> {
-  return withOne(stage, names, async (name) => {
+  const alive = names.filter((name) => processOf(stage.cluster, name).alive);
+  return withOne(stage, alive, async (name) => {
     const role = processOf(stage.cluster, name);
     role.pause();
     await stage.rest(pauseMs(stage));
@@ -85,9 +86,9 @@ function pause(stage: Stage, names: readonly string[]): Promise<boolean> {
 }
 
 async function restart(stage: Stage): Promise<boolean> {
-  return withOne(stage, roleNames(stage.cluster), async (name) => {
+  const up = stage.cluster.roles.filter(({ ready, alive }) => ready && alive).map(({ name }) => name);
+  return withOne(stage, up, async (name) => {
     const role = roleOf(stage.cluster, name);
-    if (!role.ready) return;
     const code = await role.terminate(termLimitMs);
     if (code !== 0) stage.broken(`${name} ended with ${code} within ${termLimitMs} ms after SIGTERM, not with 0`);
     await stage.rest(downMs(stage) / 2);
