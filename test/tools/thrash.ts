@@ -26,6 +26,7 @@ const { values } = parseArgs({
 const seed = Number(values.seed ?? Math.floor(Date.now() / 1_000) % 1_000_000_000);
 const minutes = Number(values.minutes ?? 1);
 const exitViolated = 1;
+const exitInterrupted = 130;
 
 process.exit(values.contained === undefined ? await launch() : await perform(values.contained, true));
 
@@ -33,7 +34,7 @@ process.exit(values.contained === undefined ? await launch() : await perform(val
 async function launch(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "gfs-thrash-"));
   const wrapper = values.loopback === true ? undefined : containment();
-  let code = 130;
+  let code = exitInterrupted;
   try {
     if (wrapper === undefined) code = await perform(folder, false);
     else {
@@ -46,8 +47,11 @@ async function launch(): Promise<number> {
       code = await child.exited;
     }
   } finally {
-    if (code === exitViolated) console.log(`logs and data: ${folder}`);
-    else rmSync(folder, { recursive: true, force: true });
+    // Anything else is neither a judgement nor an interruption: the program itself was killed, or failed.
+    const judged = code === 0 || code === exitInterrupted;
+    if (!judged && code !== exitViolated) console.log(`the run itself ended with ${code}, without a judgement`);
+    if (judged) rmSync(folder, { recursive: true, force: true });
+    else console.log(`logs and data: ${folder}`);
   }
   return code;
 }
@@ -99,5 +103,5 @@ async function perform(folder: string, contained: boolean): Promise<number> {
     console.log(`broken:\n${broken.join("\n")}\nagain: ${again}`);
     return exitViolated;
   }
-  return controller.signal.aborted ? 130 : 0;
+  return controller.signal.aborted ? exitInterrupted : 0;
 }
