@@ -6,6 +6,7 @@ import type { Limits } from "../limits.ts";
 import { abortError, sleep } from "../net/deadline.ts";
 import type { Location } from "../wire/control/common.ts";
 import type { ChunkHandle, InodeId } from "../wire/ids.ts";
+import type { FoundBad } from "./bad-replica.ts";
 import type { Commands } from "./commands.ts";
 import { type ChunkScan, type ChunkView, createChunkScan } from "./core/chunk-scan.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
@@ -35,6 +36,8 @@ export interface SoftState {
   readonly repair: Repair;
   readonly garbage: Garbage;
   readonly absences: AbsenceScan;
+  /** Bad replicas, by volume, of chunks that are still being written. */
+  readonly badEarly: Map<VolumeIndex, Map<ChunkHandle, FoundBad>>;
   readonly clients: Map<string, ClientSeen>;
   readonly seals: Map<ChunkHandle, Sealing>;
   /** Tails being opened: concurrent appenders share one. */
@@ -70,6 +73,7 @@ export function newSoftState(nowMs: number): SoftState {
     repair: createRepair(),
     garbage: createGarbage(),
     absences: createAbsenceScan(),
+    badEarly: new Map(),
     clients: new Map(),
     seals: new Map(),
     openings: new Map(),

@@ -2,6 +2,7 @@
 import { unreachable } from "../base/assert.ts";
 import { finish } from "../wire/control/commands.ts";
 import type { report } from "../wire/control/chunkservers.ts";
+import { hearBad } from "./bad-replica.ts";
 import { inBackground, inSlices, type MasterContext, nowMs, stopMutations } from "./context.ts";
 import { noteReplicaFact } from "./core/chunk-replicas.ts";
 import { wantScan } from "./core/chunk-scan.ts";
@@ -65,6 +66,9 @@ function takeFinding(ctx: MasterContext, volume: Volume, finding: ReportFinding)
         { nowMs: nowMs(ctx), limits: ctx.limits },
       );
       if (kind === "stale" || kind === "corrupt") wantScan(ctx.soft.scan);
+      return;
+    case "early":
+      hearBad(ctx, volume.index, [{ handle, version: finding.dataVersion, reason: "corrupt" }]);
       return;
     case "behind":
       ctx.soft.highestHandle = Math.max(ctx.soft.highestHandle, handle);

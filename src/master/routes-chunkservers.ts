@@ -2,11 +2,10 @@
 import { GfsError } from "../base/errors.ts";
 import { type Route, route } from "../net/control-server.ts";
 import { heartbeat, register, report } from "../wire/control/chunkservers.ts";
-import { markBad } from "./bad-replica.ts";
+import { hearBad } from "./bad-replica.ts";
 import { type MasterContext, nowMs, requireMutations, stopMutations } from "./context.ts";
 import { handFactMark } from "./core/chunk-replicas.ts";
 import { wantScan } from "./core/chunk-scan.ts";
-import { findChunk } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { hearOpenReplicas, sealForVolume } from "./core/leases.ts";
 import { findVolume, heartbeatVolume, nextVolumeIndex, registerVolume, type Volume, volumeAt } from "./core/volumes.ts";
@@ -136,11 +135,7 @@ function hearHeartbeat(ctx: MasterContext, request: RequestOf<typeof heartbeat>)
   if (volume === undefined || heard?.known !== true) return { known: false, epoch, leases: [], report: false };
   volume.placements = 0;
   if (heard.change !== undefined) livenessChanged(ctx, heard.change);
-  for (const { handle, version, reason } of request.bad) {
-    const chunk = findChunk(state.chunks, handle);
-    if (chunk?.state === "sealed" && chunk.version === version)
-      markBad(ctx, { handle, volume: volume.index, reason, why: "the server found it so" });
-  }
+  hearBad(ctx, volume.index, request.bad);
   const label = volume.label === "" ? volume.volume : volume.label;
   const { extended, mustSeal } = hearOpenReplicas(
     { leases: soft.leases, chunks: state.chunks },

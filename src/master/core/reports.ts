@@ -52,11 +52,12 @@ export function takePage(volume: Volume, page: ReportPage): PageVerdict {
 
 /**
  * unknown: no such chunk: garbage. released: our log let go of it: garbage too, not on the report's word alone. behind: only a newer master can have
- * caused it: our log is an old copy. unfinished: all of a sealed chunk, fenced: finish it. busy: the chunk isn't sealed, its seal or draft decides. late: the
+ * caused it: our log is an old copy. unfinished: all of a sealed chunk, fenced: finish it. early: corrupt, and its chunk isn't
+ * sealed: to be judged again when it is. busy: the chunk isn't sealed, its seal or draft decides. late: the
  * report began before the latest fact about the chunk.
  */
 export type EntryVerdict =
-  "healthy" | "unfinished" | "stale" | "corrupt" | "unknown" | "released" | "behind" | "busy" | "late";
+  "healthy" | "unfinished" | "stale" | "corrupt" | "unknown" | "released" | "behind" | "early" | "busy" | "late";
 
 /** What one entry means; changes nothing. */
 export function judgeEntry(table: ChunkTable, entry: ReplicaReport, factMark: number): EntryVerdict {
@@ -68,8 +69,8 @@ export function judgeEntry(table: ChunkTable, entry: ReplicaReport, factMark: nu
   if (entry.promisedVersion > version || entry.dataVersion > version) {
     return "behind";
   }
+  if (stateAt(table, slot) !== "sealed") return entry.state === "corrupt" ? "early" : "busy";
   if (table.stamps.get(slot) > factMark) return "late";
-  if (stateAt(table, slot) !== "sealed") return "busy";
   if (entry.state === "corrupt") return "corrupt";
   const length = table.lengths.get(slot);
   if (entry.state === "sealed" && entry.dataVersion === version)
@@ -81,7 +82,7 @@ export function judgeEntry(table: ChunkTable, entry: ReplicaReport, factMark: nu
 
 /** What the shell must act on; `healthy`, `late` and `busy` entries need nothing. */
 export interface ReportFinding {
-  readonly kind: "unfinished" | "stale" | "corrupt" | "unknown" | "released" | "behind";
+  readonly kind: "unfinished" | "stale" | "corrupt" | "unknown" | "released" | "behind" | "early";
   readonly handle: ChunkHandle;
   readonly promisedVersion: ChunkVersion;
   readonly dataVersion: ChunkVersion;
@@ -147,6 +148,7 @@ export function stepPage(
       case "unknown":
       case "released":
       case "behind":
+      case "early":
         findings.push({ ...entry, kind: verdict });
         break;
       default:

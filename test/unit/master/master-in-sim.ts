@@ -2,12 +2,19 @@
 import type { z } from "zod";
 import type { Limits } from "../../../src/limits.ts";
 import { runCheckpoint } from "../../../src/master/checkpoint.ts";
+import type { RequestOf } from "../../../src/master/core/decision.ts";
 import { type Master, startMaster } from "../../../src/master/master.ts";
 import { ControlClient } from "../../../src/net/control-client.ts";
 import { type Route, route, serveControl } from "../../../src/net/control-server.ts";
 import { sleep } from "../../../src/net/deadline.ts";
 import * as commands from "../../../src/wire/control/commands.ts";
-import { heartbeat, type OpenReplica, register, report } from "../../../src/wire/control/chunkservers.ts";
+import {
+  heartbeat,
+  type OpenReplica,
+  register,
+  type ReplicaReport,
+  report,
+} from "../../../src/wire/control/chunkservers.ts";
 import type { MessageType } from "../../../src/wire/control/common.ts";
 import { sessionOpen } from "../../../src/wire/control/files.ts";
 import {
@@ -40,6 +47,10 @@ export interface FakeServer {
   /** Durable prepared bytes that it answers a fence with. */
   readonly prepared: Map<ChunkHandle, number>;
   readonly open: OpenReplica[];
+  /** Told with the next heartbeat, once. */
+  bad: RequestOf<typeof heartbeat>["bad"];
+  /** Entries of its full reports. */
+  readonly reported: ReplicaReport[];
   highestHandle: number;
   epoch: Epoch | undefined;
 }
@@ -152,6 +163,8 @@ export class MasterInSim {
       refusesOpen: false,
       prepared: new Map(),
       open: [],
+      bad: [],
+      reported: [],
       highestHandle: 0,
       epoch: undefined,
       ...changes,
@@ -201,7 +214,7 @@ export class MasterInSim {
             { timeoutMs: 500 },
           );
           known = true;
-          const entries = new Uint8Array(packReport([]));
+          const entries = new Uint8Array(packReport(server.reported));
           await client.call(
             address,
             report,
@@ -209,8 +222,9 @@ export class MasterInSim {
             { timeoutMs: 500 },
           );
         }
-        const beat = { volume, incarnation, space, streams: 0, open: [...server.open], bad: [] };
+        const beat = { volume, incarnation, space, streams: 0, open: [...server.open], bad: server.bad };
         ({ known } = await client.call(address, heartbeat, beat, { timeoutMs: 500 }));
+        server.bad = server.bad.slice(beat.bad.length);
       } catch {
         // The master is down: the next beat tries again.
       }

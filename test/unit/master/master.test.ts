@@ -2,7 +2,6 @@ import { describe, expect, test } from "bun:test";
 import {
   appendTail,
   createFile,
-  draftCommit,
   draftCreate,
   fileLength,
   locate,
@@ -21,24 +20,8 @@ import {
   trashRestore,
 } from "../../../src/wire/control/namespace.ts";
 import { chunkHandle, type InodeId } from "../../../src/wire/ids.ts";
-import { MasterInSim } from "./master-in-sim.ts";
-
-function started(seed: number, servers = 0, changes: ConstructorParameters<typeof MasterInSim>[1] = {}): MasterInSim {
-  const cluster = new MasterInSim(seed, changes);
-  cluster.start();
-  for (let i = 0; i < servers; i++) cluster.addServer();
-  return cluster;
-}
-
-function putFile(cluster: MasterInSim, path: string, overwrite = false): InodeId {
-  const target = { kind: "put" as const, path, overwrite };
-  const { draft, placement } = cluster.call(draftCreate, { id: cluster.nextId(), target, firstChunkBytes: 1_000 });
-  if (placement === undefined) throw new Error("no placement");
-  const { handle, version, chain } = placement;
-  const volumes = chain.map(({ volume }) => volume);
-  const chunks = [{ handle, version, length: 1_000, crc: 7, volumes }];
-  return cluster.call(draftCommit, { id: cluster.nextId(), draft, chunks }).inode;
-}
+import { putFile, started } from "./cluster-with-puts.ts";
+import type { MasterInSim } from "./master-in-sim.ts";
 
 function newFile(cluster: MasterInSim, path: string): InodeId {
   return cluster.call(createFile, { id: cluster.nextId(), path, mode: "new" }).inode;

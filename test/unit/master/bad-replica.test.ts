@@ -1,0 +1,31 @@
+import { describe, expect, test } from "bun:test";
+import { locate } from "../../../src/wire/control/files.ts";
+import { beginPut, started } from "./cluster-with-puts.ts";
+
+describe("a replica found bad before its chunk is published", () => {
+  test.each([
+    ["corrupt", "told in a heartbeat"],
+    ["missing", "told in a heartbeat"],
+    ["corrupt", "reported to a new master"],
+  ] as const)("is replaced after it: %s, %s", (reason, how) => {
+    const cluster = started(40, 4);
+    const put = beginPut(cluster, "/f");
+    const holder = cluster.servers.find(({ volume }) => volume === put.volumes[0]);
+    if (holder === undefined) throw new Error("no holder");
+    const { handle, version } = put;
+    if (how === "told in a heartbeat") holder.bad = [{ handle, version, reason }];
+    else {
+      const entry = { promisedVersion: version, dataVersion: version, length: 1_000, crc: 8 };
+      holder.reported.push({ handle, state: "corrupt", ...entry });
+      cluster.restart();
+    }
+    cluster.simulation.runFor(3_000);
+    expect(holder.bad).toEqual([]);
+    put.commit();
+    cluster.simulation.runFor(20_000);
+    // In its place, or on another server.
+    expect(cluster.servers.flatMap((server) => server.told)).toContain(`clone ${handle}`);
+    const found = cluster.call(locate, { target: { kind: "path", path: "/f" }, offset: 0, length: 5_000 });
+    expect(found.extents[0]?.replicas).toHaveLength(3);
+  });
+});
