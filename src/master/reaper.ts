@@ -2,6 +2,7 @@
 import { asGfsError } from "../base/errors.ts";
 import { deleteReplicas } from "../wire/control/commands.ts";
 import type { LogRecord } from "../wire/log-records.ts";
+import { failureOf } from "./commands.ts";
 import { chunkView, inBackground, type MasterContext, nextTurn, nowMs } from "./context.ts";
 import { takeReleased } from "./core/chunk-apply.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
@@ -128,8 +129,8 @@ export function startDeletions(ctx: MasterContext, running: Set<VolumeIndex>): v
 
 async function runDeletes(ctx: MasterContext, volume: VolumeIndex, items: readonly DeleteItem[]): Promise<void> {
   const { garbage } = ctx.soft;
-  const failedOnes = (failed: readonly DeleteItem[]): void => {
-    deleteFailed(garbage, { volume, items: failed }, { nowMs: nowMs(ctx), limits: ctx.limits });
+  const failedOnes = (failed: readonly DeleteItem[], outcome: "refused" | "unknown"): void => {
+    deleteFailed(garbage, { volume, items: failed, outcome }, { nowMs: nowMs(ctx), limits: ctx.limits });
     // What is surplus counts for nothing since it was told to go: whether it is still there, the volume knows.
     if (failed.some(({ cause }) => cause === "surplus")) volumeAt(ctx.state.volumes, volume).reportWanted = true;
   };
@@ -141,10 +142,10 @@ async function runDeletes(ctx: MasterContext, volume: VolumeIndex, items: readon
     const done = items.filter((_, index) => results[index]?.kind === "ok");
     const failed = items.filter((_, index) => results[index]?.kind !== "ok");
     deleteDone(garbage, chunkView(ctx), { volume, items: done });
-    failedOnes(failed);
+    failedOnes(failed, "refused");
     if (done.length > 0) ctx.world.events.emit("debug", "replicas.deleted", { volume, count: done.length });
   } catch (error) {
     if (asGfsError(error).code === "Bug") throw error;
-    failedOnes(items);
+    failedOnes(items, failureOf(error).kind === "unknown" ? "unknown" : "refused");
   }
 }

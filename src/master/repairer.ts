@@ -61,7 +61,7 @@ export function safeModeTick(ctx: MasterContext): void {
 /** Starts the clones that there is room for. */
 export function startRepairs(ctx: MasterContext): void {
   if (ctx.soft.mutationsStopped !== undefined) return;
-  const time = { nowMs: nowMs(ctx), limits: ctx.limits, max: clonesAtOnceMax };
+  const time = { nowMs: nowMs(ctx), limits: ctx.limits, max: clonesAtOnceMax, garbage: ctx.soft.garbage };
   for (const command of planRepairs(ctx.soft.repair, chunkView(ctx), time))
     inBackground(ctx, "repair a chunk", runClone(ctx, command));
   for (const handle of ctx.soft.repair.unsure) inBackground(ctx, "verify replicas", verifyReplicas(ctx, handle));

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { createGarbage } from "../../src/master/core/garbage.ts";
 import { createRepair, planRepairs, queueRepair, repairEnded } from "../../src/master/core/repair.ts";
 import { replicasOf } from "../../src/master/core/chunk-replicas.ts";
 import { volumeAt } from "../../src/master/core/volumes.ts";
 import { addSealed, chunkWorld, handleOf, limits } from "../unit/master/core/chunk-world.ts";
 
-const time = (nowMs: number, max = 10) => ({ nowMs, limits, max });
+const time = (nowMs: number, max = 10) => ({ nowMs, limits, max, garbage: createGarbage() });
 
 describe("paper §4.3 re-replication", () => {
   test("a chunk that is farther from its goal goes first: one that lost two replicas before one that lost one", () => {

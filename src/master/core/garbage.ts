@@ -31,6 +31,8 @@ export interface Garbage {
   readonly queues: Map<number, Queue>;
   /** Chunks whose deletion rests on reports: waiting, and deleted since `windowMs`. */
   readonly evidence: Set<number>;
+  /** Handles of sealed chunks, by volume, that it was told to delete and has neither done nor refused: a clone there could meet the delete. */
+  readonly sent: Map<VolumeIndex, Set<number>>;
   windowMs: number;
   waiting: number;
   deleted: number;
@@ -54,6 +56,7 @@ export function createGarbage(): Garbage {
   return {
     queues: new Map(),
     evidence: new Set(),
+    sent: new Map(),
     windowMs: 0,
     waiting: 0,
     deleted: 0,
@@ -175,13 +178,33 @@ export function planDeletes(
       if (verdict === "later") enqueue(garbage, queue, { number, cause, dueMs: of.nowMs + laterMs });
       else if (verdict !== undefined) {
         items.push(verdict);
+        noteSent(garbage, of.volume, number);
         // From here on nobody may count on it: two that are surplus must not each go on the word of the other. Where it stays after all, a report tells.
         if (cause === "surplus") noteReplicaFact(view.chunks, verdict.handle, { volume: of.volume, health: "gone" });
-      } else if (restsOnReports(cause)) garbage.evidence.delete(number);
+      } else {
+        noteSettled(garbage, of.volume, number);
+        if (restsOnReports(cause)) garbage.evidence.delete(number);
+      }
     }
     compact(queue);
   }
   return items;
+}
+
+function noteSent(garbage: Garbage, volume: VolumeIndex, number: number): void {
+  const sent = garbage.sent.get(volume) ?? new Set();
+  garbage.sent.set(volume, sent.add(number));
+}
+
+function noteSettled(garbage: Garbage, volume: VolumeIndex, number: number): void {
+  const sent = garbage.sent.get(volume);
+  sent?.delete(number);
+  if (sent?.size === 0) garbage.sent.delete(volume);
+}
+
+/** The volume may yet delete its replica of the chunk: what is copied there now could go with it. */
+export function isBeingDeleted(garbage: Pick<Garbage, "sent">, volume: VolumeIndex, handle: ChunkHandle): boolean {
+  return garbage.sent.get(volume)?.has(handle) === true;
 }
 
 function compact(queue: Queue): void {
@@ -259,15 +282,19 @@ export function deleteDone(
 ): void {
   for (const item of of.items) {
     garbage.deleted++;
+    noteSettled(garbage, of.volume, item.handle);
     noteReplicaFact(view.chunks, item.handle, { volume: of.volume, health: "gone" });
   }
 }
 
-/** No answer, or a refusal: they wait once more. */
+/** They wait once more. refused: nothing was deleted, and nothing will be. unknown: it may still be. */
 export function deleteFailed(
   garbage: Garbage,
-  of: { readonly volume: VolumeIndex; readonly items: readonly DeleteItem[] },
+  of: { readonly volume: VolumeIndex; readonly items: readonly DeleteItem[]; readonly outcome: "refused" | "unknown" },
   time: { readonly nowMs: number; readonly limits: Pick<Limits, "deleteGraceMs"> },
 ): void {
-  for (const { handle, cause } of of.items) queueGarbage(garbage, { handle, volume: of.volume, cause }, time);
+  for (const { handle, cause } of of.items) {
+    if (of.outcome === "refused") noteSettled(garbage, of.volume, handle);
+    queueGarbage(garbage, { handle, volume: of.volume, cause }, time);
+  }
 }

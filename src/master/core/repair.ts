@@ -8,7 +8,7 @@ import type { Limits } from "../../limits.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import { isHolder, noteReplicaFact, replicasAt } from "./chunk-replicas.ts";
 import { holderCountAt } from "./chunk-scan.ts";
-import { enoughToReplace, sureHolders } from "./garbage.ts";
+import { enoughToReplace, type Garbage, isBeingDeleted, sureHolders } from "./garbage.ts";
 import type { ChunkView } from "./chunk-scan.ts";
 import { chunkAt, slotOf, stateAt } from "./chunk-table.ts";
 import type { Chunk, VolumeIndex } from "./chunk-table.ts";
@@ -86,12 +86,16 @@ export function queueRepair(repair: Repair, short: { readonly handle: ChunkHandl
   else queue.add(short.handle);
 }
 
-/** Clones to start now, at most `max`; none in safe mode. They count as running until `repairEnded`. */
-export function planRepairs(
-  repair: Repair,
-  view: ChunkView,
-  time: { readonly nowMs: number; readonly limits: Limits; readonly max: number },
-): RepairCommand[] {
+export interface RepairTime {
+  readonly nowMs: number;
+  readonly limits: Limits;
+  readonly max: number;
+  /** Of deletions (garbage.ts): what volumes were told to delete. */
+  readonly garbage: Pick<Garbage, "sent">;
+}
+
+/** Clones to start now, at most `max`; none in safe mode, and none to where the same chunk is being deleted. They count as running until `repairEnded`. */
+export function planRepairs(repair: Repair, view: ChunkView, time: RepairTime): RepairCommand[] {
   const commands: RepairCommand[] = [];
   if (view.safeMode) return commands;
   repair.blocked = "";
@@ -137,9 +141,10 @@ function hasRoom(repair: Repair, volume: VolumeIndex, limits: Limits): boolean {
 function planOne(
   repair: Repair,
   view: ChunkView,
-  of: { chunk: Chunk; slot: number; time: { nowMs: number; limits: Limits }; free: readonly Candidate[] },
+  of: { chunk: Chunk; slot: number; time: RepairTime; free: readonly Candidate[] },
 ): RepairCommand | undefined {
-  const { chunk, slot, time, free } = of;
+  const { chunk, slot, time } = of;
+  const free = of.free.filter((each) => !isBeingDeleted(time.garbage, each.volume, chunk.handle));
   const failures = repair.failures.get(chunk.handle);
   if (failures !== undefined && failures.retryAtMs > time.nowMs) {
     repair.blocked ||= failures.why;

@@ -8,7 +8,7 @@ import {
   enoughToReplace,
   planDeletes,
 } from "../../../../src/master/core/garbage.ts";
-import { createRepair, type Repair } from "../../../../src/master/core/repair.ts";
+import { createRepair, planRepairs, queueRepair, type Repair } from "../../../../src/master/core/repair.ts";
 import {
   confirmDeletions,
   queueGarbage,
@@ -173,7 +173,7 @@ describe("what may be deleted", () => {
       expect(items).toHaveLength(1);
       // The first delete is on its way.
       expect(plan(garbage, world, 1)).toEqual([]);
-      deleteFailed(garbage, { volume: 0, items }, { nowMs: world.nowMs, limits });
+      deleteFailed(garbage, { volume: 0, items, outcome: "unknown" }, { nowMs: world.nowMs, limits });
       expect([...plan(garbage, world, 0), ...plan(garbage, world, 1)]).toEqual([]);
     },
   );
@@ -183,7 +183,7 @@ describe("what may be deleted", () => {
     const garbage = createGarbage();
     queue(garbage, world, [1, 3, "corrupt"]);
     const items = plan(garbage, world, 3);
-    deleteFailed(garbage, { volume: 3, items }, { nowMs: world.nowMs, limits });
+    deleteFailed(garbage, { volume: 3, items, outcome: "refused" }, { nowMs: world.nowMs, limits });
     const again = plan(garbage, world, 3);
     expect(again).toEqual(items);
     deleteDone(garbage, world, { volume: 3, items: again });
@@ -247,5 +247,47 @@ describe("brakes", () => {
     expect(plan(garbage, world, 1)).toEqual([]);
     expect(confirmDeletions(garbage)).toBe("a volume knows handle 9");
     expect(plan(garbage, world, 1)).toHaveLength(1);
+  });
+});
+
+describe("a delete that was sent keeps clones of the same chunk from its volume", () => {
+  /** Three healthy replicas, a fourth of volume 3 that it is told to delete, and then volume 0 dies. */
+  function deleting(cause: "surplus" | "corrupt") {
+    const world = withBadReplica([0, 1, 2], "corrupt");
+    if (cause === "surplus") noteReplicaFact(world.chunks, handleOf(1), { volume: 3, health: "healthy" });
+    const garbage = createGarbage();
+    queue(garbage, world, [1, 3, cause]);
+    const items = plan(garbage, world, 3);
+    expect(items).toHaveLength(1);
+    volumeAt(world.volumes, 0).liveness = "dead";
+    const targets = (): number[] => {
+      const repair = createRepair();
+      queueRepair(repair, { handle: handleOf(1), holders: 2 });
+      const time = { nowMs: world.nowMs, limits, max: 10, garbage };
+      return planRepairs(repair, world, time).map(({ target }) => target);
+    };
+    return { world, garbage, items, targets };
+  }
+
+  test.each(["surplus", "corrupt"] as const)("until the volume has done it (%s)", (cause) => {
+    const { world, garbage, items, targets } = deleting(cause);
+    expect(targets()).toEqual([]);
+    deleteDone(garbage, world, { volume: 3, items });
+    expect(targets()).toEqual([3]);
+  });
+
+  test.each(["surplus", "corrupt"] as const)("until the volume has refused it (%s)", (cause) => {
+    const { world, garbage, items, targets } = deleting(cause);
+    deleteFailed(garbage, { volume: 3, items, outcome: "refused" }, { nowMs: world.nowMs, limits });
+    expect(targets()).toEqual([3]);
+  });
+
+  test("without an answer, until it is looked at again", () => {
+    const { world, garbage, items, targets } = deleting("surplus");
+    deleteFailed(garbage, { volume: 3, items, outcome: "unknown" }, { nowMs: world.nowMs, limits });
+    expect(plan(garbage, world, 3, grace - 1)).toEqual([]);
+    expect(targets()).toEqual([]);
+    expect(plan(garbage, world, 3, 1)).toEqual([]);
+    expect(targets()).toEqual([3]);
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
 import { unreferenceChunk } from "../../../../src/master/core/chunk-apply.ts";
 import { createChunkScan, holderCountAt, stepScan, wantScan } from "../../../../src/master/core/chunk-scan.ts";
+import { createGarbage } from "../../../../src/master/core/garbage.ts";
 import { slotOf } from "../../../../src/master/core/chunk-table.ts";
 import {
   createRepair,
@@ -33,7 +34,7 @@ function kill(world: ChunkWorld, ...volumes: number[]): void {
 }
 
 function plan(repair: Repair, world: ChunkWorld, max = 10): RepairCommand[] {
-  return planRepairs(repair, world, { nowMs: world.nowMs, limits, max });
+  return planRepairs(repair, world, { nowMs: world.nowMs, limits, max, garbage: createGarbage() });
 }
 
 describe("a round over the chunk table", () => {
