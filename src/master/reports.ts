@@ -1,7 +1,7 @@
 /** Full reports of volumes: taken page by page in slices, and what they prove is acted on (DESIGN §4.1, §4.5). */
 import { unreachable } from "../base/assert.ts";
-import { finish } from "../wire/control/commands.ts";
 import type { report } from "../wire/control/chunkservers.ts";
+import type { ChunkHandle } from "../wire/ids.ts";
 import { hearBad } from "./bad-replica.ts";
 import { inBackground, inSlices, type MasterContext, nowMs, stopMutations } from "./context.ts";
 import { noteReplicaFact } from "./core/chunk-replicas.ts";
@@ -21,9 +21,10 @@ import {
   takePage,
 } from "./core/reports.ts";
 import { findVolume, type Volume, volumeAt } from "./core/volumes.ts";
-import { originOf } from "./origin.ts";
+import { finishReplica } from "./seal-messages.ts";
 
-const finishesMax = 512;
+/** Of one page: each of them is a sync on the volume's disk. */
+const finishesAtOnceMax = 512;
 
 /** Returns when the page is applied. Pages of an older report or incarnation say nothing. @throws GfsError("ProtocolError") */
 export async function takeReportPage(ctx: MasterContext, page: RequestOf<typeof report>): Promise<void> {
@@ -33,14 +34,14 @@ export async function takeReportPage(ctx: MasterContext, page: RequestOf<typeof 
   if (page.page === 0) reportSuperseded(ctx.soft.absences, volume.index);
   const job = pageJob(volume, { ...page, factMark: page.factMark });
   if (job === undefined) return;
-  const unfinished: ReportFinding[] = [];
+  const unfinished: ChunkHandle[] = [];
   let whole = false;
   await inSlices(ctx, () => {
     // Another report, or another process, has taken its place.
     if (volume.report?.seen !== job.progress.seen) return "done";
     const step = stepPage(ctx.state.chunks, job, reportEntriesPerSlice);
     for (const finding of step.findings) {
-      if (finding.kind === "unfinished") unfinished.push(finding);
+      if (finding.kind === "unfinished") unfinished.push(finding.handle);
       else takeFinding(ctx, volume, finding);
     }
     whole = step.done;
@@ -82,28 +83,21 @@ function takeFinding(ctx: MasterContext, volume: Volume, finding: ReportFinding)
   }
 }
 
-/** Replicas that hold all of a sealed chunk but were never told that it is sealed. */
-async function finishReplicas(
-  ctx: MasterContext,
-  volume: VolumeIndex,
-  findings: readonly ReportFinding[],
-): Promise<void> {
-  const items = findings.flatMap(({ handle }) => {
-    const chunk = findChunk(ctx.state.chunks, handle);
-    if (chunk?.state !== "sealed" || ctx.soft.seals.has(handle)) return [];
-    const { version, length, crc } = chunk;
-    return [{ handle, version, length, crc, origin: originOf(ctx.state, handle) }];
-  });
-  for (let at = 0; at < items.length; at += finishesMax) {
-    const some = items.slice(at, at + finishesMax);
-    const { results } = await ctx.commands.send(volume, finish, { items: some }, ctx.limits.putStallMs);
-    for (const [index, { handle, version }] of some.entries()) {
-      const same = findChunk(ctx.state.chunks, handle)?.version === version;
-      if (results[index]?.kind === "ok" && same)
-        noteReplicaFact(ctx.state.chunks, handle, { volume, health: "healthy" });
-    }
-  }
+/** Replicas that hold all of a sealed chunk but were never told that it is sealed; what fails is in the next report again. */
+async function finishReplicas(ctx: MasterContext, volume: VolumeIndex, handles: readonly ChunkHandle[]): Promise<void> {
+  for (let at = 0; at < handles.length; at += finishesAtOnceMax)
+    await Promise.all(handles.slice(at, at + finishesAtOnceMax).map((handle) => finishOne(ctx, volume, handle)));
   wantScan(ctx.soft.scan);
+}
+
+async function finishOne(ctx: MasterContext, volume: VolumeIndex, handle: ChunkHandle): Promise<void> {
+  const chunk = findChunk(ctx.state.chunks, handle);
+  // Of a seal under way its machine sends the finishes.
+  if (chunk?.state !== "sealed" || ctx.soft.seals.has(handle)) return;
+  const { version, length, crc } = chunk;
+  const { kind } = await finishReplica(ctx, { volume, handle, version, length, crc });
+  if (kind === "done" && findChunk(ctx.state.chunks, handle)?.version === version)
+    noteReplicaFact(ctx.state.chunks, handle, { volume, health: "healthy" });
 }
 
 /** Resolves what complete reports lack. */

@@ -1,12 +1,12 @@
 /**
- * Drives the seal machines (DESIGN §4.3; core/seal.ts): logs what they ask for, sends their fences and finishes in batches a volume, and feeds back what
+ * Drives the seal machines (DESIGN §4.3; core/seal.ts): logs what they ask for, sends their fences and finishes (seal-messages.ts), and feeds back what
  * became of it. Nothing is told to anyone before the record that it rests on is durable.
  */
 import { unreachable } from "../base/assert.ts";
 import { asGfsError, GfsError, hasCode } from "../base/errors.ts";
 import type { Timer } from "../io.ts";
 import { sleep } from "../net/deadline.ts";
-import { fence, type FenceAnswer, fetchTail, finish } from "../wire/control/commands.ts";
+import { fetchTail } from "../wire/control/commands.ts";
 import type { ChunkHandle, SessionId } from "../wire/ids.ts";
 import { chunkView, inBackground, type MasterContext, nowMs, stopMutations, traceMutation } from "./context.ts";
 import { markBad } from "./bad-replica.ts";
@@ -22,9 +22,7 @@ import { nextSealTickMs } from "./core/seal-advance.ts";
 import type { SealEffect, SealEvent, SealMachine, SealStep } from "./core/seal-types.ts";
 import { isGone } from "./core/volumes.ts";
 import { originOf } from "./origin.ts";
-
-type Fence = Extract<SealEffect, { kind: "send-fence" }>;
-type Finish = Extract<SealEffect, { kind: "send-finish" }>;
+import { fenceReplica, finishReplica } from "./seal-messages.ts";
 
 /** One seal under way. */
 export interface Sealing {
@@ -142,10 +140,10 @@ function perform(ctx: MasterContext, effect: SealEffect): void {
       return;
     case "send-fence":
       traceMutation(ctx, "FENCE", { chunk: handle, version: effect.version, volume: effect.volume });
-      queueFence(ctx, effect);
+      inBackground(ctx, "fence a replica", sendFence(ctx, effect));
       return;
     case "send-finish":
-      queueFinish(ctx, effect);
+      inBackground(ctx, "finish a replica", sendFinish(ctx, effect));
       return;
     case "send-fetch":
       inBackground(ctx, "copy a tail", sendFetch(ctx, effect));
@@ -208,81 +206,19 @@ async function logSealed(ctx: MasterContext, effect: Extract<SealEffect, { kind:
   if (findChunk(ctx.state.chunks, handle) === undefined) step(ctx, handle, { kind: "released" });
 }
 
-/** Fences and finishes of one turn of the event loop go in one message a volume. */
-const fencesOf = new WeakMap<MasterContext, Map<VolumeIndex, Fence[]>>();
-const finishesOf = new WeakMap<MasterContext, Map<VolumeIndex, Finish[]>>();
-const itemsMax = 512;
-
-function queueFence(ctx: MasterContext, effect: Fence): void {
-  enqueue(ctx, fencesOf, effect, (volume, items) => sendFences(ctx, volume, items));
+async function sendFence(ctx: MasterContext, effect: Extract<SealEffect, { kind: "send-fence" }>): Promise<void> {
+  const { handle, version, volume } = effect;
+  const outcome = await fenceReplica(ctx, effect);
+  if (outcome.kind === "answered")
+    step(ctx, handle, { kind: "fence-answered", volume, version, answer: outcome.answer });
+  else step(ctx, handle, { kind: "fence-failed", volume, version, failure: outcome });
 }
 
-function queueFinish(ctx: MasterContext, effect: Finish): void {
-  enqueue(ctx, finishesOf, effect, (volume, items) => sendFinishes(ctx, volume, items));
-}
-
-function enqueue<Item extends { readonly volume: VolumeIndex }>(
-  ctx: MasterContext,
-  queues: WeakMap<MasterContext, Map<VolumeIndex, Item[]>>,
-  item: Item,
-  send: (volume: VolumeIndex, items: readonly Item[]) => Promise<void>,
-): void {
-  const queue = queues.get(ctx) ?? new Map<VolumeIndex, Item[]>();
-  queues.set(ctx, queue);
-  const waiting = queue.get(item.volume);
-  if (waiting !== undefined) {
-    waiting.push(item);
-    return;
-  }
-  queue.set(item.volume, [item]);
-  queueMicrotask(() => {
-    const items = queue.get(item.volume) ?? [];
-    queue.delete(item.volume);
-    for (let i = 0; i < items.length; i += itemsMax)
-      inBackground(ctx, "tell a volume of seals", send(item.volume, items.slice(i, i + itemsMax)));
-  });
-}
-
-async function sendFences(ctx: MasterContext, volume: VolumeIndex, items: readonly Fence[]): Promise<void> {
-  const body = { items: items.map(({ handle, version }) => ({ handle, version })) };
-  let answers: readonly FenceAnswer[];
-  try {
-    ({ answers } = await ctx.commands.send(volume, fence, body, ctx.limits.fenceMs));
-  } catch (error) {
-    const failure = failureOf(error);
-    for (const { handle, version } of items) step(ctx, handle, { kind: "fence-failed", volume, version, failure });
-    return;
-  }
-  for (const { handle, version } of items) {
-    const answer = answers.find((each) => each.handle === handle);
-    if (answer !== undefined) step(ctx, handle, { kind: "fence-answered", volume, version, answer });
-    else step(ctx, handle, { kind: "fence-failed", volume, version, failure: { kind: "unknown" } });
-  }
-}
-
-async function sendFinishes(ctx: MasterContext, volume: VolumeIndex, items: readonly Finish[]): Promise<void> {
-  const body = {
-    items: items.map(({ handle, version, length, crc }) => ({
-      handle,
-      version,
-      length,
-      crc,
-      origin: originOf(ctx.state, handle),
-    })),
-  };
-  try {
-    const { results } = await ctx.commands.send(volume, finish, body, ctx.limits.putStallMs);
-    for (const [index, { handle, version }] of items.entries()) {
-      const result = results[index];
-      if (result === undefined)
-        step(ctx, handle, { kind: "finish-failed", volume, version, failure: { kind: "unknown" } });
-      else if (result.kind === "ok") step(ctx, handle, { kind: "finish-done", volume, version });
-      else step(ctx, handle, { kind: "finish-failed", volume, version, failure: { kind: "failed", ...result.error } });
-    }
-  } catch (error) {
-    const failure = failureOf(error);
-    for (const { handle, version } of items) step(ctx, handle, { kind: "finish-failed", volume, version, failure });
-  }
+async function sendFinish(ctx: MasterContext, effect: Extract<SealEffect, { kind: "send-finish" }>): Promise<void> {
+  const { handle, version, volume } = effect;
+  const outcome = await finishReplica(ctx, effect);
+  if (outcome.kind === "done") step(ctx, handle, { kind: "finish-done", volume, version });
+  else step(ctx, handle, { kind: "finish-failed", volume, version, failure: outcome });
 }
 
 async function sendFetch(ctx: MasterContext, effect: Extract<SealEffect, { kind: "send-fetch" }>): Promise<void> {
