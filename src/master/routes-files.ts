@@ -260,6 +260,9 @@ async function lengthOf(ctx: MasterContext, inode: InodeId): Promise<ReplyOf<typ
     const version = generation(state.inodes.generation.get(slot));
     const handle = tailOf(state, inode);
     if (handle === undefined) return engine.release({ bytes: sealed, generation: version });
+    // Its members are being told that they have it: until then nobody can answer, and nothing was appended.
+    const opening = ctx.soft.openings.get(inode);
+    if (opening !== undefined) await opening.catch(() => undefined);
     const chunk = findChunk(state.chunks, handle);
     const primary = chunk?.members[0];
     if (chunk?.state === "open" && primary !== undefined) {
