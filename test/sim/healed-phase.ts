@@ -130,11 +130,12 @@ export async function problemsOf(client: GfsClient): Promise<Violation[]> {
   return violations;
 }
 
-/** Every replica of every extent holds the same bytes. */
-export async function compareReplicas({ path, extents }: FileStatus, pool: FramePool): Promise<Violation[]> {
+/** Every replica of every extent holds the same bytes, and there are as many as the file wants. */
+export async function compareReplicas({ path, entry, extents }: FileStatus, pool: FramePool): Promise<Violation[]> {
   const violations: Violation[] = [];
   for (const extent of extents) {
     let first: { readonly label: string; readonly bytes: Uint8Array } | undefined;
+    let whole = 0;
     for (const replica of extent.replicas) {
       // A server that is gone for ever takes the whole time-out to say nothing.
       if (replica.health === "dead") continue;
@@ -152,6 +153,7 @@ export async function compareReplicas({ path, extents }: FileStatus, pool: Frame
             });
         }
         first ??= { label: replica.label, bytes };
+        whole++;
       } catch (error) {
         if (replica.health === "healthy" || extent.state === "open")
           violations.push({
@@ -160,6 +162,11 @@ export async function compareReplicas({ path, extents }: FileStatus, pool: Frame
           });
       }
     }
+    if (extent.state === "sealed" && whole < entry.replicas)
+      violations.push({
+        promise: "P7",
+        what: `chunk ${extent.handle} of ${path} is said to be whole, and ${whole} of ${entry.replicas} replicas can be read`,
+      });
     if (extent.state === "sealed" && (first?.bytes.length ?? 0) < extent.offset + extent.length)
       violations.push({
         promise: "P1",
