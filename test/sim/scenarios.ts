@@ -370,7 +370,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       const base = slowDrives(seed, settings);
       return { ...base, faults: { ...noFaults, disk: { ...noFaults.disk, lyingSync: 1 } } };
     },
-    script: blackouts({ probability: 0.3, killFirst: 0, foundMs: [0, 0], master: 0, seals: 0 }),
+    script: blackouts({ ...atAcknowledgements, probability: 0.3 }),
   },
   lone: {
     settings(seed, settings) {

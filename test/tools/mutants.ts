@@ -1,49 +1,95 @@
-/** `bun run sim:mutants [--only NAME] [--seeds N]`: takes one rule out at a time, and shows how many of N seeds notice. */
+/**
+ * `bun run sim:mutants`: takes one rule out at a time, and shows how many of N seeds notice, and by which promise; the hardest first.
+ * `--update` finds for each mutant the runs that notice soonest, and writes them down for the test.
+ */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { CleanRuns, hunt } from "../sim/mutants/hunt.ts";
+import { candidates, formatRun, readKillers, writeKillers } from "../sim/mutants/killers.ts";
 import { mutants } from "../sim/mutants/list.ts";
 import type { Mutant } from "../sim/mutants/mutant.ts";
-import { runMutant } from "../sim/mutants/run-mutant.ts";
+import { atMost, type MutantRun, runMutant } from "../sim/mutants/run-mutant.ts";
 
 const { values } = parseArgs({
   options: {
+    /** Mutants with this in their name; several with commas. */
     only: { type: "string" },
+    /** Of each scenario of a mutant. */
     seeds: { type: "string" },
-    from: { type: "string" },
+    /** Instead of the mutant's own. */
     scenario: { type: "string" },
-    /** Until one notices. */
-    first: { type: "boolean" },
+    jobs: { type: "string" },
+    update: { type: "boolean" },
+    /** Of an update: only mutants that no known run notices. */
+    missing: { type: "boolean" },
   },
 });
-const count = Number(values.seeds ?? 20);
-const from = Number(values.from ?? 1);
-const chosen = mutants.filter(({ name }) => values.only === undefined || name.includes(values.only));
-const queue = [...chosen];
-const missed: string[] = [];
-
-async function work(): Promise<void> {
-  for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) await show(mutant);
-}
-
-async function show(mutant: Mutant): Promise<void> {
-  const fresh = Array.from({ length: count }, (_, i) => ({ scenario: values.scenario ?? "standard", seed: from + i }));
-  const until = values.first === true ? "first" : "all";
-  const runs = await runMutant(mutant, [...mutant.killedBy, ...fresh], until).catch((error: unknown) => {
-    console.log(`${mutant.name}: ${String(error).split("\n").slice(0, 8).join("\n")}`);
-    return [];
-  });
-  const kills = runs.filter(({ noticed }) => noticed !== undefined);
-  const inFresh = kills.filter(({ scenario, seed }) =>
-    fresh.some((run) => run.scenario === scenario && run.seed === seed),
-  );
-  if (kills.length === 0) missed.push(mutant.name);
-  console.log(
-    `${mutant.name}: ${inFresh.length} of ${count} seeds${kills.length > inFresh.length ? `, and ${kills.length - inFresh.length} known` : ""} — ${mutant.rule}`,
-  );
-  for (const { scenario, seed, noticed } of kills.slice(0, 3))
-    console.log(`  ${scenario}:${seed} ${noticed?.split("\n")[0]?.slice(0, 200) ?? ""}`);
-}
-
-await Promise.all(Array.from({ length: Math.min(availableParallelism(), queue.length) }, work));
+const known = readKillers();
+const names = values.only?.split(",");
+const chosen = mutants.filter(
+  ({ name }) =>
+    (names === undefined || names.some((part) => name.includes(part))) && (values.missing !== true || !known.has(name)),
+);
+const slot = atMost(Number(values.jobs ?? availableParallelism()));
+const missed = values.update === true ? await update() : await show();
 console.log(missed.length === 0 ? `all ${chosen.length} mutants were noticed` : `not noticed: ${missed.join(", ")}`);
 process.exit(missed.length === 0 ? 0 : 1);
+
+async function update(): Promise<string[]> {
+  const clean = new CleanRuns();
+  const seeds = Number(values.seeds ?? 40);
+  const unseen: string[] = [];
+  await each(async (mutant) => {
+    const found = await hunt(withScenario(mutant), { known: known.get(mutant.name) ?? [], seeds, clean });
+    for (const text of found.dirty) console.log(`WITHOUT ANY MUTANT ${text}`);
+    if (found.killers.length === 0) unseen.push(mutant.name);
+    else known.set(mutant.name, found.killers);
+    writeKillers(known);
+    console.log(`${mutant.name}: ${found.killers.map(describe).join(", ") || `nothing in ${found.tried} runs`}`);
+  });
+  return unseen;
+}
+
+function describe(run: MutantRun): string {
+  return `${formatRun(run)} (${(run.cpuMs / 1_000).toFixed(1)} s, ${(run.noticed ?? "").slice(0, 60)})`;
+}
+
+async function show(): Promise<string[]> {
+  const seeds = Number(values.seeds ?? 20);
+  const results: { readonly mutant: Mutant; readonly runs: readonly MutantRun[]; readonly kills: number }[] = [];
+  await each(async (mutant) => {
+    const { scenarios } = withScenario(mutant);
+    const runs = await runMutant(mutant, candidates(scenarios, { from: 1, count: seeds }), Number.POSITIVE_INFINITY);
+    const kills = runs.filter(({ noticed }) => noticed !== undefined).length;
+    results.push({ mutant, runs, kills });
+    console.log(`${mutant.name}: ${kills} of ${runs.length}`);
+  });
+  console.log();
+  const share = ({ kills, runs }: (typeof results)[number]): number => kills / runs.length;
+  for (const { mutant, runs, kills } of results.toSorted((a, b) => share(a) - share(b))) {
+    const promises = new Set(runs.flatMap(({ noticed }) => noticed?.split(":", 1) ?? []));
+    const by = kills === 0 ? "" : ` by ${[...promises].sort().join(", ")}`;
+    console.log(`${mutant.name}: ${kills} of ${runs.length} (${mutant.scenarios.join(", ")})${by} — ${mutant.rule}`);
+    const first = runs.find(({ noticed }) => noticed !== undefined);
+    if (first !== undefined) console.log(`  ${formatRun(first)} ${first.noticed?.split("\n")[0]?.slice(0, 200) ?? ""}`);
+  }
+  return results.filter(({ kills }) => kills === 0).map(({ mutant }) => mutant.name);
+}
+
+function withScenario(mutant: Mutant): Mutant {
+  return values.scenario === undefined ? mutant : { ...mutant, scenarios: [values.scenario] };
+}
+
+/** As many at a time as may be. */
+async function each(work: (mutant: Mutant) => Promise<void>): Promise<void> {
+  await Promise.all(
+    chosen.map((mutant) =>
+      slot(() =>
+        work(mutant).catch((error: unknown) => {
+          console.log(`${mutant.name}: ${String(error).split("\n").slice(0, 8).join("\n")}`);
+          process.exitCode = 1;
+        }),
+      ),
+    ),
+  );
+}

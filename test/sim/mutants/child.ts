@@ -1,14 +1,14 @@
-/** One line of JSON a run: what a mutant's simulations noticed. Arguments: runs as `scenario:seed`. Ends at the first that noticed, if `--first` comes first. */
+/** One line of JSON a run: what it noticed, and how much processor it took. Arguments: after how many that noticed to end, then runs as `scenario:seed`. */
 import { runScenario } from "../scenarios.ts";
+import { parseRun } from "./killers.ts";
 
-const [flag, ...rest] = process.argv.slice(2);
-const first = flag === "--first";
-for (const text of first ? rest : process.argv.slice(2)) {
-  const [scenario = "standard", seed = "1"] = text.split(":");
-  const { violations } = runScenario(scenario, Number(seed));
-  const noticed = violations[0];
-  console.log(
-    JSON.stringify({ scenario, seed: Number(seed), noticed: noticed && `${noticed.promise}: ${noticed.what}` }),
-  );
-  if (first && noticed !== undefined) break;
+const [wanted, ...runs] = process.argv.slice(2);
+let kills = 0;
+for (const run of runs.map(parseRun)) {
+  const before = process.cpuUsage();
+  const [noticed] = runScenario(run.scenario, run.seed).violations;
+  const { user, system } = process.cpuUsage(before);
+  const cpuMs = Math.round((user + system) / 1_000);
+  console.log(JSON.stringify({ ...run, cpuMs, noticed: noticed && `${noticed.promise}: ${noticed.what}` }));
+  if (noticed !== undefined && ++kills >= Number(wanted)) break;
 }

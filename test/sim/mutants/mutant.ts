@@ -6,8 +6,8 @@ export interface Mutant {
   readonly rule: string;
   /** Several where more than one line keeps the rule. */
   readonly edits: readonly Edit[];
-  /** Runs known to notice, first the quickest: what the test tries. */
-  readonly killedBy: readonly KnownKill[];
+  /** Where killers are looked for, the likeliest first: names of scenarios. */
+  readonly scenarios: readonly string[];
 }
 
 export interface Edit {
@@ -16,12 +16,6 @@ export interface Edit {
   /** Must occur exactly once in the file. */
   readonly find: string;
   readonly replace: string;
-}
-
-/** A run of the simulation: `standard` draws all from the seed; others are guided (scenarios.ts). */
-export interface KnownKill {
-  readonly scenario: string;
-  readonly seed: number;
 }
 
 /** The source after the edits of this file. @throws Error where a text is not there exactly once: the list is out of date. */

@@ -2,11 +2,12 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { plugin } from "bun";
+import { canary } from "./canary.ts";
 import { mutants } from "./list.ts";
 import { mutate } from "./mutant.ts";
 
 const name = process.env["GFS_SIM_MUTANT"];
-const mutant = mutants.find((one) => one.name === name);
+const mutant = [canary, ...mutants].find((one) => one.name === name);
 if (mutant === undefined) throw new Error(`No mutant is called ${name ?? "(none)"}`);
 
 plugin({

@@ -1,0 +1,64 @@
+/** Rules taken out: mutations that take effect once (DESIGN §4.1). */
+import type { Mutant } from "../mutant.ts";
+
+export const sessionsMutants: readonly Mutant[] = [
+  {
+    name: "mutations-forgotten",
+    rule: "a retried mutation gets the first answer",
+    edits: [
+      {
+        file: "src/master/core/sessions.ts",
+        find: "  if (answer !== undefined) {\n    const samePrint",
+        replace:
+          '  if (answer !== undefined && answer.message === request.message) return { kind: "new" };\n  if (answer !== undefined) {\n    const samePrint',
+      },
+    ],
+    scenarios: ["lostAnswers"],
+  },
+  {
+    name: "doubt-forgotten",
+    rule: "a refusal of a later attempt does not say that earlier ones had no effect",
+    edits: [
+      {
+        file: "src/client/session.ts",
+        find: 'doubtful ||= isUnknown(error) || hasCode(error, "ProtocolError");',
+        replace: 'doubtful = isUnknown(error) || hasCode(error, "ProtocolError");',
+      },
+      {
+        file: "src/client/session.ts",
+        find: 'return { kind: doubtful ? "unknown" : "refused", error };',
+        replace: 'return { kind: "refused", error };',
+      },
+    ],
+    scenarios: ["hasty"],
+  },
+  {
+    name: "key-without-memory",
+    rule: "the same key gets the same session, from whatever process",
+    edits: [
+      {
+        file: "src/master/core/decide-sessions.ts",
+        find: "if (known !== undefined) {",
+        replace: "if (known !== undefined && now.clusterMs < 0) {",
+      },
+      {
+        file: "src/master/core/sessions.ts",
+        find: "if (key !== undefined && sessions.byKey.has(key)) fail",
+        replace: 'if (key !== undefined && sessions.byKey.has("")) fail',
+      },
+    ],
+    scenarios: ["impatient"],
+  },
+  {
+    name: "table-drops-open-sessions",
+    rule: "an append table keeps its entry while the session may retry",
+    edits: [
+      {
+        file: "src/master/core/append-tables.ts",
+        find: "    if (!found.isOpen(session)) return [];\n",
+        replace: "    if (!found.isOpen(session) || session % 2 === 0) return [];\n",
+      },
+    ],
+    scenarios: ["squall"],
+  },
+];
