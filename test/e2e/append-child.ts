@@ -19,6 +19,8 @@ if (import.meta.main) {
   await using appender = await client.appender(path);
   const answers: Promise<unknown>[] = [];
   for (let i = 0; i < Number(count); i++) {
+    // The last record waits until the parent has seen enough: it ends our input then.
+    if (i === Number(count) - 1) await Bun.stdin.text();
     await appender.ready();
     const answer = appender.append(utf8(recordOf(writer, i)));
     answer.catch(() => {}); // told by the sum below

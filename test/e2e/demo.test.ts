@@ -13,4 +13,4 @@ test("the demo gets every byte back, with one chunkserver killed", async () => {
   expect(await child.exited).toBe(0);
   expect(text.match(/SHA-256 [0-9a-f]{64}: the same/g)).toHaveLength(2);
   expect(text).toContain("chunk-1");
-}, 90_000);
+}, 120_000);

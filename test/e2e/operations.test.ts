@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readlinkSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { eventually } from "../tools/eventually.ts";
 import { cleanEnvironment, fieldsOf, gfs, gfsPath, ServerProcess, TestCluster } from "../tools/processes.ts";
 
 const debug = ["--log-level", "debug"];
@@ -142,7 +143,7 @@ describe("a source", () => {
       expect(result.code).toBe(1);
       expect((await cluster.run(["ls", "/changes"])).code).toBe(3);
     }
-  }, 60_000);
+  }, 120_000);
 
   test("without a size of its own is not put as an empty file", async () => {
     const result = await cluster.run(["put", "/proc/self/status", "/proc"]);
@@ -171,15 +172,15 @@ describe("servers", () => {
     await cluster.run(["put", file, "/steps/put"]);
     for (let i = 0; i < 2; i++) await cluster.run(["append", "/steps/log", "-"], { stdin: new Uint8Array(100) });
     await cluster.run(["rm", "--skip-trash", "/steps/log"]);
-    await Bun.sleep(200);
-    const chunkservers = cluster.chunkservers.map(({ stderr }) => stderr).join("");
+    const chunkservers = (): string => cluster.chunkservers.map(({ stderr }) => stderr).join("");
+    const master = (): string => cluster.master.stderr;
     for (const step of ["START", "PREPARE", "COMMIT", "FENCE", "SEAL"]) {
       const line = new RegExp(`debug mutation\\.${step} .*chunk=\\d+ version=\\d+`);
-      expect(chunkservers).toMatch(line);
-      expect(cluster.master.stderr).toMatch(line);
+      await eventually(`a chunkserver logs ${step}`, () => line.test(chunkservers()));
+      await eventually(`the master logs ${step}`, () => line.test(master()));
     }
-    expect(cluster.master.stderr).toMatch(/debug mutation\.ROLLBACK .*chunk=\d+ version=\d+/);
-    expect(chunkservers).toMatch(/debug mutation\.START .*id=\d+\/\d+/);
+    await eventually("ROLLBACK", () => /debug mutation\.ROLLBACK .*chunk=\d+ version=\d+/.test(master()));
+    await eventually("an id", () => /debug mutation\.START .*id=\d+\/\d+/.test(chunkservers()));
   });
 
   test("end with 0 on SIGTERM and SIGINT, and gfs up is a cluster that keeps what it has", async () => {
@@ -193,7 +194,7 @@ describe("servers", () => {
     expect([got.code, got.stdout.length]).toEqual([0, 3_000_000]);
     second.signal("SIGINT");
     expect(await second.exited).toBe(0);
-  }, 30_000);
+  }, 120_000);
 
   test("three chunkservers of one machine start without being told ports, at the usual ones", async () => {
     const started: ServerProcess[] = [];
@@ -216,7 +217,7 @@ describe("servers", () => {
     } finally {
       await Promise.all(started.map((server) => server.stop()));
     }
-  }, 30_000);
+  }, 120_000);
 
   test("that nobody has heard of since the master started are not called well", async () => {
     await using other = await TestCluster.start({ chunkservers: 2, env: { GFS_MASTER_REPLICATION_FACTOR: "2" } });
@@ -227,5 +228,5 @@ describe("servers", () => {
     expect(checked.text).toContain("1 pending");
     expect(checked.code).toBe(9);
     expect((await other.run(["status"])).text).toStartWith("starting: ");
-  }, 30_000);
+  }, 120_000);
 });

@@ -75,4 +75,4 @@ test("the five-minute tour", async () => {
     await Promise.all(servers.map((server) => server.kill()));
     rmSync(directory, { recursive: true, force: true });
   }
-}, 60_000);
+}, 120_000);

@@ -268,3 +268,8 @@ export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
 export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
+
+/** How many drafts the master has. */
+export async function draftCount(cluster: TestCluster): Promise<unknown> {
+  return fieldsOf(await cluster.json(["status"]))["drafts"];
+}

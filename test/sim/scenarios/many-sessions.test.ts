@@ -134,7 +134,7 @@ describe("DESIGN §4.3 appends of very many sessions to one file", () => {
       const id = { session: await appenders.newSession(), sequence: sequence(1), floor: sequence(1) };
       await appenders.ask(remove, { id, path: "/log", recursive: false, skipTrash: false });
     });
-  }, 60_000);
+  }, 120_000);
 
   test("sessions that stay open fill the table of the file: more are refused, and a closed one makes room", () => {
     const appenders = new Appenders({ appendSessionsMax: 20, appendTableMax: 40 });
@@ -156,7 +156,7 @@ describe("DESIGN §4.3 appends of very many sessions to one file", () => {
       for (const [i, session] of sessions.entries())
         expect(await appenders.append(inode, session)).toBe(offsets[i + 20] ?? -1);
     });
-  }, 60_000);
+  }, 120_000);
 
   test("a session that ended is given no tail, so that it can't append again what nobody remembers", () => {
     const appenders = new Appenders({});

@@ -251,7 +251,7 @@ describe("DESIGN §4.2 a small chunk along a chain, in one frame", () => {
     // Some, but not all: the moments lie around the acknowledgements.
     expect(acknowledged).toBeGreaterThan(40);
     expect(acknowledged).toBeLessThan(300);
-  }, 60_000);
+  }, 120_000);
 });
 
 describe("a frame that is none", () => {

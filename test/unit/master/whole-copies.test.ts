@@ -85,7 +85,7 @@ describe("a data directory that joins", () => {
     expect(refused).toBeGreaterThan(10);
     expect(diverged).toBeLessThan(3);
     expect(whole).toBeGreaterThan(0);
-  }, 30_000);
+  }, 120_000);
 
   test("to a cluster whose first start was cut short makes one of its own, of both or of either", () => {
     for (let operations = 1; operations < 1_000; operations++) {
@@ -128,7 +128,7 @@ describe("a data directory whose checkpoint is damaged", () => {
       else expect(alone).toBe(files);
     }
     expect(operations).toBeGreaterThan(50);
-  }, 30_000);
+  }, 120_000);
 
   test("starts from the older one when the newest is torn, at every length", () => {
     for (const share of [0, 0.2, 0.5, 0.9, 0.999]) {

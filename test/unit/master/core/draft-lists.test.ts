@@ -119,5 +119,5 @@ describe("a draft of more chunks than one message names", () => {
     expect(encodeEntry({ clusterMs: 1, records: [...decision.records] }).length).toBeLessThan(1_000);
     driver.do(decision);
     expect(extentCount(driver.state.inodes, lookup(driver.state.inodes, "/big", "find"))).toBe(over);
-  }, 30_000);
+  }, 120_000);
 });
