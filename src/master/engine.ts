@@ -89,11 +89,12 @@ export class Engine {
     this.#outbox.durable(position);
   }
 
-  /** Stops everything: what waits is refused, and nothing is decided any more. */
+  /** Stops everything: of what waits nobody knows whether the next start finds it in the log, and nothing is decided any more. */
   fail(error: GfsError): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
-    this.#outbox.fail(error);
+    const text = `Cannot tell whether this is done: the master stops: ${error.message}`;
+    this.#outbox.fail(new GfsError("Timeout", text, { details: { outcome: "unknown" }, cause: error }));
     this.#events.emit("error", "master.failed", { code: error.code, reason: error.message });
     this.#onFatal(error);
   }
@@ -101,7 +102,7 @@ export class Engine {
   /**
    * What was computed just now leaves when nothing that it can depend on can be undone: reads, commands and heartbeat answers go through here.
    *
-   * @throws the failure of the log
+   * @throws GfsError("Timeout") of unknown outcome where the log failed before
    */
   async release<Value>(value: Value): Promise<Value> {
     await this.#outbox.until(this.#log.lastPosition);

@@ -166,7 +166,9 @@ class RunningMaster implements Master {
     beginServing(state.chunks);
     expectVolumes(state.volumes, nowMs(ctx));
     // Nobody may see this start before it is durable: a crash right after would give the same number out again.
-    await engine.commit(startRecords(world, state, this.#liveDirectories()));
+    await engine.commit(startRecords(world, state, this.#liveDirectories())).catch((error: unknown) => {
+      throw engine.failure ?? error;
+    });
     for (const { logPath } of this.#directories)
       if (!log.directories.includes(logPath)) this.#warnOfFailed(ctx, logPath);
 

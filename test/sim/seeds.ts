@@ -25,4 +25,9 @@ export const keptSeeds: readonly KeptSeed[] = [
     seed: 2016,
     found: "a healthy, a stale and a corrupt replica on three servers stayed so for ever",
   },
+  {
+    scenario: "standard",
+    seed: 30_011,
+    found: "a directory was said not to be made, since the log's sync failed, and was there after the master's restart",
+  },
 ];
