@@ -15,6 +15,7 @@ import { mixOf } from "./mix.ts";
 import { commandOf, type Reduction } from "./reduction.ts";
 import { Workload } from "./workload.ts";
 import { groupDirectory, hotDirectory, type WorkloadSettings } from "./workload-settings.ts";
+import { Endless } from "./world/endless.ts";
 import { drawFaults, type FaultSettings, noFaults } from "./world/fault-settings.ts";
 import { Prng } from "./world/prng.ts";
 import type { SimEvent } from "./world/sim-events.ts";
@@ -159,7 +160,7 @@ export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
     undecided = order.undecided;
   } catch (error) {
     violations.push({
-      promise: "harness",
+      promise: error instanceof Endless ? "P6" : "harness",
       what: error instanceof Error ? (error.stack ?? error.message) : String(error),
     });
   }

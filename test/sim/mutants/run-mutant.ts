@@ -7,7 +7,7 @@ const Line = z.object({ scenario: z.string(), seed: z.number(), cpuMs: z.number(
 /** `noticed`: the promise that was seen to be broken first, and how. */
 export type MutantRun = z.infer<typeof Line>;
 
-/** A mutant may also make a run endless. */
+/** Where a mutant makes one run endless in a way that the simulation can't see (endless.ts): it is ended, and has noticed. Far more than a run takes. */
 const runMsMax = 240_000;
 
 /**
@@ -23,22 +23,35 @@ export async function runMutant(mutant: Mutant | undefined, runs: readonly Run[]
     stdout: "pipe",
     stderr: "pipe",
   });
-  const watch = setTimeout(() => child.kill("SIGKILL"), runMsMax * Math.max(1, runs.length / 8));
-  const [out, error, exitCode] = await Promise.all([
-    new Response(child.stdout).text(),
+  const [lines, error, exitCode] = await Promise.all([
+    linesInTime(child),
     new Response(child.stderr).text(),
     child.exited,
   ]);
-  clearTimeout(watch);
   const what = mutant === undefined ? "Without a mutant" : `Mutant ${mutant.name}`;
-  if (exitCode !== 0) throw new Error(`${what}: exit code ${exitCode}, signal ${child.signalCode ?? "none"}\n${error}`);
+  const made = lines.map((line) => Line.parse(JSON.parse(line)));
+  const endless = child.signalCode === "SIGKILL" ? runs[made.length] : undefined;
+  if (exitCode !== 0 && endless === undefined)
+    throw new Error(`${what}: exit code ${exitCode}, signal ${child.signalCode ?? "none"}\n${error}`);
   for (const { file } of mutant?.edits ?? [])
     if (!error.includes(`planted ${mutant?.name} in ${file}\n`)) throw new Error(`${what} was not planted in ${file}`);
-  return out
-    .trim()
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => Line.parse(JSON.parse(line)));
+  if (endless === undefined) return made;
+  return [...made, { ...endless, cpuMs: runMsMax, noticed: `P6: the run had not ended after ${runMsMax} ms` }];
+}
+
+/** What it prints, until it ends or is silent for longer than a run may take. */
+async function linesInTime(child: Bun.Subprocess<"ignore", "pipe", "pipe">): Promise<string[]> {
+  const decoder = new TextDecoder();
+  const watch = (): Timer => setTimeout(() => child.kill("SIGKILL"), runMsMax);
+  let timer = watch();
+  let text = "";
+  for await (const piece of child.stdout) {
+    clearTimeout(timer);
+    timer = watch();
+    text += decoder.decode(piece, { stream: true });
+  }
+  clearTimeout(timer);
+  return text.split("\n").filter((line) => line !== "");
 }
 
 /** At most `max` at a time; the others wait in order. */

@@ -1,4 +1,5 @@
 import { drainMicrotasks } from "bun:jsc";
+import { Endless, type RunBounds, runBounds } from "./endless.ts";
 import { EventQueue, type Scheduled } from "./event-queue.ts";
 import { forbidRealWorld } from "./forbid-real-world.ts";
 import type { Prng } from "./prng.ts";
@@ -22,8 +23,14 @@ export class Scheduler {
   readonly #queue = new EventQueue<Owner>();
   readonly #counts = new Map<string, number>();
   #nowUs = 0;
+  readonly #bounds: RunBounds;
   #events = 0;
+  #clockReadings = 0;
   #failure: Error | undefined;
+
+  constructor(bounds: RunBounds = runBounds) {
+    this.#bounds = bounds;
+  }
 
   /** Milliseconds since the beginning. */
   get nowMs(): number {
@@ -59,6 +66,15 @@ export class Scheduler {
     if (!prng.chance(probability)) return false;
     this.count(name);
     return true;
+  }
+
+  /** A process looks at its clock. @throws Endless where it has done nothing else for too long: that ends its loop, and then the run */
+  noteClockReading(): void {
+    if (++this.#clockReadings <= this.#bounds.clockReadings) return;
+    this.#failure ??= new Endless(
+      `one event goes on for ever: ${this.#bounds.clockReadings} looks at the clock, and no time passes`,
+    );
+    throw this.#failure;
   }
 
   after(delayMs: number, owner: Owner, fn: () => void): Happening {
@@ -110,7 +126,9 @@ export class Scheduler {
     }
     event.fn = undefined;
     if (!owner.alive) return;
-    this.#events++;
+    if (++this.#events > this.#bounds.events)
+      throw new Endless(`more than ${this.#bounds.events} events by ${this.nowMs} ms`);
+    this.#clockReadings = 0;
     this.trace.mix(atUs);
     this.trace.mix(owner.id);
     fn();

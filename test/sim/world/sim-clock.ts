@@ -32,7 +32,10 @@ export function makeSimClock(scheduler: Scheduler, process: SimProcess, machine:
   const startMs = scheduler.nowMs;
   const originMs = prng.integer(0, 1_000_000_000);
   return {
-    monotonicMs: () => originMs + (scheduler.nowMs - startMs) * machine.rate,
+    monotonicMs() {
+      scheduler.noteClockReading();
+      return originMs + (scheduler.nowMs - startMs) * machine.rate;
+    },
     wallMs: () => machine.wallMs(scheduler.nowMs),
     after(ms, fn) {
       if (!process.alive) return { cancel: () => undefined };

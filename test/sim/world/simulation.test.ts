@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { World } from "../../../src/io.ts";
 import { noFaults } from "./fault-settings.ts";
 import { runSample } from "./sample-workload.ts";
+import { Endless } from "./endless.ts";
 import { nature, Scheduler } from "./scheduler.ts";
 import { Simulation } from "./simulation.ts";
 
@@ -60,6 +61,26 @@ describe("time", () => {
     scheduler.run(Number.POSITIVE_INFINITY, () => false);
     expect(order).toEqual(["a", "b", "c", "d"]);
     expect(scheduler.nowMs).toBe(5);
+  });
+
+  test("a run ends where it would go on for ever: by its events, or within one of them", () => {
+    const bounds = { events: 100, clockReadings: 50 };
+    const timers = new Scheduler(bounds);
+    const again = (): void => void timers.after(1, nature, again);
+    again();
+    expect(() => timers.run(Number.POSITIVE_INFINITY, () => false)).toThrow(Endless);
+    expect(timers.nowMs).toBe(101);
+
+    const spinning = new Scheduler(bounds);
+    const spin = async (): Promise<void> => {
+      for (;;) {
+        spinning.noteClockReading();
+        await Promise.resolve();
+      }
+    };
+    spinning.after(7, nature, () => void spin().catch(() => undefined));
+    expect(() => spinning.run(Number.POSITIVE_INFINITY, () => false)).toThrow(Endless);
+    expect(spinning.nowMs).toBe(7);
   });
 
   test("cancelled time-outs do not pile up", () => {

@@ -170,4 +170,10 @@ export const sealMutants: readonly Mutant[] = [
     ],
     scenarios: ["forgetful"],
   },
+  {
+    name: "seals-not-resumed",
+    rule: "a started master goes on with the seals that were begun",
+    edits: [{ file: "src/master/master.ts", find: "    resumeSeals(ctx);\n", replace: "" }],
+    scenarios: ["lostAppendsRestarts"],
+  },
 ];
