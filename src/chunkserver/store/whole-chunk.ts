@@ -18,8 +18,13 @@ export async function writeWhole(ground: Ground, aside: Aside, write: WholeChunk
   const { bytes, crcs } = run;
   if (bytes > heldBytesMax(ground)) {
     const writer = await beginWrite(ground, aside, { ...write, bytes, chunkBytes: bytes, purpose: "put" });
-    await writer.write(run);
-    return writer.close(bytes, crc);
+    try {
+      await writer.write(run);
+      return await writer.close(bytes, crc);
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
   }
   const what = `write chunk ${handle}`;
   return ground.locks.run(handle, async () => {

@@ -13,6 +13,8 @@ export interface PlannedFailure {
   readonly pathPrefix?: string;
   /** How many; Infinity for all from now on. */
   readonly times: number;
+  /** There is no room for it, rather than an error of the medium. */
+  readonly kind?: "full";
 }
 
 /** A drive with its wear: latencies, failures and locks. */
@@ -97,7 +99,7 @@ export class SimDrive {
     return (usual + extra) * this.#slowFactor;
   }
 
-  /** @throws DiskError("failed") by plan, by chance, and always once the drive is broken. */
+  /** @throws DiskError("failed") by plan, by chance, and always once the drive is broken; ("full") by plan. */
   mayFail(operation: DiskOperation, path: string): void {
     const { readFails, writeFails, syncFails, failsForEver } = this.faults;
     const planned = this.#planned.find(
@@ -111,6 +113,7 @@ export class SimDrive {
       operation === "read" ? readFails : operation === "write" ? writeFails : operation === "sync" ? syncFails : 0;
     const fails = planned !== undefined || this.#scheduler.strikes(this.#prng, odds, `disk.${operation}-failed`);
     if (fails && planned === undefined && this.#prng.chance(failsForEver)) this.#broken = true;
+    if (planned?.failure.kind === "full") throw diskError("full", operation, path, "ENOSPC, no space left on device");
     if (fails || this.#broken) throw diskError("failed", operation, path, "EIO, input/output error");
   }
 

@@ -13,6 +13,7 @@ import {
   putChunk,
   readAll,
   recordOf,
+  runOf,
   type SimVolume,
   simVolume,
   smallLimits,
@@ -237,6 +238,21 @@ describe("no space", () => {
       await store.moveAside(h(1));
       volume.machine.drive().files.capacityBytes = 3_000_000;
       expect(store.replica(h(1))).toBeUndefined();
+    });
+  });
+
+  test("a chunk that came in one frame, and whose data file finds no room, leaves nothing behind", () => {
+    const volume = simVolume();
+    volume.with(async (store) => {
+      const data = content(50_000);
+      const write = (handle: number) =>
+        store.writeWhole(writeOptions(handle), runOf(data, 0, data.length), crc32(data));
+      await write(1);
+      volume.machine.drive().fail({ operation: "open", pathPrefix: `${directory}/chunks`, times: 1, kind: "full" });
+      expect(await codeOf(write(2))).toBe("NoSpace");
+      expect(store.retired).toBeUndefined();
+      await write(2);
+      expect(store.replica(h(2))).toMatchObject({ length: 50_000 });
     });
   });
 
