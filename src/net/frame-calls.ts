@@ -162,7 +162,7 @@ class Line {
   /** Fails what was not answered for too long; undefined where nothing waits, else the least patient call. */
   check(nowMs: number): FrameCall | undefined {
     let [least] = this.#entering;
-    let wanted = least !== undefined;
+    let wanted = false;
     for (const pending of this.#pending.values()) {
       const { call, sinceMs } = pending;
       const waitedMs = nowMs - sinceMs;
@@ -180,9 +180,10 @@ class Line {
       if (!pending.over) wanted = true;
       if (least === undefined || call.silentMs < least.silentMs) least = call;
     }
-    // Only answers that nobody wants any more are missing: what comes late must not meet the next user.
-    if (!wanted && this.#pending.size > 0) this.fail(new StreamError("closed", "nobody waits any more"));
-    return least;
+    if (wanted || this.#pending.size === 0) return least;
+    // Only answers that nobody wants any more are missing: what comes late must not meet the next user, and calls that wait for those to leave would wait for ever.
+    this.fail(new GfsError("Timeout", `Cannot call ${this.address}: it takes nothing more`));
+    return undefined;
   }
 
   fail(reason: unknown): void {

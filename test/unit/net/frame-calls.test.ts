@@ -118,6 +118,20 @@ describe("calls of one frame", () => {
     expect(served.connections).toBe(2);
   });
 
+  test("those that wait to be sent fail too where the server goes away right after an answer", () => {
+    const { server, run } = start();
+    const [reasons, tookMs] = run(async (calls, world) => {
+      const beganMs = world.clock.monotonicMs();
+      const answered = calls.call("s:1", call(7));
+      const others = Array.from({ length: 12 }, () => reasonOf(calls.call("s:1", call(held, 1_000_000))));
+      await answered;
+      server.pause(600_000);
+      return [await Promise.all(others), world.clock.monotonicMs() - beganMs] as const;
+    });
+    expect(reasons.map((reason) => hasCode(reason, "Timeout"))).toEqual(reasons.map(() => true));
+    expect(tookMs).toBeLessThan(silentMs * 2.5);
+  });
+
   test("a connection that breaks fails them all; one that had waited in the pool and said nothing is stale", () => {
     const { server, boot, run } = start();
     const failures = run(async (calls) => {
