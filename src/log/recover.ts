@@ -1,13 +1,11 @@
 /** The start of a log: which directory has all of it, the others brought up to date, the torn tail made harmless, everything synced. */
 import { defined } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
-import type { Disk, DiskFile, Events } from "../io.ts";
+import type { Disk, Events } from "../io.ts";
 import { makeDurableDirectory } from "./durable-directory.ts";
 import type { LogOptions, LogPosition } from "./log-types.ts";
-import { segmentFileName, walkSegment } from "./segment.ts";
+import { decodeSegmentHeader, segmentFileName, walkSegment } from "./segment.ts";
 import { corrupt, diskFailed, type DirectorySurvey, readWhole, type SegmentSurvey, surveyDirectory } from "./survey.ts";
-
-const pieceBytesMax = 1_048_576;
 
 /** The whole part of the log, the same in every directory, synced. */
 export interface Recovered {
@@ -169,17 +167,14 @@ async function settle(
   try {
     const tail = defined(best.segments.at(-1), "a log's last segment");
     for (const segment of best.segments) {
-      const file = await disk.open(`${directory}/${segmentFileName(segment.header.first)}`, "write");
+      const path = `${directory}/${segmentFileName(segment.header.first)}`;
+      const bytes = segment === tail ? await tailAgain(disk, path, tail) : undefined;
+      const file = await disk.open(path, "write");
       try {
-        if (segment === tail) {
-          await writeAgain(file, segment.end);
-          const rest = new Uint8Array(Math.max(0, (await file.size()) - segment.end));
-          await file.read(rest, segment.end);
-          const garbage = bytesToLastNonZero(rest);
-          if (garbage > 0) {
-            events.emit("info", "log.torn", { directory, position: best.last, bytes: garbage });
-            await file.write([rest.subarray(0, garbage).fill(0)], segment.end);
-          }
+        if (bytes !== undefined) {
+          const garbage = bytesToLastNonZero(bytes.subarray(tail.end));
+          if (garbage > 0) events.emit("info", "log.torn", { directory, position: best.last, bytes: garbage });
+          await file.write([bytes.fill(0, tail.end).subarray(0, tail.end + garbage)], 0);
         }
         await file.sync();
       } finally {
@@ -193,16 +188,18 @@ async function settle(
 }
 
 /**
- * The first `end` bytes as they are read. A sync that failed before this start has left pages that count as clean and are not on the medium: only what is
- * written is synced, and what is not would be a hole under all that is logged from now on.
+ * The last segment, to be written once more. A sync that failed before this start has left pages that count as clean and are not on the medium: only what is
+ * written is synced, and what is not would be a hole under all that is logged from now on. Such a page may be dropped at any moment, and then reads as what the
+ * medium has: so what is written is looked at again. A loss of power in between takes nothing: of a sector of whole batches there is the old content or the same.
+ *
+ * @throws GfsError("Corrupt") where it is no longer what was found
  */
-async function writeAgain(file: DiskFile, end: number): Promise<void> {
-  const piece = new Uint8Array(Math.min(end, pieceBytesMax));
-  for (let at = 0; at < end; at += piece.length) {
-    const bytes = piece.subarray(0, Math.min(piece.length, end - at));
-    await file.read(bytes, at);
-    await file.write([bytes], at);
-  }
+async function tailAgain(disk: Disk, path: string, tail: SegmentSurvey): Promise<Uint8Array> {
+  const bytes = await readWhole(disk, path);
+  const header = decodeSegmentHeader(bytes, path);
+  const walk = typeof header === "string" ? undefined : walkSegment(bytes, header, () => undefined);
+  if (walk?.end === tail.end && walk.lastCrc === tail.lastCrc) return bytes;
+  throw corrupt({ file: path, offset: walk?.end ?? 0, why: "it is no longer what it was a moment ago" });
 }
 
 function bytesToLastNonZero(bytes: Uint8Array): number {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { utf8 } from "../../../src/base/bytes.ts";
 import { newMachine, numbered, opened, reopened } from "./log-in-sim.ts";
-import { GfsError } from "../../../src/base/errors.ts";
+import { GfsError, hasCode } from "../../../src/base/errors.ts";
 
 /** Appends at once and in turn, trims never; what was told durable is in `durable`. */
 async function write(
@@ -74,6 +74,21 @@ describe("a log after a crash", () => {
     });
     machine.crash({ powerLoss: true, keep: 0 });
     expect(reopened(simulation, machine, options)).toEqual([...found, `${found.length + 1}:later`]);
+  });
+
+  test("is refused, and not written over, where it changes while it is opened: a page that was never synced is dropped from the cache", () => {
+    const { simulation, machine } = newMachine(12);
+    simulation.do(machine, (world) => write(world, ["one", "two", "three"], { durable: 0 }, ["/a"]));
+    machine.restart();
+    const code = simulation.do(machine, async (world) => {
+      const name = (await world.disk.list("/a")).find((each) => each.endsWith(".segment")) ?? "";
+      const flip = async () => machine.drive().corrupt(`/a/${name}`, 540, 1);
+      const refused = await opened(world, { beforeRestore: flip }).catch((error: unknown) => error);
+      await flip();
+      return hasCode(refused, "Corrupt");
+    });
+    expect(code).toBe(true);
+    expect(reopened(simulation, machine)).toEqual(["1:one", "2:two", "3:three"]);
   });
 
   test("with a flipped bit or cut short is a prefix of itself, or refused", () => {
