@@ -40,6 +40,8 @@ export const protocol = {
   mutationWindow: 1_024,
   keyBytesMax: 256,
   labelBytesMax: 64,
+  /** Mirrors of a master's data. */
+  dataDirectoriesMax: 16,
 } as const;
 
 export interface Limits {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { fromUtf8, utf8 } from "../base/bytes.ts";
 import { GfsError } from "../base/errors.ts";
 import { DiskError, type Disk, type Random } from "../io.ts";
+import { protocol } from "../limits.ts";
 import { makeDurableDirectory } from "../log/durable-directory.ts";
 import { ClusterId, clusterId } from "../wire/ids.ts";
 
@@ -39,12 +40,15 @@ export interface DataDirectory extends AsyncDisposable {
  * to its end is removed; alone, it is refused.
  *
  * @throws GfsError("Locked") while another process has one, GfsError("WrongCluster") where they belong to different clusters,
- * GfsError("FormatUnsupported"), GfsError("Usage") for a directory that holds something else, GfsError("Corrupt"), GfsError("DiskFailed")
+ * GfsError("FormatUnsupported"), GfsError("Usage") for too many or one that holds something else, GfsError("Corrupt"), GfsError("DiskFailed")
  */
 export async function openDataDirectories(
   world: { readonly disk: Disk; readonly random: Random },
   paths: readonly string[],
 ): Promise<readonly DataDirectory[]> {
+  const { dataDirectoriesMax } = protocol;
+  if (paths.length > dataDirectoriesMax)
+    throw new GfsError("Usage", `Cannot start on ${paths.length} data directories: ${dataDirectoriesMax} is the most`);
   const locks: AsyncDisposable[] = [];
   try {
     const found: { readonly path: string; readonly identity: Identity | undefined }[] = [];

@@ -36,7 +36,10 @@ export const LogRecord = z.discriminatedUnion("kind", [
   z.object({ kind: kind("cluster-created"), clusterId: ClusterId }),
   z.object({ kind: kind("feature-level"), level: Uint32 }),
   z.object({ kind: kind("epoch-begun"), epoch: Epoch, wallMs: z.number() }),
-  z.object({ kind: kind("data-directories"), directories: z.array(z.string().max(4_096)).min(1).max(16) }),
+  z.object({
+    kind: kind("data-directories"),
+    directories: z.array(z.string().max(4_096)).min(1).max(protocol.dataDirectoriesMax),
+  }),
   /** Handles up to and including `upTo` may have been given out: the allocation mark. */
   z.object({ kind: kind("handles-reserved"), upTo: Uint53 }),
   z.object({ kind: kind("volume-added"), index: VolumeIndex, volume: VolumeId, label: Label }),

@@ -70,6 +70,15 @@ describe("a master's data directory", () => {
     });
   });
 
+  test("is one of sixteen at most: the log could not name more of them", () => {
+    inSim(async (world) => {
+      const paths = Array.from({ length: 17 }, (_, i) => `/d${i}`);
+      expect(await opened(world, paths.slice(1))).toHaveLength(16);
+      expect(await openDataDirectories(world, paths).catch((error: unknown) => error)).toMatchObject({ code: "Usage" });
+      expect(await world.disk.info("/d0")).toBeUndefined();
+    });
+  });
+
   test("that is in use, or holds something else, is refused", () => {
     inSim(async (world) => {
       const [held] = await openDataDirectories(world, ["/a"]);
