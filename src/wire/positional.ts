@@ -96,7 +96,7 @@ function objectField(schema: z.ZodObject): Field {
 function listField(item: Field, countMax: number): Field {
   return {
     write(value) {
-      assert(Array.isArray(value), "what is encoded is of the schema");
+      assert(Array.isArray(value) && value.length <= countMax, "what is encoded is of the schema");
       writeInteger(value.length);
       for (const each of value) item.write(each);
     },
@@ -183,7 +183,7 @@ function integerField(min: number, max: number): Field {
 
 const numberField: Field = {
   write(value) {
-    assert(typeof value === "number", "what is encoded is of the schema");
+    assert(typeof value === "number" && Number.isFinite(value), "what is encoded is of the schema");
     room(8);
     view.setFloat64(at, value, true);
     at += 8;
@@ -202,16 +202,16 @@ function textField(schema: z.ZodString): Field {
   const min = schema.minLength ?? 0;
   // Few have a form of their own, and those are rare.
   const formed = schema.def.checks?.some((check) => check._zod.def.check === "string_format") === true;
+  const isOfForm = (text: string): boolean =>
+    text.length <= max && text.length >= min && (!formed || schema.safeParse(text).success);
   return {
     write(value) {
-      assert(typeof value === "string", "what is encoded is of the schema");
+      assert(typeof value === "string" && isOfForm(value), "what is encoded is of the schema");
       writeBytes(utf8(value));
     },
     read() {
       const text = fromUtf8(readBytes()) ?? corrupt("a text is not UTF-8");
-      if (text.length > max || text.length < min || (formed && !schema.safeParse(text).success))
-        corrupt("a text is out of form");
-      return text;
+      return isOfForm(text) ? text : corrupt("a text is out of form");
     },
   };
 }

@@ -169,9 +169,10 @@ describe("a mutation", () => {
 
   test("above what the log takes at a time is refused before anything changes", () => {
     const { engine, log, fatal } = newEngine();
-    const label = "x".repeat(70_000);
-    expect(() => engine.apply([{ kind: "session-opened", session: sessionId(2), label }])).toThrow("takes 65536");
-    expect(engine.state.sessions.byId.size).toBe(1);
+    const directories = Array.from({ length: 16 }, (_, i) => `/${i}`.padEnd(4_096, "x"));
+    const known = engine.state.cluster.dataDirectories;
+    expect(() => engine.apply([{ kind: "data-directories", directories }])).toThrow("takes 65536");
+    expect(engine.state.cluster.dataDirectories).toEqual(known);
     expect(log.lastPosition).toBe(1);
     expect(fatal).toEqual([]);
   });

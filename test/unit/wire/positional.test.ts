@@ -1,0 +1,35 @@
+import { describe, expect, test } from "bun:test";
+import { z } from "zod";
+import { AssertionError } from "../../../src/base/assert.ts";
+import { positional } from "../../../src/wire/positional.ts";
+
+const form = positional(
+  z.object({
+    count: z.int().min(1).max(9),
+    time: z.number(),
+    name: z.string().min(1).max(3),
+    id: z.string().regex(/^[0-9a-f]{4}$/),
+    list: z.array(z.int().min(0).max(9)).max(2),
+  }),
+);
+const good = { count: 1, time: 0.5, name: "ab", id: "00ff", list: [1, 2] };
+
+describe("values without names", () => {
+  test("are read as they were written", () => {
+    expect(form.decode(form.encode(7, good), 1)).toEqual(good);
+  });
+
+  test.each([
+    ["an integer below its least", { count: 0 }],
+    ["an integer above its most", { count: 10 }],
+    ["a number that is none", { time: Number.NaN }],
+    ["an endless number", { time: Number.POSITIVE_INFINITY }],
+    ["a text that is too short", { name: "" }],
+    ["a text that is too long", { name: "abcd" }],
+    ["a text of another form", { id: "00FF" }],
+    ["a list that is too long", { list: [1, 2, 3] }],
+  ])("%s is not written: it could not be read", (_, wrong) => {
+    expect(() => form.encode(7, { ...good, ...wrong })).toThrow(AssertionError);
+    expect(form.decode(form.encode(7, good), 1)).toEqual(good);
+  });
+});
