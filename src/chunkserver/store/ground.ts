@@ -36,5 +36,4 @@ export interface Ground {
   /** Found corrupt or missing, not yet reported. */
   readonly bad: Map<number, BadReplica>;
   identity: Identity;
-  closed: boolean;
 }

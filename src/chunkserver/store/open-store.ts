@@ -58,7 +58,6 @@ export async function openStore(world: World, options: StoreOptions): Promise<St
       tails: new Map(),
       bad: new Map(),
       identity,
-      closed: false,
     };
     behind.run = new WriteBehind(ground);
     await compareFiles(ground, aside);

@@ -126,7 +126,7 @@ export function markBad(ground: Ground, handle: number, reason: "corrupt" | "mis
   const row = state.table.get(handle);
   const active = state.active.get(handle);
   if (row === undefined || row.state === "removed" || row.state === "corrupt" || active?.stopped === true) return;
-  if (retirement.reason !== undefined || ground.closed) return;
+  if (retirement.reason !== undefined || log.stopped) return;
   if (active !== undefined) active.stopped = true;
   const version = active?.dataVersion ?? row.dataVersion;
   bad.set(handle, { handle: chunkHandle(handle), version: chunkVersion(version), reason });

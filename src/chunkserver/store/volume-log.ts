@@ -21,6 +21,7 @@ export class VolumeLog {
   #waiters: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
   /** Why the log could not be emptied at the last attempt. */
   #stuck: GfsError | undefined;
+  #stopped: GfsError | undefined;
 
   constructor(log: Log, options: VolumeLogOptions) {
     this.#log = log;
@@ -42,17 +43,22 @@ export class VolumeLog {
     return this.#log.heldBytes > this.#options.limits.volumeLogBytesMax / 2;
   }
 
+  /** It takes no more records. */
+  get stopped(): boolean {
+    return this.#stopped !== undefined;
+  }
+
   get hasRoom(): boolean {
     const { volumeLogBytesMax, logSegmentBytes } = this.#options.limits;
     // What is ready without new space is left to fences and deletions at the end: they must work on a full disk.
     return this.#log.heldBytes <= volumeLogBytesMax && this.#log.readyBytes >= logSegmentBytes / 4;
   }
 
-  /** @throws GfsError NoSpace | VolumeRetired */
+  /** @throws GfsError NoSpace | VolumeRetired | Unavailable (stopped) */
   async room(): Promise<void> {
-    const { retirement, onPressure } = this.#options;
+    const { onPressure } = this.#options;
     for (;;) {
-      retirement.check();
+      this.#check();
       if (this.hasRoom) return;
       if (this.#stuck !== undefined) throw this.#stuck;
       onPressure();
@@ -70,10 +76,10 @@ export class VolumeLog {
     throw new GfsError("Busy", `Cannot ${what}: the volume's log is full for now`, { retryAfterMs: 50 });
   }
 
-  /** Queues a record; it is applied once it is durable. @param parts see AppliedPayload. @throws GfsError VolumeRetired | ProtocolError (too long) */
+  /** Queues a record; it is applied once it is durable. @param parts see AppliedPayload. @throws GfsError VolumeRetired | Unavailable (stopped) | ProtocolError (too long) */
   write(record: VolumeRecord, payload: readonly Uint8Array[] = [], parts: readonly number[] = []): LogPosition {
     const { retirement, state, onPressure } = this.#options;
-    retirement.check();
+    this.#check();
     const header = encodeVolumeRecord(record);
     const bytes = header.length + byteLengthOf(payload);
     if (bytes > this.#log.entryBytesMax) {
@@ -128,13 +134,29 @@ export class VolumeLog {
   /** The log can't be emptied now: who waits for room is told why. */
   stick(error: GfsError): void {
     this.#stuck = error;
+    this.#refuse(error);
+  }
+
+  /** No more records from here on, whoever waits with one; those that were written become durable. */
+  stop(error: GfsError): void {
+    this.#stopped = error;
+    this.#refuse(error);
+  }
+
+  /** After `stop`. */
+  close(): Promise<void> {
+    return this.#log.close();
+  }
+
+  #check(): void {
+    this.#options.retirement.check();
+    if (this.#stopped !== undefined) throw this.#stopped;
+  }
+
+  #refuse(error: GfsError): void {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const { reject } of waiters) reject(error);
-  }
-
-  close(): Promise<void> {
-    return this.#log.close();
   }
 
   #wake(): void {

@@ -278,8 +278,8 @@ export class VolumeStore implements Store {
 
   async #close(): Promise<void> {
     const { ground, aside, writeBehind, lock } = this.#parts;
-    ground.closed = true;
     const stopped = new GfsError("Unavailable", "Cannot go on: this chunkserver is stopping");
+    ground.log.stop(stopped);
     for (const writer of ground.writers.values()) {
       await ground.locks.run(writer.handle, () => writer.fail(stopped));
     }

@@ -1,5 +1,4 @@
 /** A small chunk that is here whole: one entry of the volume's log makes it a replica (DESIGN §4.7). */
-import { GfsError } from "../../base/errors.ts";
 import type { BlockRun } from "../../wire/data/blocks.ts";
 import type { Aside } from "./aside.ts";
 import { heldBytesMax } from "./chunk-writer.ts";
@@ -36,7 +35,6 @@ export async function writeWhole(ground: Ground, aside: Aside, write: WholeChunk
     try {
       space.take(bytes, what);
       if (!ground.log.hasRoom) await ground.log.room();
-      if (ground.closed) throw new GfsError("Unavailable", `Cannot ${what}: this chunkserver is stopping`);
       ground.state.highestHandle = Math.max(ground.state.highestHandle, handle);
       const blocks = [...crcs];
       await ground.log.commit({ kind: "closed", handle, version, length: bytes, crc, blocks, origin }, run.payload);

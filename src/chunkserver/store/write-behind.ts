@@ -26,7 +26,7 @@ export class WriteBehind {
 
   /** The log should be emptied; what is under way goes on. */
   request(): void {
-    if (this.#ground.closed || this.#running !== undefined || this.#timer !== undefined) return;
+    if (this.#ground.log.stopped || this.#running !== undefined || this.#timer !== undefined) return;
     this.#running = this.#run();
   }
 
@@ -57,7 +57,7 @@ export class WriteBehind {
       });
     }
     this.#running = undefined;
-    if (waitMs === undefined || this.#ground.closed || this.#ground.retirement.reason !== undefined) return;
+    if (waitMs === undefined || this.#ground.log.stopped || this.#ground.retirement.reason !== undefined) return;
     this.#timer = world.clock.after(waitMs, () => {
       this.#timer = undefined;
       this.request();
@@ -117,7 +117,7 @@ export class WriteBehind {
     const ground = this.#ground;
     return ground.locks.run(handle, async () => {
       const active = ground.state.active.get(handle);
-      if (active === undefined || active.stopped || ground.closed) return;
+      if (active === undefined || active.stopped || ground.log.stopped) return;
       try {
         const named = await ground.retirement.attempt(`write chunk ${handle} to its data file`, () =>
           fileUnnamed(ground, active),
