@@ -2,20 +2,27 @@
  * The records that one session appends to one file, in order (DESIGN §4.3, client's side): streamed to the primary of the open tail, at most `appendWindow` unanswered; after any
  * failure sent again under their old sequences to whatever is the tail then, until each is answered, or the time is over.
  */
-import { crc32 } from "../base/checksum.ts";
 import { GfsError, hasCode } from "../base/errors.ts";
 import { StreamError, type Timer } from "../io.ts";
 import { protocol } from "../limits.ts";
-import { backoffMs } from "../net/backoff.ts";
 import { sleep } from "../net/deadline.ts";
-import { errorOfFrame, type FrameConnection } from "../net/frame-connection.ts";
+import { errorOfFrame } from "../net/frame-connection.ts";
 import type { AppendAnswer } from "../wire/control/common.ts";
 import { decodeAppendAnswer, encodeAppend } from "../wire/data/records.ts";
-import type { ChunkHandle, ChunkVersion, InodeId, Sequence, SessionId } from "../wire/ids.ts";
-import { sequence } from "../wire/ids.ts";
+import { type InodeId, type Sequence, sequence, type SessionId } from "../wire/ids.ts";
 import type { ClientContext } from "./context.ts";
-import { appendError, appendStreamId, type FailedTail, isFinal, openTail, TailFailure } from "./open-tail.ts";
+import {
+  appendError,
+  appendStreamId,
+  type FailedTail,
+  isFinal,
+  type OpenedTail,
+  openTail,
+  TailFailure,
+} from "./open-tail.ts";
 import { formatPlace, outcomeUnknown } from "./outcome.ts";
+import { gaveUp, pauseMs } from "./retry.ts";
+import { interruptedRecord, waitingRecord, type WaitingRecord } from "./waiting-record.ts";
 
 /** A line without records for so long lets its connection go. */
 const idleMs = 15_000;
@@ -31,20 +38,7 @@ export interface LineOptions {
   readonly onBroken: (unknown: boolean) => void;
 }
 
-/** One record, from `append` to its answer. */
-interface Waiting {
-  readonly record: Uint8Array;
-  readonly crc: number;
-  /** Given when it is first sent: what was never sent can be dropped without a gap. */
-  sequence: Sequence | undefined;
-  readonly resolve: (answer: AppendAnswer) => void;
-  readonly reject: (error: GfsError) => void;
-}
-
-interface OpenTail {
-  readonly frames: FrameConnection;
-  readonly handle: ChunkHandle;
-  readonly version: ChunkVersion;
+interface OpenTail extends Omit<OpenedTail, "answers"> {
   readonly openedMs: number;
   /** How many of the queue, from its head, were sent on this stream. */
   sent: number;
@@ -56,7 +50,7 @@ export class AppendLine {
   readonly #ctx: ClientContext;
   readonly #options: LineOptions;
   /** Unanswered, in order; those with a sequence first. */
-  #queue: Waiting[] = [];
+  #queue: WaitingRecord[] = [];
   #queuedBytes = 0;
   #nextSequence: number;
   #tail: OpenTail | undefined;
@@ -66,7 +60,8 @@ export class AppendLine {
   #allowed = Number.POSITIVE_INFINITY;
   #broken: GfsError | undefined;
   #failures = 0;
-  #progressMs: number;
+  /** When a record was last answered, or all could be sent again. */
+  #progressMs = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
   #roomWaiters: (() => void)[] = [];
   readonly #stop = new AbortController();
@@ -75,7 +70,6 @@ export class AppendLine {
     this.#ctx = ctx;
     this.#options = options;
     this.#nextSequence = options.first;
-    this.#progressMs = ctx.world.clock.monotonicMs();
   }
 
   get inode(): InodeId {
@@ -100,23 +94,21 @@ export class AppendLine {
   }
 
   /**
-   * Settles when the record is durable on all members, or refused. The bytes must not be changed before.
+   * Settles when the record is durable on all members, or refused. The bytes must not be changed before. `leftMs`: how long it may wait without progress, where that is less than for others.
    *
    * @throws GfsError("OutcomeUnknown") with the id to repeat it under; ("Interrupted"); other codes say that it had no effect: NotFound (the file is gone), NoSpace, TooFewServers,
    * Unavailable, Timeout …
    */
-  append(record: Uint8Array, signal?: AbortSignal): Promise<AppendAnswer> {
+  append(record: Uint8Array, signal?: AbortSignal, leftMs = this.#ctx.limits.clientTimeoutMs): Promise<AppendAnswer> {
     if (this.#broken !== undefined) return Promise.reject(this.#broken);
-    const { promise, resolve, reject } = Promise.withResolvers<AppendAnswer>();
-    const waiting: Waiting = { record, crc: crc32(record), sequence: undefined, resolve, reject };
-    if (this.#queue.length === 0) this.#progressMs = this.#ctx.world.clock.monotonicMs();
+    const waiting = waitingRecord(record, this.#ctx.world.clock.monotonicMs(), leftMs);
     this.#queue.push(waiting);
     this.#queuedBytes += record.length;
     this.#go();
-    if (signal === undefined) return promise;
+    if (signal === undefined) return waiting.answer;
     const onAbort = (): void => this.#giveUp(waiting);
     signal.addEventListener("abort", onAbort, { once: true });
-    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+    return waiting.answer.finally(() => signal.removeEventListener("abort", onAbort));
   }
 
   /** Resolves when there is room, or the line is broken. */
@@ -137,6 +129,8 @@ export class AppendLine {
       return await work();
     } finally {
       this.#allowed = Number.POSITIVE_INFINITY;
+      // What came meanwhile has only waited: its time begins.
+      this.#progressMs = this.#ctx.world.clock.monotonicMs();
       this.#wake();
       this.#go();
     }
@@ -208,8 +202,10 @@ export class AppendLine {
     const sentAny = this.#queue.some((waiting) => waiting.sequence !== undefined);
     if (isFinal(error, sentAny)) throw error;
     this.#failures++;
-    const ms = Math.max(error.retryAfterMs ?? 0, this.#failures === 1 ? 0 : backoffMs(this.#failures, world.random));
-    if (this.#leftMs() <= ms) throw error;
+    // After the first one at once, unless it asks for more.
+    const failures = this.#failures - 1;
+    const ms = pauseMs(error, { failures, leftMs: this.#leftMs() }, world.random);
+    if (ms === undefined) throw gaveUp(error);
     world.events.emit("debug", "append.retry", { inode: this.inode, reason: error.message });
     if (ms > 0) await sleep(world.clock, ms, this.#stop.signal);
   }
@@ -304,7 +300,7 @@ export class AppendLine {
     this.#wake();
   }
 
-  #remove(index: number, waiting: Waiting): void {
+  #remove(index: number, waiting: WaitingRecord): void {
     this.#queue.splice(index, 1);
     this.#queuedBytes -= waiting.record.length;
     if (index < this.#allowed) this.#allowed--;
@@ -312,8 +308,16 @@ export class AppendLine {
 
   // ------------------------------------------------------------ time, and ends
 
+  /** Of the record that has waited longest: without it none goes on. */
   #leftMs(): number {
-    return this.#ctx.limits.clientTimeoutMs - (this.#ctx.world.clock.monotonicMs() - this.#progressMs);
+    const dueMs = Math.max(this.#queue[0]?.dueMs ?? 0, this.#progressMs + this.#ctx.limits.clientTimeoutMs);
+    return dueMs - this.#ctx.world.clock.monotonicMs();
+  }
+
+  /** For how long the primary has owed an answer, or there was nothing to answer. */
+  #quietMs(tail: OpenTail): number {
+    const sinceMs = Math.max(this.#progressMs, tail.openedMs, this.#queue[0]?.sinceMs ?? 0);
+    return this.#ctx.world.clock.monotonicMs() - sinceMs;
   }
 
   /** One timer a line: for a primary that is silent, and for a line that is idle. */
@@ -323,12 +327,11 @@ export class AppendLine {
     const { prepareMs, connectMs } = this.#ctx.limits;
     // The primary rolls back itself after `prepareMs`: it is given the time to say so.
     const spanMs = this.#queue.length > 0 ? prepareMs + connectMs : idleMs;
-    const sinceMs = clock.monotonicMs() - Math.max(this.#progressMs, this.#tail.openedMs);
-    this.#timer = clock.after(Math.max(1, spanMs - sinceMs), () => {
+    this.#timer = clock.after(Math.max(1, spanMs - this.#quietMs(this.#tail)), () => {
       this.#timer = undefined;
       const tail = this.#tail;
       if (tail === undefined) return;
-      const quietMs = clock.monotonicMs() - Math.max(this.#progressMs, tail.openedMs);
+      const quietMs = this.#quietMs(tail);
       if (this.#queue.length > 0 && quietMs >= prepareMs + connectMs) {
         this.#blame(tail, new GfsError("Timeout", "its primary is silent"));
         return tail.frames.close();
@@ -342,20 +345,14 @@ export class AppendLine {
   }
 
   /** The caller does not want to wait any longer. */
-  #giveUp(waiting: Waiting): void {
+  #giveUp(waiting: WaitingRecord): void {
     const index = this.#queue.indexOf(waiting);
     if (index < 0) return;
     if (waiting.sequence === undefined) {
       this.#remove(index, waiting);
       this.#wake();
-      return waiting.reject(new GfsError("Interrupted", "Cannot append: interrupted before it was sent"));
     }
-    const id = this.#idOf(waiting);
-    waiting.reject(
-      new GfsError("Interrupted", "Cannot wait for an append any longer: interrupted; it may take effect", {
-        details: { id, outcome: "unknown" },
-      }),
-    );
+    waiting.reject(interruptedRecord(waiting, this.#idOf(waiting)));
   }
 
   /** Nothing more goes through this line. */
@@ -378,7 +375,7 @@ export class AppendLine {
     this.#wake();
   }
 
-  #idOf(waiting: Waiting): string {
+  #idOf(waiting: WaitingRecord): string {
     const { inode, session, id } = this.#options;
     return id ?? formatPlace({ kind: "record", session, inode, sequence: waiting.sequence ?? sequence(1) });
   }

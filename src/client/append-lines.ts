@@ -3,6 +3,7 @@ import type { InodeId, SessionId } from "../wire/ids.ts";
 import { AppendLine } from "./append-line.ts";
 import type { ClientContext, Operation } from "./context.ts";
 import type { MutationSession } from "./session.ts";
+import { SharedOpening } from "./shared-opening.ts";
 
 /** Files whose place in the session is remembered; beyond it another session begins. */
 const linesMax = 4_096;
@@ -11,10 +12,10 @@ export class AppendLines {
   readonly #ctx: ClientContext;
   readonly #session: MutationSession;
   readonly #lines = new Map<InodeId, AppendLine>();
-  readonly #opening = new Map<InodeId, Promise<AppendLine>>();
-  /** In which new lines begin with sequence 1; undefined once some line in it is gone. */
-  #current: Promise<SessionId> | undefined;
-  #first = true;
+  /** In which new lines begin with sequence 1; another one once some line in it is gone. */
+  readonly #current = new SharedOpening<SessionId>();
+  /** How often that was. */
+  #turn = 0;
 
   constructor(ctx: ClientContext, session: MutationSession) {
     this.#ctx = ctx;
@@ -23,14 +24,17 @@ export class AppendLines {
 
   /** The file's line. @throws GfsError where no session can be opened */
   async take(op: Operation, inode: InodeId): Promise<AppendLine> {
-    const known = this.#lines.get(inode);
-    if (known !== undefined && !known.broken) return known;
-    let opening = this.#opening.get(inode);
-    if (opening === undefined) {
-      opening = this.#open(op, inode).finally(() => this.#opening.delete(inode));
-      this.#opening.set(inode, opening);
+    if (this.#lines.size >= linesMax && !this.#lines.has(inode)) this.#dropIdle();
+    for (;;) {
+      const known = this.#lines.get(inode);
+      if (known !== undefined && !known.broken) return known;
+      const turn = this.#turn;
+      const session = await this.#current.get(op, () =>
+        turn === 0 ? this.#session.current(op) : this.#session.openAnother(op),
+      );
+      // Others may have made the line meanwhile, or lost one that was in this session.
+      if (turn === this.#turn && !this.#lines.has(inode)) return this.#begin(inode, session);
     }
-    return opening;
   }
 
   /** What is unanswered is told that nobody knows. */
@@ -39,9 +43,7 @@ export class AppendLines {
     this.#lines.clear();
   }
 
-  async #open(op: Operation, inode: InodeId): Promise<AppendLine> {
-    if (this.#lines.size >= linesMax) this.#dropIdle();
-    const session = await this.#sessionFor(op);
+  #begin(inode: InodeId, session: SessionId): AppendLine {
     const line = new AppendLine(this.#ctx, {
       inode,
       session,
@@ -49,30 +51,22 @@ export class AppendLines {
       onBroken: (unknown) => {
         if (this.#lines.get(inode) === line) this.#lines.delete(inode);
         if (unknown) this.#session.abandon(session);
-        // An ended one would be given out again otherwise.
-        this.#first = false;
-        this.#current = undefined;
+        this.#endTurn();
       },
     });
     this.#lines.set(inode, line);
     return line;
   }
 
-  async #sessionFor(op: Operation): Promise<SessionId> {
-    if (this.#current === undefined) {
-      const opening = this.#first ? this.#session.current(op) : this.#session.openAnother(op);
-      this.#first = false;
-      this.#current = opening;
-      opening.catch(() => {
-        if (this.#current === opening) this.#current = undefined;
-      });
-    }
-    return this.#current;
+  /** A session in which a line was would be given out again otherwise. */
+  #endTurn(): void {
+    this.#turn++;
+    this.#current.forget();
   }
 
   /** Their files get lines in another session, should they be appended to again. */
   #dropIdle(): void {
-    this.#current = undefined;
+    this.#endTurn();
     for (const [inode, line] of this.#lines) {
       if (!line.idle) continue;
       this.#lines.delete(inode);

@@ -10,10 +10,12 @@ import { type InodeId, rootInode } from "../wire/ids.ts";
 import { formatPath, parsePath } from "../wire/path.ts";
 import type { AppendOptions, AppendResult, Source } from "./api.ts";
 import { appendUnder, repeatAt } from "./append-keyed.ts";
+import type { AppendLine } from "./append-line.ts";
 import { Operation } from "./context.ts";
 import { type Appending, findFile, lengthOf, type OneAppend, openFile, wholeOf } from "./one-append.ts";
 import { type Content, formatPlace, parsePlace } from "./outcome.ts";
 import { beginSource } from "./put.ts";
+import { backOff, isMasterRetry } from "./retry.ts";
 import { abortDraft, writeDraft } from "./write-draft.ts";
 
 /** How often the path is looked up again, where its file is replaced before anything was sent to it. */
@@ -68,16 +70,35 @@ async function appendPlain(one: OneAppend): Promise<AppendResult> {
 
 /** `inode` undefined: there is no file, and it is made. */
 async function appendTo(one: OneAppend, inode: InodeId | undefined): Promise<AppendResult> {
-  const { chunkBytes, lines, op, path, source, options } = one;
+  const { chunkBytes, op, path, source, options } = one;
   const { bytes } = source;
   if (inode === undefined || bytes === undefined || bytes > appendRecordBytesMax(chunkBytes))
     return appendDraft(one, inode);
   if (bytes === 0) return { path, offset: await lengthOf(one, inode), bytes };
   const record = await wholeOf(source);
-  const line = await lines.take(op, inode);
-  const { fileOffset } = await line.append(record, op.signal);
+  const { fileOffset } = await onLine(one, inode, (line) => line.append(record, op.signal, op.deadline.remainingMs()));
   options.onProgress?.(bytes, bytes);
   return { path, offset: fileOffset, bytes };
+}
+
+/**
+ * What `use` gives with the file's line. Where that ends with the time of earlier records, before anything of this append was sent, the next line is used: this one may have more time.
+ * @throws what `use` throws
+ */
+async function onLine<T>(
+  { ctx, lines, op }: OneAppend,
+  inode: InodeId,
+  use: (line: AppendLine) => Promise<T>,
+): Promise<T> {
+  for (let failures = 1; ; failures++) {
+    const line = await lines.take(op, inode);
+    try {
+      return await use(line);
+    } catch (error) {
+      if (!line.broken || !isMasterRetry(error)) throw error;
+      await backOff(ctx, op, { failures }, error);
+    }
+  }
 }
 
 /**
@@ -85,8 +106,7 @@ async function appendTo(one: OneAppend, inode: InodeId | undefined): Promise<App
  * another client has made meanwhile.
  */
 async function appendDraft(one: OneAppend, inode: InodeId | undefined): Promise<AppendResult> {
-  const { ctx, session, lines, op, path, source, options } = one;
-  const line = inode === undefined ? undefined : await lines.take(op, inode);
+  const { ctx, session, op, path, source, options } = one;
   const target =
     inode === undefined ? ({ kind: "put", path, overwrite: false } as const) : ({ kind: "append", inode } as const);
   const firstChunkBytes = Math.min(source.bytes ?? one.chunkBytes, one.chunkBytes);
@@ -112,7 +132,7 @@ async function appendDraft(one: OneAppend, inode: InodeId | undefined): Promise<
         (place) => formatPlace({ kind: "draft", ...place, inode: inode ?? rootInode, draft, content }),
       );
     };
-    const reply = await (line === undefined ? commit() : line.alone(commit));
+    const reply = await (inode === undefined ? commit() : onLine(one, inode, (line) => line.alone(commit)));
     return { path, offset: reply.fileOffset, bytes: reply.bytes };
   } catch (error) {
     if (!committing || !hasCode(error, "OutcomeUnknown", "Interrupted")) abortDraft(ctx, draft);

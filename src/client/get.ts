@@ -157,7 +157,7 @@ async function tailEnd(
     if (same && tail.state === "open") return { kind: "end", end: bytes };
   } catch (error) {
     if (!hasCode(error, "Busy", "Unavailable", "Timeout")) throw error;
-    await backOff(ctx, op, 1, error);
+    await backOff(ctx, op, { failures: 1 }, error);
   }
   return { kind: "moved" };
 }

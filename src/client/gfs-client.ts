@@ -279,7 +279,7 @@ async function firstContact(
         },
       );
       if (patience.expired && !hasCode(error, "Busy")) throw told;
-      await backOff(ctx, op, failures, told);
+      await backOff(ctx, op, { failures }, told);
     }
   }
 }

@@ -6,7 +6,7 @@ import type { InodeId, VolumeId } from "../wire/ids.ts";
 import { type ClientContext, inBackground, type Operation } from "./context.ts";
 import { type FilePart, locateRange } from "./locations.ts";
 import { ReplicaRead } from "./read-replica.ts";
-import { backOff } from "./retry.ts";
+import { backOff, gaveUp } from "./retry.ts";
 
 /** What the parts of one read share. */
 export interface FileRead {
@@ -163,7 +163,7 @@ export class PartRead {
     if (this.#hopeful === undefined && this.#rounds > 1) throw this.#gaveUp(error);
     if (this.#hopeful !== undefined) {
       this.#lastError = this.#hopeful;
-      await backOff(ctx, op, this.#rounds, this.#gaveUp(this.#hopeful));
+      await backOff(ctx, op, { failures: this.#rounds }, this.#gaveUp(this.#hopeful));
     }
     const range = { offset: this.#at, length: this.#to - this.#at };
     const located = await locateRange(ctx, op, { kind: "inode", inode }, range);
@@ -212,6 +212,8 @@ export class PartRead {
     const last = this.#lastError instanceof GfsError ? this.#lastError : error;
     const count = replicas.length;
     const why = count === 0 ? last.message : `none of its ${count} replicas gives it; the last: ${last.message}`;
-    return new GfsError(last.code, `Cannot read chunk ${handle}: ${why}`, { cause: last, details: last.details });
+    return gaveUp(
+      new GfsError(last.code, `Cannot read chunk ${handle}: ${why}`, { cause: last, details: last.details }),
+    );
   }
 }

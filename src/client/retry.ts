@@ -1,6 +1,6 @@
 /** Trying again: what is worth it, how often, and until when. */
-import { type ErrorCode, GfsError, hasCode } from "../base/errors.ts";
-import { StreamError } from "../io.ts";
+import { type ErrorCode, errorCodes, GfsError, hasCode } from "../base/errors.ts";
+import { type Random, StreamError } from "../io.ts";
 import type { z } from "zod";
 import { backoffMs } from "../net/backoff.ts";
 import { sleep } from "../net/deadline.ts";
@@ -15,15 +15,42 @@ export function isUnknown(error: unknown): boolean {
   return hasCode(error, "Timeout") && error.details["outcome"] === "unknown";
 }
 
+/** What a try needs at least. */
+const tryMs = 10;
+
+export interface Patience {
+  /** In a row. */
+  readonly failures: number;
+  readonly leftMs: number;
+  /** What the next try needs of it. */
+  readonly tryMs?: number | undefined;
+}
+
 /**
- * Waits before the next try after `failures` failures in a row: at least as long as the error asks for.
+ * How long to wait before the next try: at least as long as the error asks for. Nobody gives up because a long pause would leave no time: it is half of the time that is left at most.
+ * Undefined where no time for a try would be left.
+ */
+export function pauseMs(error: unknown, patience: Patience, random: Random): number | undefined {
+  const { failures, leftMs } = patience;
+  const asked = error instanceof GfsError ? (error.retryAfterMs ?? 0) : 0;
+  const ms = Math.max(asked, failures === 0 ? 0 : Math.min(backoffMs(failures, random), leftMs / 2));
+  return leftMs - ms < (patience.tryMs ?? tryMs) ? undefined : ms;
+}
+
+/**
+ * Waits before the next try.
  * @throws the error itself where the operation's time is over before; GfsError("Interrupted")
  */
-export async function backOff(ctx: ClientContext, op: Operation, failures: number, error: unknown): Promise<void> {
-  const asked = error instanceof GfsError ? (error.retryAfterMs ?? 0) : 0;
-  const ms = Math.max(asked, backoffMs(failures, ctx.world.random));
-  if (op.deadline.remainingMs() <= ms) throw error;
-  await sleep(ctx.world.clock, ms, op.signal);
+export async function backOff(
+  ctx: ClientContext,
+  op: Operation,
+  patience: Omit<Patience, "leftMs">,
+  error: unknown,
+): Promise<void> {
+  const { clock, random } = ctx.world;
+  const ms = pauseMs(error, { ...patience, leftMs: op.deadline.remainingMs() }, random);
+  if (ms === undefined) throw error;
+  await sleep(clock, ms, op.signal);
 }
 
 /** One call to the master that may be repeated: tried until it answers or the operation's time is over. An answer alone is no progress: it may be the same again and again. @throws what the master refused with */
@@ -39,13 +66,19 @@ export async function askMaster<Request extends z.ZodType, Reply extends z.ZodTy
       return await ctx.control.call(ctx.master, message, request, { timeoutMs, signal: op.signal });
     } catch (error) {
       if (!hasCode(error, ...masterRetry)) throw error;
-      await backOff(ctx, op, failures, error);
+      await backOff(ctx, op, { failures }, error);
     }
   }
 }
 
 export function isMasterRetry(error: unknown): boolean {
   return hasCode(error, ...masterRetry);
+}
+
+/** What a caller is told once there is no time left: that another server was to be asked next is the client's own business, and says nothing to them. */
+export function gaveUp(error: GfsError): GfsError {
+  if (errorCodes[error.code].next !== "relocate" || error.code === "Corrupt") return error;
+  return new GfsError("Unavailable", error.message, { details: error.details, cause: error });
 }
 
 /** Anything that a data connection threw, as an operating error that names the server. */

@@ -9,6 +9,7 @@ import { sequence, type SessionId } from "../wire/ids.ts";
 import type { ClientContext, Operation } from "./context.ts";
 import { outcomeUnknown } from "./outcome.ts";
 import { askMaster, backOff, isMasterRetry, isUnknown } from "./retry.ts";
+import { SharedOpening } from "./shared-opening.ts";
 
 /** Below the window, so that a master that has heard a lower floor still takes the highest. */
 const windowMax = protocol.mutationWindow - 64;
@@ -54,7 +55,7 @@ class OpenSession {
 /** Opened with the first mutation. After an outcome that stays unknown the next mutation opens another, so that the unknown one can still be asked for. */
 export class MutationSession {
   readonly #ctx: ClientContext;
-  #opening: Promise<OpenSession> | undefined;
+  readonly #open = new SharedOpening<OpenSession>();
   readonly #toClose = new Set<SessionId>();
 
   constructor(ctx: ClientContext) {
@@ -145,7 +146,7 @@ export class MutationSession {
         if (doubtful && hasCode(error, "SessionExpired")) return { kind: "unknown", error };
         if (!isMasterRetry(error)) return { kind: "refused", error };
         try {
-          await backOff(this.#ctx, op, failures, error);
+          await backOff(this.#ctx, op, { failures }, error);
         } catch (over) {
           if (hasCode(over, "Interrupted")) throw over;
           return { kind: doubtful ? "unknown" : "refused", error };
@@ -155,24 +156,18 @@ export class MutationSession {
   }
 
   #current(op: Operation): Promise<OpenSession> {
-    if (this.#opening !== undefined) return this.#opening;
-    const opening = this.openAnother(op).then((session) => new OpenSession(session));
-    this.#opening = opening;
-    opening.catch(() => {
-      if (this.#opening === opening) this.#opening = undefined;
-    });
-    return opening;
+    return this.#open.get(op, async () => new OpenSession(await this.openAnother(op)));
   }
 
   #leave(session: OpenSession): void {
     this.abandon(session.id);
-    this.#opening = undefined;
+    this.#open.forget();
   }
 
   #forget(session: OpenSession): void {
     this.#toClose.delete(session.id);
     this.#ctx.alive.sessions.delete(session.id);
-    this.#opening = undefined;
+    this.#open.forget();
   }
 }
 

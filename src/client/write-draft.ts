@@ -6,7 +6,7 @@ import type { Placement } from "../wire/control/common.ts";
 import { chunkAllocate, draftAbort, draftWritten, type WrittenChunk } from "../wire/control/files.ts";
 import { type ChunkHandle, type DraftId, type InodeId, rootInode, type VolumeId } from "../wire/ids.ts";
 import { type ClientContext, inBackground, Operation } from "./context.ts";
-import { askMaster, backOff } from "./retry.ts";
+import { askMaster, backOff, gaveUp } from "./retry.ts";
 import type { ChunkSource, OpenSource } from "./sources.ts";
 import { ChainFailure, PieceRing, writeChunk } from "./write-chunk.ts";
 import { wholeBytesMax, writeWhole } from "./write-whole.ts";
@@ -172,7 +172,7 @@ class DraftWriter {
     world.events.emit("info", "put.chain-failed", fields);
     if (volume !== undefined && this.#excluded.size < excludedMax) this.#excluded.set(volume, reason.code);
     if (failures > limits.retryAttempts || this.#failure !== undefined || this.#op.deadline.expired)
-      throw new GfsError(reason.code, reason.message, { details: reason.details, cause: reason });
+      throw gaveUp(new GfsError(reason.code, reason.message, { details: reason.details, cause: reason }));
     const ms = Math.max(reason.retryAfterMs ?? 0, failures === 1 ? 0 : backoffMs(failures, world.random));
     if (ms > 0) await sleep(world.clock, ms, this.#op.signal);
   }
@@ -208,7 +208,9 @@ class DraftWriter {
     const again = [...this.#excluded].filter(([, code]) => passing.includes(code)).map(([volume]) => volume);
     if (again.length === 0) throw refusal;
     this.#chances++;
-    await backOff(this.#ctx, this.#op, this.#chances, refusal);
+    // Time for a server to be silent once more, and for the master to say again that there are too few.
+    const needMs = 2 * this.#ctx.limits.putStallMs;
+    await backOff(this.#ctx, this.#op, { failures: this.#chances, tryMs: needMs }, refusal);
     for (const volume of again) this.#excluded.delete(volume);
     this.#ctx.world.events.emit("info", "put.other-chance", { volumes: again.length, reason: refusal.message });
   }
