@@ -12,7 +12,7 @@ import type { AppendOptions, AppendResult, Source } from "./api.ts";
 import { appendUnder, repeatAt } from "./append-keyed.ts";
 import type { AppendLine } from "./append-line.ts";
 import { Operation } from "./context.ts";
-import { type Appending, findFile, lengthOf, type OneAppend, openFile, wholeOf } from "./one-append.ts";
+import { type Appending, appendRefusal, findFile, lengthOf, type OneAppend, openFile, wholeOf } from "./one-append.ts";
 import { type Content, formatPlace, parsePlace } from "./outcome.ts";
 import { beginSource } from "./put.ts";
 import { backOff, isMasterRetry } from "./retry.ts";
@@ -37,11 +37,19 @@ export async function appendOnce(
   using op = new Operation(ctx, `append to ${path}`, options.signal);
   await using source = await beginSource(ctx, op, append.source, options.id === undefined ? "piecewise" : "whole");
   op.progress();
-  const place = options.id === undefined ? undefined : parsePlace(options.id);
-  const one: OneAppend = { ...appending, op, path, source, options };
-  if (place !== undefined) return await repeatAt(one, place);
-  if (options.id !== undefined && source.bytes !== 0) return await appendUnder(one, options.id);
-  return await appendPlain(one);
+  try {
+    return await appendWith({ ...appending, op, path, source, options });
+  } catch (error) {
+    throw appendRefusal(path, error);
+  }
+}
+
+function appendWith(one: OneAppend): Promise<AppendResult> {
+  const { id } = one.options;
+  const place = id === undefined ? undefined : parsePlace(id);
+  if (place !== undefined) return repeatAt(one, place);
+  if (id !== undefined && one.source.bytes !== 0) return appendUnder(one, id);
+  return appendPlain(one);
 }
 
 /** Codes that say: not appended, for the file is another one by now, or the session of an idle client. */
@@ -59,7 +67,7 @@ async function appendPlain(one: OneAppend): Promise<AppendResult> {
     try {
       return await appendTo(one, inode);
     } catch (error) {
-      if (!(error instanceof GfsError) || !lookAgain.includes(error.code)) throw error;
+      if (!hasCode(error, ...lookAgain)) throw error;
       // A stream can't be read again.
       if (lookups === lookupsMax || source.bytes === undefined)
         throw new GfsError("Busy", `Cannot append to ${path}: its file is being replaced; try again`, { cause: error });

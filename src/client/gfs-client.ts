@@ -21,7 +21,7 @@ import { FileAppender } from "./file-appender.ts";
 import { readFile } from "./get.ts";
 import { startHeartbeats } from "./heartbeats.ts";
 import { Namespace } from "./namespace.ts";
-import { type Appending, openFile } from "./one-append.ts";
+import { type Appending, appendRefusal, openFile } from "./one-append.ts";
 import { putFile } from "./put.ts";
 import { backOff, isMasterRetry } from "./retry.ts";
 import { MutationSession } from "./session.ts";
@@ -138,7 +138,10 @@ export class GfsClient implements api.GfsApi {
       throw new GfsError("Usage", `Cannot append many records to ${path} under one id: an id is for one append`);
     const appending = this.#appending();
     using op = new Operation(this.#ctx, `append to ${path}`, options.signal);
-    const inode = await openFile({ ...appending, op, path, create: options.create !== false });
+    const lookup = { ...appending, op, path, create: options.create !== false };
+    const inode = await openFile(lookup).catch((error: unknown) => {
+      throw appendRefusal(path, error);
+    });
     const line = await this.#lines.take(op, inode);
     return new FileAppender(appending, line, { path, options });
   }

@@ -1,5 +1,5 @@
 /** What one append has at hand, plain or under a key, and what both ask. */
-import { hasCode } from "../base/errors.ts";
+import { GfsError, hasCode } from "../base/errors.ts";
 import { createFile, fileLength } from "../wire/control/files.ts";
 import type { InodeId } from "../wire/ids.ts";
 import type { AppendLines } from "./append-lines.ts";
@@ -27,6 +27,17 @@ export interface OneAppend extends Appending {
 
 /** What a file is looked for by. */
 export type Lookup = Pick<OneAppend, "ctx" | "session" | "op" | "path"> & { readonly create: boolean };
+
+/** A refusal to look the path up or to make its file refuses the append, and says so. What is thrown otherwise stays. */
+export function appendRefusal(path: string, thrown: unknown): unknown {
+  if (!(thrown instanceof GfsError)) return thrown;
+  const { code, message, details } = thrown;
+  const asked = ["read", "put", "open"]
+    .map((what) => `Cannot ${what} ${path}`)
+    .find((text) => message.startsWith(text));
+  if (asked === undefined) return thrown;
+  return new GfsError(code, `Cannot append to ${path}${message.slice(asked.length)}`, { details, cause: thrown });
+}
 
 /** The file at the path; undefined where it is missing and may be made. @throws GfsError NotFound | IsDirectory */
 export async function findFile({ ctx, op, path, create }: Omit<Lookup, "session">): Promise<InodeId | undefined> {

@@ -56,7 +56,7 @@ export class ControlExchange implements Http2Call, Expiring {
   /** A server that said nothing at all since this was sent may be unreachable: later calls connect anew. */
   expire(): void {
     if (this.#session.heard === this.#heard) this.#session.retire();
-    this.#fail("timeout", `no answer in ${this.#request.timeoutMs} ms`);
+    this.#fail("timeout", `no answer in ${Math.round(this.#request.timeoutMs)} ms`);
   }
 
   #start(): void {

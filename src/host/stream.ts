@@ -56,7 +56,9 @@ function connect(address: string, options: { readonly timeoutMs: number }): Prom
     let expired = false;
     const timer = setTimeout(() => {
       expired = true;
-      reject(new StreamError("timeout", `Cannot connect to ${address}: no answer in ${options.timeoutMs} ms`));
+      reject(
+        new StreamError("timeout", `Cannot connect to ${address}: no answer in ${Math.round(options.timeoutMs)} ms`),
+      );
     }, options.timeoutMs);
     const opened = (connection: HostConnection): void => {
       clearTimeout(timer);

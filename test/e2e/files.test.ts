@@ -167,6 +167,9 @@ describe("what is in the way is said", () => {
     await refused(1, "IsDirectory", "put", directory, "/kinds/x");
     await refused(1, "IsDirectory", "get", "/kinds/dir", "-");
     await refused(1, "IsDirectory", "put", "--overwrite", local("in", "x"), "/kinds/dir");
+    await refused(1, "IsDirectory", "append", "/kinds/dir", local("in", "x"));
+    const append = await cluster.run(["append", "--no-create", "/kinds/none", local("in", "x")]);
+    expect(append.stderr).toContain("cannot append to /kinds/none: no such file or directory");
     await refused(1, "NotDirectory", "put", local("in", "x"), "/kinds/file/below");
     await refused(4, "Exists", "mkdir", "/kinds/dir");
     await refused(3, "NotFound", "get", "/kinds/file", join(directory, "no", "such", "directory"));

@@ -44,6 +44,26 @@ describe("append", () => {
     expect([...cluster.files.keys()]).toEqual(["/empty"]);
   });
 
+  test("that is refused says so, whatever the master was asked", () => {
+    const cluster = new FakeCluster();
+    const texts = cluster.with(async (client) => {
+      const told = async (promise: Promise<unknown>): Promise<string> => (await caught(promise)).message;
+      const lookup = [
+        await told(client.appendToFile("/none", utf8("x"), { create: false })),
+        await told(client.appender("/none", { create: false })),
+      ];
+      cluster.before = (name) => {
+        if (name === "draft-create") throw new GfsError("NotDirectory", "Cannot put /a/b: /a is a file");
+      };
+      return [...lookup, await told(client.appendToFile("/a/b", utf8("x")))];
+    });
+    expect(texts).toEqual([
+      "Cannot append to /none: no such file or directory",
+      "Cannot append to /none: no such file or directory",
+      "Cannot append to /a/b: /a is a file",
+    ]);
+  });
+
   test.each([small, small + 1, 3 * testLimits.chunkBytes + 7])("of %i bytes at once is all there, once", (bytes) => {
     const cluster = new FakeCluster();
     const data = sample(bytes);

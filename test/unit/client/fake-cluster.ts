@@ -319,7 +319,9 @@ export class FakeCluster {
 
   #locate({ target, offset, length }: z.infer<typeof files.locate.request>): z.infer<typeof files.locate.reply> {
     const file = target.kind === "inode" ? this.#fileOf(target.inode) : this.files.get(target.path);
-    if (file === undefined) throw new GfsError("NotFound", `Cannot read: there is no such file`);
+    if (file === undefined && target.kind === "path")
+      throw new GfsError("NotFound", `Cannot read ${target.path}: no such file or directory`);
+    if (file === undefined) throw new GfsError("NotFound", "Cannot read: there is no such file");
     const replicas = this.#chain();
     const extents: files.LocatedExtent[] = [];
     let at = 0;

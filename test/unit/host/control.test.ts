@@ -107,12 +107,13 @@ describe("control client against a broken server", () => {
   test("a server that said nothing at all in time is connected to anew; one that speaks keeps its session", async () => {
     const channel = makeHostControl().channel(address);
     const before = sessions;
-    await channel.post({ path: "/silent", body, timeoutMs: 30 }).catch(() => {});
+    const silent = channel.post({ path: "/silent", body, timeoutMs: 29.999999559 });
+    expect(await silent.catch(String)).toMatch(/\/silent: no answer in 30 ms$/);
     await channel.post({ path: "/fine", body, timeoutMs: 2000 });
     expect(sessions - before).toBe(2);
-    const silent = channel.post({ path: "/silent", body, timeoutMs: 60 }).catch(() => {});
+    const slow = channel.post({ path: "/silent", body, timeoutMs: 60 }).catch(() => {});
     await channel.post({ path: "/fine", body, timeoutMs: 2000 });
-    await silent;
+    await slow;
     await channel.post({ path: "/fine", body, timeoutMs: 2000 });
     expect(sessions - before).toBe(2);
     channel.close();
