@@ -48,7 +48,8 @@ export class DataConnection {
   async run(): Promise<void> {
     try {
       for (;;) {
-        const frame = this.#frames.take() ?? (await this.#frames.read());
+        // Pings too: they keep the connection, and whoever does not take their answers is read no further.
+        const frame = this.#frames.take() ?? (await this.#frames.next());
         if (frame === null) break;
         this.#arrivedMs = this.#context.world.clock.monotonicMs();
         const busy = this.#dispatch(frame);
@@ -103,7 +104,7 @@ export class DataConnection {
       return this.#answersTaken();
     }
     if (type === "ping") {
-      this.#frames.send("pong", id, new Uint8Array(0));
+      this.#frames.pong(frame);
       return this.#answersTaken();
     }
     // What was on its way when its stream ended says nothing any more.

@@ -75,20 +75,29 @@ export class FrameConnection {
     return frame;
   }
 
+  /** As `next`, but pings are answered here and not returned. */
+  async read(): Promise<Frame | null> {
+    for (;;) {
+      const frame = await this.next();
+      if (frame?.type !== "ping") return frame;
+      this.pong(frame);
+    }
+  }
+
+  /** Answers a ping. */
+  pong({ stream, header }: Frame): void {
+    this.send("pong", stream, header);
+  }
+
   /**
-   * The next frame; null after the other side ended cleanly, between frames. Pings are answered here and not returned. What can't be a frame is answered with an error frame,
-   * and the connection ended. One reader at a time.
+   * The next frame; null after the other side ended cleanly, between frames. What can't be a frame is answered with an error frame, and the connection ended. One reader at a time.
    *
    * @throws GfsError("ProtocolError" | "VersionUnsupported"); StreamError("closed") after a reset, `close()`, or an end within a frame.
    */
-  async read(): Promise<Frame | null> {
+  async next(): Promise<Frame | null> {
     for (;;) {
       const frame = this.take();
-      if (frame !== undefined) {
-        if (frame.type !== "ping") return frame;
-        this.send("pong", frame.stream, frame.header);
-        continue;
-      }
+      if (frame !== undefined) return frame;
       const bytes = await (this.#reading ?? this.#connection.read());
       this.#reading = undefined;
       if (bytes === null) {

@@ -150,6 +150,26 @@ describe("DESIGN §4.6 the data port", () => {
     expect(ends).toBeLessThan(125_000);
   });
 
+  test("whoever pings keeps its connection, and each ping is answered with its header", () => {
+    const trio = new Trio();
+    const chain = trio.chain("s1");
+    const [pongs, openMs] = trio.do(async (world) => {
+      const frames = await dial(world, chain[0]!.data);
+      const answered: string[] = [];
+      for (let i = 1; i <= 5; i++) {
+        await sleep(world.clock, 60_000);
+        frames.send("ping", i, new Uint8Array([i]));
+        const { type, stream, header } = await answer(frames);
+        answered.push(`${type} ${stream} ${[...header]}`);
+      }
+      const lastMs = world.clock.monotonicMs();
+      await until(frames);
+      return [answered, world.clock.monotonicMs() - lastMs];
+    });
+    expect(pongs).toEqual([1, 2, 3, 4, 5].map((i) => `pong ${i} ${i}`));
+    expect(openMs).toBeLessThan(125_000);
+  });
+
   test("connections beyond the limit are told so where something is open on all", () => {
     const trio = new Trio(1, { connectionsMax: 2 });
     const chain = trio.chain("s1");
