@@ -91,8 +91,9 @@ export class WholeWrites {
         header: passedOn,
         payload: run.payload,
         connectMs: limits.connectMs,
-        // The last of the chain notices first, so that the one who is really silent is named.
-        silentMs: limits.putStallMs * (1 + (chain.length - 1) / 8),
+        silentMs: limits.putStallMs,
+        // Of those that live, the last of the chain notices first, so that the one who is really stuck is named.
+        answerMs: limits.putStallMs * (1 + (chain.length - 1) / 8),
       });
     } catch (thrown) {
       const reason = thrown instanceof CallFailure ? thrown.reason : thrown;

@@ -36,8 +36,9 @@ export async function writeWhole(
     header: encodeWhole({ handle, version, crc, origin, chain }, crcs),
     payload: [piece],
     connectMs: op.within(connectMs),
-    // Each server gives the ones after it a little less: so the head has the time to say which of them is silent.
-    silentMs: op.within(putStallMs * (1 + chain.length / 8)),
+    silentMs: op.within(putStallMs),
+    // Each server gives the ones after it a little less: so a head that lives has the time to say which of them is stuck.
+    answerMs: op.within(putStallMs * (1 + chain.length / 8)),
   });
   const frame = await op.unlessAborted(call).catch((thrown: unknown) => {
     op.check();

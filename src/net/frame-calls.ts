@@ -14,16 +14,23 @@ export interface FrameCall {
   readonly payload: readonly Uint8Array[];
   /** For a new connection, where there is none. */
   readonly connectMs: number;
-  /** How long after it was sent its answer may take. */
+  /** How long after it was sent its answer may take where the server says nothing else meanwhile: it is asked with pings whether it lives. */
   readonly silentMs: number;
+  /** How long its answer may take where the server lives. */
+  readonly answerMs: number;
 }
+
+/** Pings have a stream of their own. */
+const pingStream = 0;
+/** A server that lives says something in this part of `silentMs`. */
+const lifeSigns = 1 / 2;
 
 /** There is no answer. */
 export class CallFailure extends Error {
   override readonly name = "CallFailure";
   /** StreamError, or GfsError: Timeout, or what refused the connection. */
   readonly reason: unknown;
-  /** The connection had waited in the pool and said nothing since: its server was perhaps only started anew. */
+  /** The connection had waited in the pool, and broke without a word: its server was perhaps only started anew. */
   readonly stale: boolean;
 
   constructor(reason: unknown, stale: boolean) {
@@ -81,7 +88,7 @@ export class FrameCalls {
 
   /** One timer for all, as exact as the least patient call wants it. */
   #watch({ silentMs }: FrameCall): void {
-    const everyMs = Math.max(10, Math.min(1_000, silentMs / 10));
+    const everyMs = Math.max(10, Math.min(500, silentMs / 20));
     if (this.#closed || (this.#timer !== undefined && this.#timer.everyMs <= everyMs)) return;
     this.#timer?.timer.cancel();
     const timer = this.#world.clock.after(everyMs, () => {
@@ -121,6 +128,8 @@ class Line {
   #failure: unknown;
   #stale = false;
   #heardMs = Number.NEGATIVE_INFINITY;
+  /** A ping is unanswered. */
+  #pinging = false;
 
   constructor(options: LineOptions) {
     this.#options = options;
@@ -165,12 +174,11 @@ class Line {
     let wanted = false;
     for (const pending of this.#pending.values()) {
       const { call, sinceMs } = pending;
-      const waitedMs = nowMs - sinceMs;
-      if (!pending.over && waitedMs >= call.silentMs) {
-        const ms = Math.round(waitedMs);
+      const patience = pending.over ? "wait" : this.#patience(pending, nowMs);
+      if (patience !== "wait") {
+        const ms = Math.round(nowMs - sinceMs);
         const why = new GfsError("Timeout", `Cannot call ${this.address}: no answer within ${ms} ms`);
-        // Others may be answered where anything was since this one was sent.
-        if (this.#heardMs < sinceMs) {
+        if (patience === "all over") {
           this.fail(why);
           return undefined;
         }
@@ -178,18 +186,39 @@ class Line {
         pending.reject(new CallFailure(why, false));
       }
       if (!pending.over) wanted = true;
+      if (!pending.over && nowMs - sinceMs >= call.silentMs * lifeSigns) this.#ping();
       if (least === undefined || call.silentMs < least.silentMs) least = call;
     }
-    if (wanted || this.#pending.size === 0) return least;
+    if (wanted || !this.#unanswered) return least;
     // Only answers that nobody wants any more are missing: what comes late must not meet the next user, and calls that wait for those to leave would wait for ever.
     this.fail(new GfsError("Timeout", `Cannot call ${this.address}: it takes nothing more`));
     return undefined;
+  }
+
+  /** Others may be answered where anything was since this one was sent, and the server lives. */
+  #patience({ call, sinceMs }: Pending, nowMs: number): "wait" | "over" | "all over" {
+    const waitedMs = nowMs - sinceMs;
+    const silent = nowMs - Math.max(this.#heardMs, sinceMs) >= call.silentMs * lifeSigns;
+    if (waitedMs >= call.silentMs && silent) return "all over";
+    return waitedMs >= call.answerMs ? "over" : "wait";
+  }
+
+  get #unanswered(): boolean {
+    return this.#pending.size > 0 || this.#pinging;
+  }
+
+  #ping(): void {
+    if (this.#pinging) return;
+    this.#pinging = true;
+    this.#frames?.send("ping", pingStream, new Uint8Array(0));
   }
 
   fail(reason: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#failure = reason;
+    // Who says nothing and holds the connection was not started anew.
+    if (!(reason instanceof StreamError)) this.#stale = false;
     const { pool, address, onEnd } = this.#options;
     onEnd(this);
     // Others that wait for their next use are no better.
@@ -213,13 +242,14 @@ class Line {
 
   async #read(frames: FrameConnection): Promise<void> {
     this.#reading = true;
-    while (this.#pending.size > 0) {
+    while (this.#unanswered) {
       const frame = frames.take() ?? (await frames.read());
       if (this.#ended) return;
       if (frame === null) throw new StreamError("closed", `${this.address} closed the connection`);
       this.#stale = false;
       this.#heardMs = this.#options.world.clock.monotonicMs();
       if (frame.type === "error" && frame.stream === 0) throw errorOfFrame(frame, this.address);
+      if (frame.type === "pong") this.#pinging = false;
       const pending = this.#pending.get(frame.stream);
       if (pending === undefined) continue;
       this.#pending.delete(frame.stream);

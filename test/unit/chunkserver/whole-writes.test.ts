@@ -2,7 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { crc32 } from "../../../src/base/checksum.ts";
 import { hasCode } from "../../../src/base/errors.ts";
 import { sleep } from "../../../src/net/deadline.ts";
+import { CallFailure, FrameCalls } from "../../../src/net/frame-calls.ts";
 import { acceptFrames, errorOfFrame, type FrameConnection } from "../../../src/net/frame-connection.ts";
+import { FramePool } from "../../../src/net/frame-pool.ts";
 import type { Chain } from "../../../src/wire/control/common.ts";
 import { partCrcs } from "../../../src/wire/data/blocks.ts";
 import { decodeWholeDone, encodeWhole, wholeCrc } from "../../../src/wire/data/whole.ts";
@@ -148,6 +150,38 @@ describe("DESIGN §4.2 a small chunk along a chain, in one frame", () => {
       expect(decodeWholeDone(done).volumes).toBe(2);
     },
   );
+
+  test.each(["s1", "s2", "s3"])("%s frozen: it alone is named, within the stall time and a second", (victim) => {
+    const trio = new Trio();
+    const chain = trio.chain();
+    const { volume } = trio.server(victim);
+    const { putStallMs } = limits;
+    const [named, tookMs] = trio.do(async (world) => {
+      const pool = new FramePool(world, { role: "client", secret });
+      const calls = new FrameCalls(world, pool);
+      const put = async (number: number): Promise<unknown> => {
+        const bytes = content(1_000);
+        const crcs = partCrcs(0, [bytes]);
+        const chunk = { handle: chunkHandle(number), version, crc: wholeCrc(crcs, bytes.length), origin, chain };
+        const patience = { connectMs: 1_000, silentMs: putStallMs, answerMs: putStallMs * (1 + 3 / 8) };
+        const call = { type: "writeWhole", header: encodeWhole(chunk, crcs), payload: [bytes], ...patience } as const;
+        try {
+          const frame = await calls.call(chain[0]!.data, call);
+          return frame.type === "wholeDone" ? frame.type : errorOfFrame(frame, "s1").details["volume"];
+        } catch (thrown) {
+          return thrown instanceof CallFailure && hasCode(thrown.reason, "Timeout") ? chain[0]!.volume : thrown;
+        }
+      };
+      // On connections that are there already.
+      expect(await put(1)).toBe("wholeDone");
+      trio.machines.find(({ name }) => name === victim)!.pause(60_000);
+      const beganMs = world.clock.monotonicMs();
+      return [await put(2), world.clock.monotonicMs() - beganMs] as const;
+    });
+    expect(named).toBe(volume);
+    expect(tookMs).toBeGreaterThanOrEqual(putStallMs);
+    expect(tookMs).toBeLessThanOrEqual(putStallMs + 1_000);
+  });
 
   test.each([true, false])("a next server that is silent (and reads: %p) is named, within the stall time", (reads) => {
     const trio = new Trio();

@@ -128,6 +128,19 @@ describe("put", () => {
     }
   });
 
+  test("of one frame leaves a head that is frozen after the stall time", () => {
+    const cluster = new FakeCluster();
+    const [first] = cluster.machines;
+    const tookMs = cluster.with(async (client, { clock }) => {
+      await client.put({ kind: "bytes", bytes: sample(100) }, "/before");
+      first!.pause(60_000);
+      const startMs = clock.monotonicMs();
+      await client.put({ kind: "bytes", bytes: sample(100) }, "/f");
+      return clock.monotonicMs() - startMs;
+    });
+    expect(tookMs).toBeLessThan(testLimits.putStallMs * 1.2);
+  });
+
   test.each([3 * chunk, 65_537])(
     "of %i bytes goes on without a server that is down, breaks off, is full, or is silent",
     (bytes) => {

@@ -11,10 +11,13 @@ import { Simulation } from "../../sim/world/simulation.ts";
 const cluster = clusterId("c".repeat(32));
 const options = { volume: volumeId("d".repeat(32)), clusterId: () => cluster, timeoutMs: 1_000 };
 const silentMs = 2_000;
+const answerMs = 3_000;
 
 /** What the server does with a request whose payload begins with this byte; any other is sent back. */
 const held = 1;
 const hangUp = 2;
+/** It is answered, but not soon. */
+const late = 3;
 
 interface Served {
   connections: number;
@@ -26,6 +29,7 @@ async function serve(world: World, served: Served): Promise<void> {
     const { frames } = await acceptFrames(world, connection, options);
     for (let frame = await frames.read(); frame !== null; frame = await frames.read()) {
       if (frame.payload[0]?.[0] === hangUp) return frames.close();
+      if (frame.payload[0]?.[0] === late) await sleep(world.clock, silentMs * 0.9);
       if (frame.payload[0]?.[0] !== held) frames.send("wholeDone", frame.stream, frame.header, frame.payload);
     }
     frames.end();
@@ -38,7 +42,7 @@ async function serve(world: World, served: Served): Promise<void> {
 
 function call(kind: number, bytes = 10): FrameCall {
   const payload = [new Uint8Array(bytes).fill(kind)];
-  return { type: "writeWhole", header: new Uint8Array(0), payload, connectMs: 1_000, silentMs };
+  return { type: "writeWhole", header: new Uint8Array(0), payload, connectMs: 1_000, silentMs, answerMs };
 }
 
 function start() {
@@ -84,15 +88,15 @@ describe("calls of one frame", () => {
     const [reason, answered, idle] = run(async (calls, world, pool) => {
       const lost = reasonOf(calls.call("s:1", call(held)));
       let count = 0;
-      for (; count < (1.5 * silentMs) / 100; count++) {
+      for (; count < (1.5 * answerMs) / 100; count++) {
         await calls.call("s:1", call(7));
         await sleep(world.clock, 100);
       }
-      await sleep(world.clock, silentMs);
+      await sleep(world.clock, answerMs);
       return [await lost, count, pool.idleCount] as const;
     });
     expect(hasCode(reason, "Timeout")).toBe(true);
-    expect(answered).toBe(30);
+    expect(answered).toBe(45);
     // Its answer may still come: that connection is not for the next user, the one after it is.
     expect(idle).toBe(1);
     expect(served.connections).toBe(2);
@@ -130,6 +134,49 @@ describe("calls of one frame", () => {
     });
     expect(reasons.map((reason) => hasCode(reason, "Timeout"))).toEqual(reasons.map(() => true));
     expect(tookMs).toBeLessThan(silentMs * 2.5);
+  });
+
+  test("a server that is frozen is noticed after the silence allowed, one that lives has the whole time to answer", () => {
+    const { server, served, run } = start();
+    const [living, frozen, thawed, idle] = run(async (calls, world, pool) => {
+      const tookMs = async (): Promise<number> => {
+        const beganMs = world.clock.monotonicMs();
+        expect(hasCode(await reasonOf(calls.call("s:1", call(held))), "Timeout")).toBe(true);
+        return world.clock.monotonicMs() - beganMs;
+      };
+      const first = await tookMs();
+      const second = tookMs();
+      await sleep(world.clock, 1);
+      server.pause(60_000);
+      const third = await second;
+      // One that stood still for a while only.
+      await sleep(world.clock, 60_000);
+      const fourth = tookMs();
+      await sleep(world.clock, 100);
+      server.pause(silentMs * 0.8);
+      return [first, third, await fourth, pool.idleCount];
+    });
+    for (const ms of [living, thawed]) {
+      expect(ms).toBeGreaterThanOrEqual(answerMs);
+      expect(ms).toBeLessThan(answerMs * 1.1);
+    }
+    expect(frozen).toBeGreaterThanOrEqual(silentMs);
+    expect(frozen).toBeLessThan(silentMs * 1.1);
+    expect(idle).toBe(0);
+    expect(served.connections).toBe(3);
+  });
+
+  test("a connection whose server was asked whether it lives goes on, with nothing under way", () => {
+    const { served, run } = start();
+    const idle = run(async (calls, world, pool) => {
+      const slow = calls.call("s:1", call(late));
+      await slow;
+      await sleep(world.clock, 100);
+      await calls.call("s:1", call(7));
+      return pool.idleCount;
+    });
+    expect(idle).toBe(1);
+    expect(served.connections).toBe(1);
   });
 
   test("a connection that breaks fails them all; one that had waited in the pool and said nothing is stale", () => {
