@@ -1,7 +1,7 @@
 import { formatSize } from "../src/config/units.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { print, printJson, showName, table } from "./cli/output.ts";
+import { note, print, printJson, showName, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 
 export const du: Verb = {
@@ -18,9 +18,11 @@ export const du: Verb = {
     const paths = call.args.positionals.length === 0 ? ["/"] : call.args.positionals;
     const size = (bytes: number): string => (call.args.on("human") ? formatSize(bytes) : String(bytes));
     const rows = [["BYTES", "STORED", "FILES", "DIRECTORIES", "PATH"]];
+    let openFiles = 0;
     for (const path of paths) {
       const usage = await client.usage(path, { signal: call.signal });
       if (call.json) await printJson({ path, ...usage });
+      openFiles += usage.openFiles ?? 0;
       rows.push([
         size(usage.bytes),
         size(usage.storedBytes),
@@ -29,7 +31,10 @@ export const du: Verb = {
         showName(path),
       ]);
     }
-    if (!call.json) await print(table(rows, [0, 1, 2, 3]));
+    if (call.json) return 0;
+    await print(table(rows, [0, 1, 2, 3]));
+    if (openFiles > 0)
+      note(call, `of files open for append (${openFiles}), the last bytes count as far as heartbeats have told`);
     return 0;
   },
 };

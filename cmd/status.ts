@@ -14,6 +14,11 @@ function verdict(status: ClusterStatus): string {
   return chunks.total === 0 ? "healthy (no chunks yet)" : `healthy: all ${chunks.total} chunks have their replicas`;
 }
 
+/** The last bytes of such files count as far as heartbeats have told. */
+function openFiles({ openFiles: count = 0 }: ClusterStatus): string {
+  return count === 0 ? "" : ` as last told (${count} open for append)`;
+}
+
 function describe(status: ClusterStatus): string {
   const { chunks, repair, garbage } = status;
   const parts = [verdict(status)];
@@ -44,7 +49,7 @@ function describe(status: ClusterStatus): string {
       ["master", `gfs ${status.version}, up ${formatDuration(status.uptimeMs)}, epoch ${status.epoch.number}`],
       [
         "files",
-        `${status.files} in ${counted(status.directories, "directory", "directories")}, ${formatSize(status.bytes)}; trash: ${counted(status.trash.entries, "entry", "entries")}, ${formatSize(status.trash.bytes)}`,
+        `${status.files} in ${counted(status.directories, "directory", "directories")}, ${formatSize(status.bytes)}${openFiles(status)}; trash: ${counted(status.trash.entries, "entry", "entries")}, ${formatSize(status.trash.bytes)}`,
       ],
       ["chunks", states.join(", ")],
       ["repair", `${repair.running} running, ${repair.queued} waiting, ${repair.done} done since the start`],

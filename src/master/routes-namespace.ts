@@ -2,7 +2,6 @@
 import { type Route, route } from "../net/control-server.ts";
 import {
   confirm,
-  type Entry,
   fsck,
   list,
   mkdir,
@@ -24,16 +23,14 @@ import { decideMkdir } from "./core/decide-files.ts";
 import { decideMove, decideRemove } from "./core/decide-namespace.ts";
 import { decideTrashPurge, decideTrashRestore, listTrash } from "./core/decide-trash.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
-import { findChunk } from "./core/chunk-table.ts";
 import { extentCount } from "./core/extents.ts";
 import { idOfSlot, isDirectory, isFile } from "./core/inodes.ts";
-import { heardCommitted } from "./core/leases.ts";
-import { entryOf, listChildren, lookup, usageOf } from "./core/namespace.ts";
-import { openTailsUnder } from "./core/tails.ts";
+import { listChildren, lookup } from "./core/namespace.ts";
 import { checkPage } from "./fsck.ts";
 import { statExtents } from "./locating.ts";
 import { spaceOf, statusOf, type StatusSources } from "./status.ts";
 import { mutateSealed } from "./sealed-mutation.ts";
+import { entryWithTail, usageWithTails } from "./tail-bytes.ts";
 
 /** Trash entries purged at one moment. */
 const purgeSlice = 512;
@@ -61,7 +58,9 @@ export function namespaceRoutes(ctx: MasterContext, sources: StatusSources): Rou
     ),
     route(list, async (request) => engine.read(() => listPage(ctx, request))),
     route(stat, async (request) => engine.read(() => statOf(ctx, request))),
-    route(usage, async (request) => engine.read(() => usageWithTails(ctx, request))),
+    route(usage, async (request) =>
+      engine.read(() => usageWithTails(ctx, lookup(state.inodes, request.path, "sum up"))),
+    ),
     route(status, async () => engine.read(() => statusOf(ctx, sources))),
     route(space, async () => engine.read(() => spaceOf(ctx))),
     route(fsck, async (request) => engine.release(await checkPage(ctx, request))),
@@ -89,30 +88,6 @@ function listPage(ctx: MasterContext, request: RequestOf<typeof list>): ReplyOf<
   const { slots, cursor } = listChildren(inodes, slot, request);
   const entries = slots.map((child) => entryWithTail(ctx, child));
   return { kind: "directory", entries, ...(cursor === undefined ? {} : { cursor }) };
-}
-
-/** With what its tail's primary last told of an open file: its exact length is the primary's to say. */
-function entryWithTail(ctx: MasterContext, slot: number): Entry {
-  const { inodes, tails } = ctx.state;
-  const tail = tails.get(idOfSlot(inodes, slot));
-  const entry = entryOf(inodes, slot, tail !== undefined);
-  return tail === undefined ? entry : { ...entry, bytes: entry.bytes + heardCommitted(ctx.soft.leases, tail) };
-}
-
-function usageWithTails(ctx: MasterContext, request: RequestOf<typeof usage>): ReplyOf<typeof usage> {
-  const { state } = ctx;
-  const slot = lookup(state.inodes, request.path, "sum up");
-  const sums = usageOf(state.inodes, slot);
-  let { bytes, storedBytes } = sums;
-  for (const inode of openTailsUnder(state, idOfSlot(state.inodes, slot))) {
-    const tail = state.tails.get(inode);
-    const chunk = tail === undefined ? undefined : findChunk(state.chunks, tail);
-    if (chunk === undefined) continue;
-    const committed = heardCommitted(ctx.soft.leases, chunk.handle);
-    bytes += committed;
-    storedBytes += committed * chunk.members.length;
-  }
-  return { ...sums, bytes, storedBytes };
 }
 
 function statOf(ctx: MasterContext, request: RequestOf<typeof stat>): ReplyOf<typeof stat> {

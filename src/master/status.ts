@@ -6,7 +6,6 @@ import type { ClusterId, Epoch } from "../wire/ids.ts";
 import type { Checkpointer } from "./checkpointer.ts";
 import { type MasterContext, nowMs } from "./context.ts";
 import { chunkCount } from "./core/chunk-table.ts";
-import { treeSums } from "./core/children.ts";
 import type { ReplyOf } from "./core/decision.ts";
 import { rootSlot } from "./core/inodes.ts";
 import { queuedRepairs } from "./core/repair.ts";
@@ -16,6 +15,7 @@ import { spaceSums, usableBytes } from "./core/space-sums.ts";
 import { allVolumes, type Volume } from "./core/volumes.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import { pathOfChunk } from "./locating.ts";
+import { usageWithTails } from "./tail-bytes.ts";
 
 /** What only the start knows. */
 export interface StatusSources {
@@ -33,7 +33,7 @@ const unknownVolume = "127.0.0.1:0";
 export function statusOf(ctx: MasterContext, sources: StatusSources): ReplyOf<typeof status> {
   const { state, soft } = ctx;
   const now = nowMs(ctx);
-  const sums = treeSums(state.inodes, rootSlot);
+  const sums = usageWithTails(ctx, rootSlot);
   const shift = ctx.world.clock.wallMs() - now;
   return {
     clusterId: clusterIdOf(ctx),
@@ -50,6 +50,7 @@ export function statusOf(ctx: MasterContext, sources: StatusSources): ReplyOf<ty
     insecureBind: sources.insecureBind,
     files: sums.files,
     directories: sums.directories,
+    openFiles: sums.openFiles,
     bytes: sums.bytes,
     trash: trashTotals(state.inodes),
     drafts: state.drafts.byId.size,

@@ -244,7 +244,12 @@ describe("the tree", () => {
       directories: 1,
       bytes: 1_500,
       storedBytes: 4_000,
+      openFiles: 0,
     });
+    await ok("append", "/du/two", local("in", random(10)));
+    expect(await cluster.json(["du", "/du"])).toMatchObject({ files: 2, openFiles: 1 });
+    expect((await cluster.run(["du", "/du"])).stderr).toContain("of files open for append (1), the last bytes count");
+    expect((await ok("status")).text).toContain("open for append)");
   });
 });
 

@@ -87,11 +87,11 @@ export const stat = message(
   }),
 );
 
-/** Of a whole subtree: `bytes` of content, `storedBytes` counting replicas. */
+/** Of a whole subtree: `bytes` of content, `storedBytes` counting replicas. Of the `openFiles` among them, which are open for append, the last bytes count as far as their servers have told. */
 export const usage = message(
   "usage",
   z.object({ path: PathText }),
-  z.object({ files: Uint53, directories: Uint53, bytes: Uint53, storedBytes: Uint53 }),
+  z.object({ files: Uint53, directories: Uint53, openFiles: Uint53.optional(), bytes: Uint53, storedBytes: Uint53 }),
 );
 
 export const ServerStatus = z.object({
@@ -153,6 +153,8 @@ export const status = message(
     insecureBind: z.boolean(),
     files: Uint53,
     directories: Uint53,
+    /** As in `usage`. */
+    openFiles: Uint53.optional(),
     bytes: Uint53,
     trash: z.object({ entries: Uint53, bytes: Uint53 }),
     drafts: Uint53,
