@@ -72,14 +72,6 @@ export class AppendLine {
     this.#nextSequence = options.first;
   }
 
-  get inode(): InodeId {
-    return this.#options.inode;
-  }
-
-  get session(): SessionId {
-    return this.#options.session;
-  }
-
   get idle(): boolean {
     return this.#queue.length === 0 && !this.#isHeld;
   }
@@ -201,13 +193,22 @@ export class AppendLine {
     const { world } = this.#ctx;
     const sentAny = this.#queue.some((waiting) => waiting.sequence !== undefined);
     if (isFinal(error, sentAny)) throw error;
-    this.#failures++;
     // After the first one at once, unless it asks for more.
-    const failures = this.#failures - 1;
-    const ms = pauseMs(error, { failures, leftMs: this.#leftMs() }, world.random);
-    if (ms === undefined) throw gaveUp(error);
-    world.events.emit("debug", "append.retry", { inode: this.inode, reason: error.message });
+    const ms = pauseMs(error, { failures: this.#failures++, leftMs: this.#leftMs() }, world.random);
+    if (ms === undefined) return this.#refuseLate(gaveUp(error), sentAny);
+    world.events.emit("debug", "append.retry", { inode: this.#options.inode, reason: error.message });
     if (ms > 0) await sleep(world.clock, ms, this.#stop.signal);
+  }
+
+  /** Those whose time is over. @throws `error` where some were sent: none may go after what nobody knows of */
+  #refuseLate(error: GfsError, sentAny: boolean): void {
+    if (sentAny) throw error;
+    const leftMs = this.#leftMs();
+    for (let [first] = this.#queue; first !== undefined && this.#leftMs() <= leftMs; [first] = this.#queue) {
+      this.#remove(0, first);
+      first.reject(error);
+    }
+    this.#wake();
   }
 
   // ------------------------------------------------------------ on a tail

@@ -35,6 +35,36 @@ describe("an append that came while others to the file were waiting", () => {
     expect(cluster.content("/log")).toEqual(data);
   });
 
+  test("and were never sent: of an appender too", () => {
+    const cluster = new FakeCluster();
+    cluster.addFile("/log", []);
+    const codes = cluster.with(async (client, { clock }) => {
+      await using appender = await client.appender("/log");
+      awayFor(cluster, clock, testLimits.clientTimeoutMs + 1_000, "append-tail");
+      const first = [1, 2, 3].map(() => codeOf(appender.append(small)));
+      await sleep(clock, testLimits.clientTimeoutMs / 2);
+      return await Promise.all([...first, codeOf(appender.append(small))]);
+    });
+    expect(codes).toEqual(["Unavailable", "Unavailable", "Unavailable", "done"]);
+    expect(cluster.content("/log")).toEqual(small);
+  });
+
+  test("and had been sent: goes to the next tail where nobody knows what became of them", () => {
+    const cluster = new FakeCluster();
+    cluster.addFile("/log", []);
+    for (const { trouble } of cluster.servers) trouble.silent = true;
+    const codes = cluster.with(async (client, { clock }) => {
+      const first = codeOf(client.appendToFile("/log", small));
+      await sleep(clock, 100);
+      awayFor(cluster, clock, testLimits.clientTimeoutMs + 1_000, "append-tail");
+      await sleep(clock, testLimits.clientTimeoutMs / 2);
+      for (const { trouble } of cluster.servers) trouble.silent = false;
+      const second = codeOf(client.appendToFile("/log", small));
+      return [await first, await second];
+    });
+    expect(codes).toEqual(["OutcomeUnknown", "done"]);
+  });
+
   test("has all its time after a large one that it had to wait for", () => {
     const cluster = new FakeCluster();
     const codes = cluster.with(async (client, { clock }) => {
