@@ -2,6 +2,7 @@
  * Puts of small chunks at one server (DESIGN §4.2, adr/0012): a chunk that came in one frame is verified, passed on, and kept, the latter two at once. Acknowledged when it is synced
  * here and everywhere behind; a failure names the volume that failed.
  */
+import { defined } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
 import { CallFailure } from "../net/frame-calls.ts";
 import {
@@ -82,13 +83,13 @@ export class WholeWrites {
 
   async #passOn(whole: WholeWrite, next: WholeMember): Promise<Failure | undefined> {
     const { calls, limits } = this.#context;
-    const { handle, chain, run, crc, passedOn } = whole;
-    if (passedOn === undefined) return undefined;
+    const { handle, chain, run, crc } = whole;
+    const header = defined(whole.passedOn, "the header for the next member");
     let frame;
     try {
       frame = await calls.call(next.data, {
         type: "writeWhole",
-        header: passedOn,
+        header,
         payload: run.payload,
         connectMs: limits.connectMs,
         silentMs: limits.putStallMs,
