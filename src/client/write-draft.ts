@@ -192,13 +192,11 @@ class DraftWriter {
   }
 
   async #allocate(bytes: number): Promise<Placement> {
-    const { location, rack } = this.#ctx.whereabouts;
     const { placement } = await askMaster(this.#ctx, this.#op, chunkAllocate, {
       draft: this.#write.draft,
       bytes,
       excluded: [...this.#excluded.keys()],
-      ...(location === undefined ? {} : { location }),
-      ...(rack === undefined ? {} : { rack }),
+      ...this.#ctx.whereabouts,
     });
     return placement;
   }
