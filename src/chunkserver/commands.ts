@@ -84,7 +84,13 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
 
     route(clone, async (request, caller) => {
       await obey(context, request, caller);
-      await once(`clone ${request.handle} ${request.version}`, () => cloneChunk(context, request));
+      const { handle, version } = request;
+      await once(`clone ${handle} ${version}`, async () => {
+        // A member that was away while its chunk was sealed: the order says what the fence would have said.
+        if (store.replica(handle)?.state === "open") await fenceOne(context, roles, { handle, version });
+        await cloneChunk(context, request);
+        roles.remove(handle);
+      });
       return {};
     }),
 

@@ -196,7 +196,7 @@ function whyShort(view: ChunkView, slot: number): string {
     else if (health === undefined) parts.push(`${name} no longer has it`);
     else if (!isHolder(health)) parts.push(`its replica on ${name} is ${health}`);
   }
-  if (parts.length === 0) parts.push("it was written with fewer replicas than wanted");
+  if (parts.length === 0) parts.push("fewer servers than wanted had all of it when it was committed or sealed");
   return parts.join("; ");
 }
 

@@ -292,6 +292,36 @@ describe("DESIGN §4.4 who may read what", () => {
     expect(trio.command("s2", verify, { handle, version: item.version }).result).toBe("healthy");
   });
 
+  test.each([
+    ["whose server ran on", (_trio: Trio) => {}],
+    [
+      "whose server was restarted",
+      (trio: Trio) => {
+        const third = trio.machines.find(({ name }) => name === "s3")!;
+        third.crash({ powerLoss: false });
+        third.restart();
+        trio.start(third);
+      },
+    ],
+  ] as const)(
+    "a clone to a member %s, and that the seal went on without: its open replica makes room",
+    (_name, away) => {
+      const trio = new Trio();
+      trio.openChunk();
+      const sealed = chunkVersion(2);
+      const record = content(70_000);
+      trio.do((world) => appendOne(world, trio.address("s1"), record));
+      away(trio);
+      for (const name of ["s1", "s2"]) trio.command(name, fence, { items: [{ handle, version: sealed }] });
+      const item = { handle, version: sealed, length: record.length, crc: crc32(record), origin };
+      for (const name of ["s1", "s2"]) trio.command(name, finish, { items: [item] });
+      expect(trio.command("s3", clone, { ...item, sources: trio.chain("s1", "s2") })).toEqual({});
+      const read = trio.do((world) => readChunk(world, trio.address("s3"), { version: 2 }));
+      expect(crc32(read.content)).toBe(crc32(record));
+      expect(read.open).toBe(false);
+    },
+  );
+
   test("a clone to a member that holds all of it is its finish: no copy goes before another is there", () => {
     const { trio, item, record } = sealedBut("s2");
     for (const name of ["s1", "s3"]) trio.machines.find((each) => each.name === name)!.crash({ powerLoss: false });
