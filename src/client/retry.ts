@@ -7,7 +7,7 @@ import { sleep } from "../net/deadline.ts";
 import type { MessageType } from "../wire/control/common.ts";
 import type { ClientContext, Operation } from "./context.ts";
 
-/** Of a call to the master: it, or the way to it, may be back soon. `TooFewServers` is not among them: whoever asks wants to know it at once. */
+/** Of a call to the master: it, or the way to it, may be back soon. `TooFewServers` is not among them: whoever asks wants to know it at once. (Servers that have yet to register with a master that has just started are `Unavailable`.) */
 const masterRetry: readonly ErrorCode[] = ["Unavailable", "Timeout", "Busy"];
 
 /** True where nobody knows whether the request was executed. */

@@ -16,7 +16,7 @@ import { noteReplicaFact } from "./core/chunk-replicas.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import { chunkOf, findChunk, type VolumeIndex } from "./core/chunk-table.ts";
 import { dropLease, type MustSeal, sealingChunks } from "./core/leases.ts";
-import { candidatesOf, place } from "./core/placement.ts";
+import { candidatesOf, place, placementRefusals } from "./core/placement.ts";
 import { beginSeal, resumeSeal, stepSeal } from "./core/seal.ts";
 import { nextSealTickMs } from "./core/seal-advance.ts";
 import type { SealEffect, SealEvent, SealMachine, SealStep } from "./core/seal-types.ts";
@@ -253,7 +253,7 @@ function chooseSpares(ctx: MasterContext, effect: Extract<SealEffect, { kind: "c
     });
     step(ctx, handle, { kind: "spares-chosen", volumes: chosen });
   } catch (error) {
-    if (!hasCode(error, "TooFewServers", "NoSpace")) throw error;
+    if (!hasCode(error, ...placementRefusals)) throw error;
     step(ctx, handle, { kind: "spares-chosen", volumes: [], why: asGfsError(error).message });
   }
 }

@@ -2,7 +2,7 @@
  * Which volumes take a new replica, and in which order readers try them (DESIGN §2). Lower is better:
  * `distanceWeight × distance / farthest candidate's distance + spaceWeight × (1 − free / total)`.
  */
-import { GfsError } from "../../base/errors.ts";
+import { type ErrorCode, GfsError } from "../../base/errors.ts";
 import { hashNumber } from "../../base/hash-index.ts";
 import type { Limits } from "../../limits.ts";
 import type { Location, Whereabouts } from "../../wire/control/common.ts";
@@ -115,11 +115,15 @@ function rackOf(candidate: Candidate): string {
   return candidate.rack === undefined || candidate.rack === "" ? `\0${candidate.volume}` : candidate.rack;
 }
 
+/** What `place` throws. */
+export const placementRefusals: readonly ErrorCode[] = ["TooFewServers", "Unavailable", "NoSpace"];
+
 /**
  * Volumes for the replicas of a chunk.
  *
- * @throws GfsError("TooFewServers") with fewer than `minReplicas` live volumes, GfsError("NoSpace") where there are enough live ones but too
- * few have the space; both say which rule refused which server.
+ * @throws GfsError("TooFewServers") with fewer than `minReplicas` live volumes; GfsError("Unavailable") where those that have yet to register
+ * with a master that has just started would do; GfsError("NoSpace") where there are enough live ones but too few have the space; each says
+ * which rule refused which server.
  */
 export function place(candidates: readonly Candidate[], request: PlacementRequest): PlacementResult {
   const refused = candidates.map((candidate) => ({ candidate, why: refusalOf(candidate, request) }));
@@ -178,14 +182,14 @@ function refuse(
   const reasons = refused.flatMap(({ candidate, why }) => (why === undefined ? [] : [`${candidate.name} ${why}`]));
   const named = reasons.slice(0, namedMax);
   if (reasons.length > namedMax) named.push(`and ${reasons.length - namedMax} more`);
-  const live = candidates.filter(
-    (candidate) => candidate.liveness === "live" && request.holders?.includes(candidate.volume) !== true,
-  );
+  const others = candidates.filter((candidate) => request.holders?.includes(candidate.volume) !== true);
+  const live = others.filter((candidate) => candidate.liveness === "live");
+  const coming = others.filter((candidate) => candidate.liveness === "unregistered");
   const wanted = Math.max(1, request.minReplicas);
   const because = named.length === 0 ? "no server is known" : named.join("; ");
   if (live.length < wanted) {
     throw new GfsError(
-      "TooFewServers",
+      live.length + coming.length < wanted ? "TooFewServers" : "Unavailable",
       `Cannot place ${request.what}: ${live.length} of the ${wanted} servers needed can take it (${because})`,
       { details: { wanted, live: live.length, servers: named } },
     );

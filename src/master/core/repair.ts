@@ -12,7 +12,7 @@ import { enoughToReplace, type Garbage, isBeingDeleted, sureHolders } from "./ga
 import type { ChunkView } from "./chunk-scan.ts";
 import { chunkAt, slotOf, stateAt } from "./chunk-table.ts";
 import type { Chunk, VolumeIndex } from "./chunk-table.ts";
-import { candidateOf, candidatesOf, place, rankForReader } from "./placement.ts";
+import { candidateOf, candidatesOf, place, placementRefusals, rankForReader } from "./placement.ts";
 import type { Candidate } from "./placement.ts";
 import { isUsable, volumeAt } from "./volumes.ts";
 
@@ -219,7 +219,7 @@ function chooseTarget(
     });
     return chosen[0];
   } catch (error) {
-    if (!hasCode(error, "NoSpace", "TooFewServers")) throw error;
+    if (!hasCode(error, ...placementRefusals)) throw error;
     repair.blocked ||= error.message;
     return undefined;
   }

@@ -7,6 +7,7 @@ import {
   rankForReader,
 } from "../../../../src/master/core/placement.ts";
 import type { Candidate, PlacementRequest } from "../../../../src/master/core/placement.ts";
+import { refusal } from "./core-driver.ts";
 
 function server(volume: number, more: Partial<Candidate> = {}): Candidate {
   return {
@@ -146,6 +147,14 @@ describe("refusals name the rule and the server", () => {
     expect(() => place(servers, ask())).toThrow(
       "Cannot place a chunk of /f: 1 of the 2 servers needed can take it (s1 is suspect; s2 is dead)",
     );
+  });
+
+  test.each([
+    ["would do: Unavailable, for they are on their way", ["live", "unregistered", "dead"], "Unavailable"],
+    ["would not do: TooFewServers", ["unregistered", "suspect", "dead"], "TooFewServers"],
+  ] as const)("fewer live than min_replicas after a start of the master; those to come %s", (_name, each, code) => {
+    const servers = each.map((liveness, volume) => server(volume, { liveness }));
+    expect(refusal(code, () => place(servers, ask()))).toContain("has not registered since the master started");
   });
 
   test("enough live, too few with space: NoSpace with wanted and free", () => {
