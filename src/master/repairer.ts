@@ -19,20 +19,19 @@ const cloneBytesPerMs = 2_000;
 /** A round over the chunk table, where one is wanted. */
 export async function scanChunks(ctx: MasterContext): Promise<void> {
   const { scan, repair, garbage } = ctx.soft;
-  let tally = new Map<VolumeIndex, number>();
+  if (!scan.running && !scan.wanted) return;
+  const tally = new Map<VolumeIndex, number>();
   await inSlices(ctx, () => {
     const from = scan.running ? scan.slot : 0;
     const step = stepScan(chunkView(ctx), scan, { slotsMax: scanSlotsPerSlice, nowMs: nowMs(ctx) });
-    if (from < scan.slot) tallyReplicas(ctx, { from, end: scan.slot }, tally);
+    tallyReplicas(ctx, { from, end: scan.slot }, tally);
     for (const short of step.short) queueRepair(repair, short);
     for (const { handle, volume } of step.surplus)
       queueGarbage(garbage, { handle, volume, cause: "surplus" }, { nowMs: nowMs(ctx), limits: ctx.limits });
-    if (!scan.running) {
-      ctx.soft.replicaTally = tally;
-      tally = new Map();
-    }
+    if (scan.running) return "more";
     // One round at a time: another one that is wanted already begins with the next call.
-    return step.idle || !scan.running ? "done" : "more";
+    ctx.soft.replicaTally = tally;
+    return "done";
   });
 }
 
