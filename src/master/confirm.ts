@@ -48,16 +48,13 @@ function toAccept({ soft }: MasterContext): string[] {
   return accepted.map((text) => text.slice(0, 1_024));
 }
 
-/** Far more sessions than a lost end of the log can have opened: nobody tells what they were, and volumes and clients may still know some. */
-const sessionGap = 1_000_000_000;
-
 function raiseRecords(ctx: MasterContext): LogRecord[] {
   const { soft, state, limits, world } = ctx;
   const records: LogRecord[] = [];
   if (soft.highestHandle > state.chunks.handleMark)
     records.push({ kind: "handles-reserved", upTo: soft.highestHandle + limits.handleBatch });
-  if (soft.mutationsStopped !== undefined) {
-    const session = sessionId(state.sessions.next + sessionGap);
+  if (state.sessions.next < soft.sessionFloor) {
+    const session = sessionId(soft.sessionFloor);
     records.push({ kind: "session-opened", session, label: "" }, { kind: "session-closed", session });
   }
   const epoch = state.cluster.epoch;

@@ -47,6 +47,8 @@ export interface SoftState {
   /** What volumes proved that an old copy of our log does not know: raised above by a confirmation. */
   highestHandle: number;
   highestEpoch: number;
+  /** Since mutations were stopped sessions are opened from here on: far above all that the lost end of the log can have opened. */
+  sessionFloor: number;
   /** Replicas that each volume holds, as of the last round over the chunk table. */
   replicaTally: ReadonlyMap<VolumeIndex, number>;
   /** By what they are about. */
@@ -80,6 +82,7 @@ export function newSoftState(nowMs: number): SoftState {
     mutationsStopped: undefined,
     highestHandle: 0,
     highestEpoch: 0,
+    sessionFloor: 0,
     replicaTally: new Map(),
     warnings: new Map(),
   };
@@ -103,11 +106,15 @@ export function traceMutation(
   if (ctx.world.events.enabled("debug")) ctx.world.events.emit("debug", `mutation.${name}`, fields);
 }
 
+/** Far more sessions than a lost end of the log can have opened: nobody tells what they were, and volumes and clients may still know some. */
+const sessionGap = 1_000_000_000;
+
 /** A volume proved that our log is an old copy: no mutation and no deletion until an operator confirms (DESIGN §4.1). */
 export function stopMutations(ctx: MasterContext, why: string): void {
   if (ctx.soft.mutationsStopped !== undefined) return;
   ctx.soft.mutationsStopped = why;
   ctx.soft.garbage.stopped ??= why;
+  ctx.soft.sessionFloor = ctx.state.sessions.next + sessionGap;
   ctx.world.events.emit("error", "master.behind", { reason: why });
 }
 

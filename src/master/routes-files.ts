@@ -60,10 +60,10 @@ const clientsMax = 1_024;
 export function fileRoutes(ctx: MasterContext, { insecure }: FileRouteOptions): Route[] {
   const { engine, state, limits } = ctx;
   return [
-    route(sessionOpen, async (request) => {
-      requireMutations(ctx);
-      return engine.perform((now) => decideSessionOpen(state, request, now));
-    }),
+    // While mutations are stopped too: the one that lets them go on needs a session as any other.
+    route(sessionOpen, async (request) =>
+      engine.perform((now) => decideSessionOpen(state, request, now, ctx.soft.sessionFloor)),
+    ),
     route(sessionClose, async (request) => {
       requireMutations(ctx);
       const drafts = [...state.drafts.byId.values()].filter(({ session }) => session === request.session);

@@ -7,11 +7,12 @@ import { silentDrafts } from "./drafts.ts";
 import { idleSessions, touchSessions } from "./sessions.ts";
 import type { MasterState } from "./state.ts";
 
-/** The session that the key has already, or a new one. */
+/** The session that the key has already, or a new one: `floor` or above. */
 export function decideSessionOpen(
   state: MasterState,
   request: RequestOf<typeof sessionOpen>,
   now: Now,
+  floor = 0,
 ): Decision<ReplyOf<typeof sessionOpen>> {
   const { key, label } = request;
   const known = key === undefined ? undefined : state.sessions.byKey.get(key);
@@ -19,7 +20,7 @@ export function decideSessionOpen(
     touchSessions(state.sessions, [known.session], now.clusterMs);
     return { records: [], reply: { session: known.session } };
   }
-  const session = sessionId(state.sessions.next);
+  const session = sessionId(Math.max(state.sessions.next, floor));
   return {
     records: [{ kind: "session-opened", session, label, ...(key === undefined ? {} : { key }) }],
     reply: { session },

@@ -19,7 +19,7 @@ import {
   trashPurge,
   trashRestore,
 } from "../../../src/wire/control/namespace.ts";
-import { chunkHandle, type InodeId } from "../../../src/wire/ids.ts";
+import { chunkHandle, type InodeId, sequence } from "../../../src/wire/ids.ts";
 import { putFile, started } from "./cluster-with-puts.ts";
 import type { MasterInSim } from "./master-in-sim.ts";
 
@@ -334,10 +334,14 @@ describe("a master that is behind", () => {
     expect(cluster.call(status, {}).stopped.mutations).toContain("server3");
     expect(() => newFile(cluster, "/g")).toThrow("gfs master confirm");
     expect(cluster.call(list, { path: "/", limit: 10 }).entries).toHaveLength(1);
-    const { session } = cluster.nextId();
-    expect(cluster.call(confirm, { id: cluster.nextId() }).accepted.length).toBeGreaterThan(0);
+    // An operator's client is a new one, with a session that nobody can have had.
+    const { session: early } = cluster.nextId();
+    const { session } = cluster.call(sessionOpen, { label: "operator" });
+    expect(session).toBeGreaterThan(early + 1_000_000);
+    const id = { session, sequence: sequence(1), floor: sequence(1) };
+    expect(cluster.call(confirm, { id }).accepted.length).toBeGreaterThan(0);
     // Nor a session that the lost end of its log may have opened: volumes remember what those appended.
-    expect(cluster.call(sessionOpen, { label: "" }).session).toBeGreaterThan(session + 1_000_000);
+    expect(cluster.call(sessionOpen, { label: "" }).session).toBeGreaterThan(session);
     const inode = newFile(cluster, "/g");
     cluster.simulation.runFor(1_000);
     expect(tailOf(cluster, inode).handle).toBeGreaterThan(5_000);
