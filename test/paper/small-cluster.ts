@@ -17,11 +17,12 @@ const patienceMs = 120_000;
 type ClientCode<T> = (client: GfsClient, world: World) => Promise<T>;
 
 export class SmallCluster {
-  readonly simulation = new Simulation(1, { faults: noFaults });
+  readonly simulation: Simulation;
   readonly cluster: Cluster;
   readonly #history: History;
 
-  constructor({ chunkservers = 4, masterDirectories = 1, limits = simLimits } = {}) {
+  constructor({ chunkservers = 4, masterDirectories = 1, limits = simLimits, seed = 1 } = {}) {
+    this.simulation = new Simulation(seed, { faults: noFaults });
     this.#history = new History(() => this.simulation.nowMs);
     this.cluster = new Cluster(this.simulation, this.#history, { chunkservers, limits, masterDirectories });
     this.cluster.start();

@@ -1,5 +1,6 @@
 /** Every rule that is taken out, by subject. */
 import { appendMutants } from "./list/append.ts";
+import { brakesMutants } from "./list/brakes.ts";
 import { garbageMutants } from "./list/garbage.ts";
 import { logMutants } from "./list/log.ts";
 import { putMutants } from "./list/put.ts";
@@ -17,5 +18,6 @@ export const mutants: readonly Mutant[] = [
   ...logMutants,
   ...sessionsMutants,
   ...garbageMutants,
+  ...brakesMutants,
   ...repairMutants,
 ];

@@ -1,0 +1,146 @@
+/** Rules taken out: epochs, a master that is behind, and the brakes on deletions (DESIGN §4.1, §4.5). */
+import type { Mutant } from "../mutant.ts";
+
+export const brakesMutants: readonly Mutant[] = [
+  {
+    name: "older-start-obeyed",
+    rule: "a volume refuses the commands of an older start of the master, which learns by that that it is behind",
+    edits: [
+      {
+        file: "src/chunkserver/store/volume.ts",
+        find: "(epoch.number < seen.number || (epoch",
+        replace: "((epoch",
+      },
+      {
+        file: "src/master/routes-chunkservers.ts",
+        find: "if (theirs.number > ours.number || (theirs",
+        replace: "if ((theirs",
+      },
+    ],
+    scenarios: ["restoredBehind"],
+  },
+  {
+    name: "same-number-obeyed",
+    rule: "a start of the same number is another one where its random half differs",
+    edits: [
+      {
+        file: "src/chunkserver/store/volume.ts",
+        find: "(epoch.number === seen.number && epoch.startId !== seen.startId))",
+        replace: "(epoch.number === seen.number && epoch.startId === undefined))",
+      },
+      {
+        file: "src/master/routes-chunkservers.ts",
+        find: "(theirs.number === ours.number && theirs.startId !== ours.startId)",
+        replace: "(theirs.number === ours.number && theirs.startId === undefined)",
+      },
+    ],
+    scenarios: ["restoredBehind"],
+  },
+  {
+    name: "above-the-mark-is-garbage",
+    rule: "a handle above the allocation mark proves that the master is behind, and is never garbage",
+    edits: [
+      {
+        file: "src/master/routes-chunkservers.ts",
+        find: "if (request.highestHandle > state.chunks.handleMark) {",
+        replace: "if (request.highestHandle > Number.MAX_SAFE_INTEGER) {",
+      },
+      {
+        file: "src/master/core/reports.ts",
+        find: 'if (entry.handle > table.handleMark) return "behind";',
+        replace: "",
+      },
+      {
+        file: "src/master/core/garbage.ts",
+        find: "if (handle > chunks.handleMark) return undefined;",
+        replace: "",
+      },
+    ],
+    scenarios: ["restoredBehind"],
+  },
+  {
+    name: "mutations-while-behind",
+    rule: "a master that is behind takes no mutation until it is confirmed",
+    edits: [
+      {
+        file: "src/master/context.ts",
+        find: "  if (why === undefined) return;",
+        replace: "  if (why === undefined || why.length > 0) return;",
+      },
+    ],
+    scenarios: ["restoredBehind"],
+  },
+  {
+    name: "deletions-while-behind",
+    rule: "a master that is behind deletes nothing until it is confirmed",
+    edits: [
+      { file: "src/master/context.ts", find: "  ctx.soft.garbage.stopped ??= why;\n", replace: "" },
+      {
+        file: "src/master/reaper.ts",
+        find: "  if (mutationsStopped !== undefined) return;\n",
+        replace: "  if (mutationsStopped === null) return;\n",
+      },
+    ],
+    scenarios: ["restoredBehind"],
+  },
+  {
+    name: "handles-given-again",
+    rule: "once it is confirmed, a master gives out handles above all that volumes have seen",
+    edits: [
+      {
+        file: "src/master/confirm.ts",
+        find: "if (soft.highestHandle > state.chunks.handleMark)",
+        replace: "if (soft.highestHandle > Number.MAX_SAFE_INTEGER)",
+      },
+    ],
+    scenarios: ["restoredBehind"],
+  },
+  {
+    name: "epoch-not-raised",
+    rule: "once it is confirmed, a master goes on at an epoch above all that volumes have seen",
+    edits: [
+      {
+        file: "src/master/confirm.ts",
+        find: "if (epoch !== undefined && soft.highestEpoch >= epoch.number) {",
+        replace: "if (epoch !== undefined && soft.highestEpoch < 0) {",
+      },
+    ],
+    scenarios: ["restoredBehind"],
+  },
+  {
+    name: "no-session-to-confirm",
+    rule: "a client that has no session yet can confirm",
+    edits: [
+      {
+        file: "src/master/routes-files.ts",
+        find: "    route(sessionOpen, async (request) =>\n",
+        replace: "    route(sessionOpen, async (request) => (requireMutations(ctx), request) &&\n",
+      },
+    ],
+    scenarios: ["restoredBehind"],
+  },
+  {
+    name: "no-share-of-deletions",
+    rule: "a master that would delete a large share of all chunks on the evidence of reports stops, and says so",
+    edits: [
+      {
+        file: "src/master/core/garbage.ts",
+        find: "if (count <= deleteCountFree || count <= deleteShareMax * chunks) return false;",
+        replace: "if (count <= deleteCountFree + deleteShareMax * chunks + 1_000_000) return false;",
+      },
+    ],
+    scenarios: ["restoredUnnoticed"],
+  },
+  {
+    name: "deleted-for-good",
+    rule: "what is deleted lies aside for a grace",
+    edits: [
+      {
+        file: "src/chunkserver/store/aside.ts",
+        find: "const dueMs = this.#world.clock.monotonicMs() + this.#options.graceMs;",
+        replace: "const dueMs = this.#world.clock.monotonicMs() + 0 * this.#options.graceMs;",
+      },
+    ],
+    scenarios: ["restoredUnnoticed"],
+  },
+];

@@ -1,0 +1,52 @@
+import { describe, expect, test } from "bun:test";
+import type { SmallCluster } from "../../paper/small-cluster.ts";
+import { runScenario } from "../scenarios.ts";
+import { restoredBehind, restoredUnnoticed } from "./restored-master.ts";
+import { stories } from "./stories.ts";
+
+const seeds = [1, 2, 3, 4, 5, 6];
+const texts = (found: readonly { readonly promise: string; readonly what: string }[]): string =>
+  found.map(({ promise, what }) => `${promise}: ${what}`).join("\n");
+
+describe("a story", () => {
+  test.each(Object.entries(stories).flatMap(([name, story]) => seeds.map((seed) => [name, seed, story] as const)))(
+    "breaks no promise: %s, seed %i",
+    (_name, seed, story) => {
+      expect(texts(story(seed))).toBe("");
+    },
+  );
+
+  test("has the name of no scenario", () => {
+    for (const name of Object.keys(stories)) expect(() => runScenario(name, 1)).toThrow("No scenario is called");
+  });
+});
+
+describe("the judge of a restored master", () => {
+  const lose =
+    (folder: RegExp) =>
+    ({ cluster }: SmallCluster): void => {
+      for (const server of cluster.servers) {
+        const { files } = server.drive("/volume");
+        for (const path of files.filesUnder("/volume/chunks")) if (folder.test(path)) files.remove(path, 0);
+      }
+    };
+
+  test("notices that what is newer than the copy is gone, proven or not", () => {
+    for (const story of [restoredBehind, restoredUnnoticed])
+      expect(texts(story(1, lose(/./)))).toMatch(/P1: chunk \d+, newer than the copy, can't be read/);
+  });
+
+  test("notices that what the copy refers to is gone", () => {
+    expect(texts(restoredBehind(2, lose(/\/0000000000000001$/)))).toContain(
+      "P1: /old/0 is not what the master's log says",
+    );
+  });
+
+  test("notices what is deleted before anybody confirmed it", () => {
+    const confirmEarly = (cluster: SmallCluster): void => {
+      cluster.as("hasty operator", (client) => client.confirm());
+      cluster.simulation.runFor(30_000);
+    };
+    expect(texts(restoredUnnoticed(3, confirmEarly))).toContain("P1: deleted unconfirmed");
+  });
+});

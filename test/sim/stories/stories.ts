@@ -1,0 +1,12 @@
+/** All stories by name; none has the name of a scenario. */
+import type { Violation } from "../history.ts";
+import { runScenario } from "../scenarios.ts";
+import { restoredBehind, restoredUnnoticed } from "./restored-master.ts";
+import type { Story } from "./story.ts";
+
+export const stories: Readonly<Record<string, Story>> = { restoredBehind, restoredUnnoticed };
+
+/** What a run noticed: a story, or a scenario. */
+export function violationsOf(name: string, seed: number): readonly Violation[] {
+  return stories[name]?.(seed) ?? runScenario(name, seed).violations;
+}
