@@ -11,24 +11,12 @@ import { noteReplicaFact, replicaOn, replicasAt } from "./chunk-replicas.ts";
 import type { ChunkView } from "./chunk-scan.ts";
 import { chunkCount, slotOf, stateAt } from "./chunk-table.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
+import { type GarbageCause, GarbageQueue } from "./garbage-queue.ts";
 import { isUsable } from "./volumes.ts";
 
-/** released: our own log let go of the chunk. The others rest on reports. surplus: the goal is kept without it. */
-export type GarbageCause = "released" | "unknown" | "stale" | "corrupt" | "surplus";
-const causes: readonly GarbageCause[] = ["released", "unknown", "stale", "corrupt", "surplus"];
-
-/** First in, first out, as plain numbers: a million removed files wait here. One for what waits and one for what does not, so each is in order of `dueMs`. */
-interface Queue {
-  readonly volume: VolumeIndex;
-  handles: number[];
-  causes: number[];
-  dueMs: number[];
-  head: number;
-  readonly queued: Set<number>;
-}
-
 export interface Garbage {
-  readonly queues: Map<number, Queue>;
+  /** By volume, one for what waits and one for what does not, so that each is in order of `dueMs`. */
+  readonly queues: Map<number, GarbageQueue>;
   /** Chunks whose deletion rests on reports: waiting, and deleted since `windowMs`. */
   readonly evidence: Set<number>;
   /** Handles of sealed chunks, by volume, that it was told to delete and has neither done nor refused: a clone there could meet the delete. */
@@ -75,25 +63,14 @@ export function queueGarbage(
   const key = found.volume * 2 + (waits ? 1 : 0);
   let queue = garbage.queues.get(key);
   if (queue === undefined) {
-    queue = { volume: found.volume, handles: [], causes: [], dueMs: [], head: 0, queued: new Set() };
+    queue = new GarbageQueue(found.volume);
     garbage.queues.set(key, queue);
   }
-  if (queue.queued.has(found.handle)) return;
+  if (queue.has(found.handle)) return;
   const dueMs = time.nowMs + (waits ? time.limits.deleteGraceMs : 0);
-  enqueue(garbage, queue, { number: found.handle, cause: found.cause, dueMs });
-  if (restsOnReports(found.cause)) garbage.evidence.add(found.handle);
-}
-
-function enqueue(
-  garbage: Garbage,
-  queue: Queue,
-  entry: { readonly number: number; readonly cause: GarbageCause; readonly dueMs: number },
-): void {
-  queue.queued.add(entry.number);
-  queue.handles.push(entry.number);
-  queue.causes.push(causes.indexOf(entry.cause));
-  queue.dueMs.push(entry.dueMs);
+  queue.push({ handle: found.handle, cause: found.cause, dueMs });
   garbage.waiting++;
+  if (restsOnReports(found.cause)) garbage.evidence.add(found.handle);
 }
 
 /** Deleting a surplus replica leaves the goal whole by what others reported, and what the log let go of is the users' own doing. */
@@ -125,8 +102,7 @@ export function brakeDeletions(
     garbage.accepted = 0;
     garbage.evidence.clear();
     for (const queue of garbage.queues.values())
-      for (let i = queue.head; i < queue.handles.length; i++)
-        if (restsOnReports(causes[queue.causes[i] ?? 0] ?? "unknown")) garbage.evidence.add(queue.handles[i] ?? 0);
+      for (const { handle, cause } of queue) if (restsOnReports(cause)) garbage.evidence.add(handle);
   }
   if (garbage.stopped !== undefined) return false;
   const count = garbage.evidence.size - garbage.accepted;
@@ -168,15 +144,18 @@ export function planDeletes(
   if (garbage.stopped !== undefined) return items;
   for (const queue of [garbage.queues.get(of.volume * 2), garbage.queues.get(of.volume * 2 + 1)]) {
     if (queue === undefined) continue;
-    while (queue.head < queue.handles.length && items.length < of.max && (queue.dueMs[queue.head] ?? 0) <= of.nowMs) {
-      const number = queue.handles[queue.head] ?? 0;
-      const cause = causes[queue.causes[queue.head] ?? 0] ?? "unknown";
-      queue.head++;
-      queue.queued.delete(number);
-      garbage.waiting--;
+    while (items.length < of.max) {
+      const first = queue.first();
+      if (first === undefined || first.dueMs > of.nowMs) break;
+      const { handle: number, cause } = first;
+      queue.shift();
       const verdict = judge(view, { handle: chunkHandle(number), volume: of.volume, cause }, of);
-      if (verdict === "later") enqueue(garbage, queue, { number, cause, dueMs: of.nowMs + laterMs });
-      else if (verdict !== undefined) {
+      if (verdict === "later") {
+        queue.push({ handle: number, cause, dueMs: of.nowMs + laterMs });
+        continue;
+      }
+      garbage.waiting--;
+      if (verdict !== undefined) {
         items.push(verdict);
         noteSent(garbage, of.volume, number);
         // From here on nobody may count on it: two that are surplus must not each go on the word of the other. Where it stays after all, a report tells.
@@ -186,7 +165,6 @@ export function planDeletes(
         if (restsOnReports(cause)) garbage.evidence.delete(number);
       }
     }
-    compact(queue);
   }
   return items;
 }
@@ -207,17 +185,9 @@ export function isBeingDeleted(garbage: Pick<Garbage, "sent">, volume: VolumeInd
   return garbage.sent.get(volume)?.has(handle) === true;
 }
 
-function compact(queue: Queue): void {
-  if (queue.head < 1_024 || queue.head * 2 < queue.handles.length) return;
-  queue.handles = queue.handles.slice(queue.head);
-  queue.causes = queue.causes.slice(queue.head);
-  queue.dueMs = queue.dueMs.slice(queue.head);
-  queue.head = 0;
-}
-
 /** Volumes that have anything waiting. */
 export function volumesWithGarbage(garbage: Garbage): VolumeIndex[] {
-  return [...new Set([...garbage.queues.values()].flatMap((queue) => (queue.queued.size > 0 ? [queue.volume] : [])))];
+  return [...new Set([...garbage.queues.values()].flatMap((queue) => (queue.size > 0 ? [queue.volume] : [])))];
 }
 
 /** Whether the tables, as they are now, let the replica go; `later`: not yet, but it is what it was found to be. */

@@ -28,6 +28,22 @@ export class HandleSet {
     if (page.count === pageHandles) this.#pages.set(number, "all");
   }
 
+  /** One that isn't in the set is no error. */
+  delete(handle: number): void {
+    if (!this.has(handle)) return;
+    const number = Math.floor(handle / pageHandles);
+    let page = this.#pages.get(number);
+    if (page === undefined) return;
+    if (page === "all") {
+      page = { bits: new Uint32Array(pageHandles / 32).fill(0xffff_ffff), count: pageHandles };
+      this.#pages.set(number, page);
+    }
+    const at = handle % pageHandles;
+    page.bits[at >>> 5] = (page.bits[at >>> 5] ?? 0) & ~(1 << (at & 31));
+    page.count--;
+    if (page.count === 0) this.#pages.delete(number);
+  }
+
   has(handle: number): boolean {
     const page = this.#pages.get(Math.floor(handle / pageHandles));
     if (page === undefined || page === "all") return page === "all";

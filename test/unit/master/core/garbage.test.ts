@@ -15,7 +15,8 @@ import {
   stopDeletions,
   volumesWithGarbage,
 } from "../../../../src/master/core/garbage.ts";
-import type { Garbage, GarbageCause } from "../../../../src/master/core/garbage.ts";
+import type { Garbage } from "../../../../src/master/core/garbage.ts";
+import type { GarbageCause } from "../../../../src/master/core/garbage-queue.ts";
 import { volumeAt } from "../../../../src/master/core/volumes.ts";
 import { addSealed, chunkWorld, entry, freshMark, handleOf, limits, reportOf } from "./chunk-world.ts";
 import type { ChunkWorld } from "./chunk-world.ts";
