@@ -7,7 +7,7 @@ import { wantScan } from "./core/chunk-scan.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { confirmDeletions } from "./core/garbage.ts";
 import { endSafeMode } from "./core/safe-mode.ts";
-import { confirmSeals } from "./sealer.ts";
+import { beginSealing, confirmSeals } from "./sealer.ts";
 
 /**
  * An operator accepts what stopped mutations or deletions, or that the rest of the reports won't come (DESIGN §4.1, §4.5). Handles, sessions and epochs go on above
@@ -34,6 +34,8 @@ export async function confirmAll(
   confirmDeletions(soft.garbage);
   endSafeMode(soft.safeMode);
   confirmSeals(ctx);
+  // Their replicas were fenced or sealed by the lost log: no append can go on there.
+  for (const handle of soft.higherVersions.keys()) beginSealing(ctx, handle, "it was sealed by a log that is lost");
   for (const volume of state.volumes.byId.values()) volume.reportWanted = true;
   wantScan(soft.scan);
   return reply;

@@ -5,7 +5,7 @@ import type { EventFields, World } from "../io.ts";
 import type { Limits } from "../limits.ts";
 import { abortError, sleep } from "../net/deadline.ts";
 import type { Location } from "../wire/control/common.ts";
-import type { ChunkHandle, InodeId } from "../wire/ids.ts";
+import type { ChunkHandle, ChunkVersion, InodeId } from "../wire/ids.ts";
 import type { FoundBad } from "./bad-replica.ts";
 import type { Commands } from "./commands.ts";
 import { type ChunkScan, type ChunkView, createChunkScan } from "./core/chunk-scan.ts";
@@ -47,6 +47,8 @@ export interface SoftState {
   /** What volumes proved that an old copy of our log does not know: raised above by a confirmation. */
   highestHandle: number;
   highestEpoch: number;
+  /** Of chunks that our log knows: what volumes hold or promised for a log that is lost. Accepted once a confirmation lets mutations go on. */
+  readonly higherVersions: Map<ChunkHandle, ChunkVersion>;
   /** Since mutations were stopped sessions are opened from here on: far above all that the lost end of the log can have opened. */
   sessionFloor: number;
   /** Replicas that each volume holds, as of the last round over the chunk table. */
@@ -82,6 +84,7 @@ export function newSoftState(nowMs: number): SoftState {
     mutationsStopped: undefined,
     highestHandle: 0,
     highestEpoch: 0,
+    higherVersions: new Map(),
     sessionFloor: 0,
     replicaTally: new Map(),
     warnings: new Map(),
@@ -116,6 +119,11 @@ export function stopMutations(ctx: MasterContext, why: string): void {
   ctx.soft.garbage.stopped ??= why;
   ctx.soft.sessionFloor = ctx.state.sessions.next + sessionGap;
   ctx.world.events.emit("error", "master.behind", { reason: why });
+}
+
+/** An operator accepted that the chunk is at this version on a volume: it proves nothing any more. */
+export function isAccepted({ soft }: MasterContext, handle: ChunkHandle, version: ChunkVersion): boolean {
+  return soft.mutationsStopped === undefined && version <= (soft.higherVersions.get(handle) ?? 0);
 }
 
 /** @throws GfsError("MutationsStopped") */

@@ -1,9 +1,9 @@
 /** Full reports of volumes: taken page by page in slices, and what they prove is acted on (DESIGN §4.1, §4.5). */
 import { unreachable } from "../base/assert.ts";
 import type { report } from "../wire/control/chunkservers.ts";
-import type { ChunkHandle } from "../wire/ids.ts";
+import { type ChunkHandle, chunkVersion } from "../wire/ids.ts";
 import { hearBad } from "./bad-replica.ts";
-import { inBackground, inSlices, type MasterContext, nowMs, stopMutations } from "./context.ts";
+import { inBackground, inSlices, isAccepted, type MasterContext, nowMs, stopMutations } from "./context.ts";
 import { noteReplicaFact } from "./core/chunk-replicas.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import { findChunk, type VolumeIndex } from "./core/chunk-table.ts";
@@ -71,13 +71,17 @@ function takeFinding(ctx: MasterContext, volume: Volume, finding: ReportFinding)
     case "early":
       hearBad(ctx, volume.index, [{ handle, version: finding.dataVersion, reason: "corrupt" }]);
       return;
-    case "behind":
+    case "behind": {
+      const version = chunkVersion(Math.max(finding.promisedVersion, finding.dataVersion));
+      if (isAccepted(ctx, handle, version)) return;
       ctx.soft.highestHandle = Math.max(ctx.soft.highestHandle, handle);
+      ctx.soft.higherVersions.set(handle, chunkVersion(Math.max(version, ctx.soft.higherVersions.get(handle) ?? 0)));
       stopMutations(
         ctx,
-        `${volume.label === "" ? volume.volume : volume.label} holds chunk ${handle} at version ${Math.max(finding.promisedVersion, finding.dataVersion)}, which this master's log does not know: its data directory is an old copy`,
+        `${volume.label === "" ? volume.volume : volume.label} holds chunk ${handle} at version ${version}, which this master's log does not know: its data directory is an old copy`,
       );
       return;
+    }
     default:
       unreachable(kind);
   }

@@ -8,7 +8,15 @@ import type { Timer } from "../io.ts";
 import { sleep } from "../net/deadline.ts";
 import { fetchTail } from "../wire/control/commands.ts";
 import type { ChunkHandle, SessionId } from "../wire/ids.ts";
-import { chunkView, inBackground, type MasterContext, nowMs, stopMutations, traceMutation } from "./context.ts";
+import {
+  chunkView,
+  inBackground,
+  isAccepted,
+  type MasterContext,
+  nowMs,
+  stopMutations,
+  traceMutation,
+} from "./context.ts";
 import { markBad } from "./bad-replica.ts";
 import { failureOf } from "./commands.ts";
 import { newAnswers } from "./core/append-tables.ts";
@@ -159,7 +167,8 @@ function perform(ctx: MasterContext, effect: SealEffect): void {
       markBad(ctx, effect);
       return;
     case "behind":
-      stopMutations(ctx, effect.why);
+      if (isAccepted(ctx, handle, effect.version)) queueMicrotask(() => step(ctx, handle, { kind: "confirmed" }));
+      else stopMutations(ctx, effect.why);
       return;
     case "done": {
       const sealing = ctx.soft.seals.get(handle);

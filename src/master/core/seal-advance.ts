@@ -198,7 +198,7 @@ function tableFor(machine: SealMachine, target: Held): AppendTable {
   for (const { holds } of fullHolders(machine, target)) if (holds?.appendTable !== undefined) return holds.appendTable;
   const parties = answered(machine);
   assert(
-    parties.some((party) => party.sealed),
+    parties.some((party) => party.sealed !== undefined),
     `nobody has the append table of the ${target.length} bytes of chunk ${machine.handle}`,
   );
   const told = parties.flatMap(({ holds }) => (holds?.appendTable === undefined ? [] : [holds]));

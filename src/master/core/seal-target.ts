@@ -45,7 +45,7 @@ export interface TargetChoice {
  */
 export function chooseTarget(machine: SealMachine): TargetChoice | undefined {
   const parties = answered(machine).filter((party) => party.role === "member");
-  const sealed = parties.filter((party) => party.sealed);
+  const sealed = parties.filter((party) => party.sealed !== undefined);
   const length = Math.max(-1, ...(sealed.length > 0 ? sealed : parties).map((party) => party.holds?.length ?? -1));
   if (length < 0) return undefined;
   const groups = new Map<number, SealParty[]>();

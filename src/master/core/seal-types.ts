@@ -111,7 +111,13 @@ export type SealEffect =
       readonly why: string;
     }
   /** A volume knows more than our log: mutations and deletes stop until `gfs master confirm`. */
-  | { readonly kind: "behind"; readonly handle: ChunkHandle; readonly volume: VolumeIndex; readonly why: string }
+  | {
+      readonly kind: "behind";
+      readonly handle: ChunkHandle;
+      readonly volume: VolumeIndex;
+      readonly version: ChunkVersion;
+      readonly why: string;
+    }
   /** The machine is done and may be dropped. */
   | { readonly kind: "done"; readonly handle: ChunkHandle };
 
@@ -142,8 +148,8 @@ export interface SealParty {
   gone: boolean;
   /** From its answer to the fence, or to a fetch since. */
   holds: Holding | undefined;
-  /** It answered that it was sealed already, with what it holds. Counts only after `confirmed`. */
-  sealed: boolean;
+  /** The version at which it answered that it was sealed already, with what it holds. Counts only after `confirmed`. */
+  sealed: ChunkVersion | undefined;
   /** What it will hold once the fetch in flight is done. */
   fetching: Holding | undefined;
   /** Its last attempt found nobody listening. */

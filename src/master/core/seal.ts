@@ -54,7 +54,7 @@ function newParty(volume: VolumeIndex, role: SealParty["role"]): SealParty {
     role,
     gone: false,
     holds: undefined,
-    sealed: false,
+    sealed: undefined,
     fetching: undefined,
     refusing: false,
     excluded: undefined,
@@ -217,8 +217,8 @@ function takeFenceAnswer(machine: SealMachine, party: SealParty, step: Step & { 
       return;
     case "sealed":
       party.holds = { length: answer.length, crc: answer.crc, appendTable: undefined };
-      if (party.sealed) return;
-      party.sealed = true;
+      if (party.sealed !== undefined) return;
+      party.sealed = answer.dataVersion;
       becomeBehind(machine, party, { ...step, version: answer.dataVersion, knows: "is sealed" });
       return;
     case "refused":
@@ -304,7 +304,7 @@ function lose(machine: SealMachine, party: SealParty): void {
   party.inFlight = undefined;
   if (machine.phase !== "fencing" && machine.phase !== "copying") return;
   const counted = party.holds !== undefined;
-  Object.assign(party, { holds: undefined, sealed: false });
+  Object.assign(party, { holds: undefined, sealed: undefined });
   if (counted && machine.phase === "copying") fenceAgain(machine);
 }
 
@@ -316,20 +316,27 @@ function becomeBehind(
   if (machine.behind !== undefined && machine.behind.version >= step.version) return;
   const why = `chunk ${machine.handle} ${step.knows} at version ${step.version} on a server, and the log has only begun to seal it at ${machine.version}`;
   machine.behind = { volume: party.volume, version: step.version, why };
-  step.effects.push({ kind: "behind", handle: machine.handle, volume: party.volume, why });
+  step.effects.push({ kind: "behind", handle: machine.handle, volume: party.volume, version: step.version, why });
 }
 
-/** An operator accepted it: the fence begins anew above everything that was promised. */
+/**
+ * An operator accepted it: the fence begins anew above everything that was promised. Or at the version at which a replica is sealed, where that is the highest: it can't be
+ * sealed at another one any more.
+ */
 function acceptHigher(machine: SealMachine, higher: ChunkVersion, effects: SealEffect[]): void {
-  machine.version = chunkVersion(Math.max(machine.version, higher) + 1);
+  const begun = machine.version;
+  const highest = Math.max(begun, higher);
+  const isSealedThere = machine.parties.some(({ sealed }) => sealed === highest);
+  machine.version = chunkVersion(isSealedThere ? highest : highest + 1);
   machine.behind = undefined;
   fenceAgain(machine);
-  machine.phase = "beginning";
   for (const party of machine.parties) {
     party.inFlight = undefined;
     party.retryAtMs = 0;
     // What was sealed stays known, so that its answer does not stop us again.
-    if (!party.sealed) party.holds = undefined;
+    if (party.sealed === undefined) party.holds = undefined;
   }
+  if (machine.version === begun) return;
+  machine.phase = "beginning";
   effects.push({ kind: "log-seal-begun", handle: machine.handle, version: machine.version });
 }

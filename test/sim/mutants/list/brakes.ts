@@ -59,6 +59,30 @@ export const brakesMutants: readonly Mutant[] = [
     scenarios: ["restoredBehind"],
   },
   {
+    name: "proven-again-and-again",
+    rule: "what was confirmed proves nothing any more",
+    edits: [
+      {
+        file: "src/master/context.ts",
+        find: "return soft.mutationsStopped === undefined && version <= (soft.higherVersions.get(handle) ?? 0);",
+        replace: "return version < 0 * (soft.higherVersions.get(handle) ?? 0);",
+      },
+    ],
+    scenarios: ["restoredBehind"],
+  },
+  {
+    name: "sealed-at-another-version",
+    rule: "a chunk of which a replica is sealed is sealed at its version",
+    edits: [
+      {
+        file: "src/master/core/seal.ts",
+        find: "const isSealedThere = machine.parties.some(({ sealed }) => sealed === highest);",
+        replace: "const isSealedThere = false;",
+      },
+    ],
+    scenarios: ["restoredBehind"],
+  },
+  {
     name: "mutations-while-behind",
     rule: "a master that is behind takes no mutation until it is confirmed",
     edits: [
