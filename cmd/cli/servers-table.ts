@@ -6,7 +6,7 @@ function livenessText(server: ServerStatus): string {
   if (server.liveness === "retired") return `retired: ${server.retiredReason ?? "its disk failed"}`;
   return server.liveness === "live"
     ? "live"
-    : `${server.liveness}, silent for ${formatDuration(server.lastHeartbeatMs)}`;
+    : `${server.liveness}, silent for ${formatDuration(Math.max(0, Date.now() - server.lastHeartbeatMs))}`;
 }
 
 /** One row a server: who, where, how full, alive or not. */
