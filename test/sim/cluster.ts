@@ -26,6 +26,7 @@ export class Cluster {
   readonly master: Machine;
   /** In service; one whose drive was lost is not among them any more. */
   readonly servers: Machine[] = [];
+  #dialed: Machine;
   readonly #history: History;
   /** Directories of the operation log. */
   readonly masterDirectories: readonly string[];
@@ -50,11 +51,26 @@ export class Cluster {
       if (name === "volume.retired") this.#retired.add(simulation.machine(machine));
     });
     this.master = simulation.machine("master");
+    this.#dialed = this.master;
     for (let i = 0; i < options.chunkservers; i++) this.#addServer();
   }
 
   get masterAddress(): string {
-    return this.master.address(controlPort);
+    return this.#dialed.address(controlPort);
+  }
+
+  /** Whoever begins from now on takes this machine for the master's. */
+  dial(machine: Machine): void {
+    this.#dialed = machine;
+  }
+
+  /** A master beside the cluster's own, on a machine that has a directory for it. */
+  beginAnother(machine: Machine): void {
+    const world = machine.world;
+    machine.run(async () => {
+      const master = await this.#startMaster(world, machine);
+      await master.failed;
+    });
   }
 
   /** All machines of servers, the master first. */
@@ -151,16 +167,20 @@ export class Cluster {
   }
 
   async #serveMaster(world: World): Promise<void> {
-    const master = await startMaster(world, {
+    const master = await this.#startMaster(world, this.master);
+    this.#masters.clear();
+    this.#masters.set(world, master);
+    await master.failed;
+  }
+
+  #startMaster(world: World, machine: Machine): Promise<Master> {
+    return startMaster(world, {
       dataDirs: [...this.masterDirectories],
-      listen: this.masterAddress,
+      listen: machine.address(controlPort),
       limits: this.limits,
       insecure: true,
       version,
     });
-    this.#masters.clear();
-    this.#masters.set(world, master);
-    await master.failed;
   }
 
   async #serveChunks(world: World, machine: Machine): Promise<void> {

@@ -2,7 +2,9 @@ import { describe, expect, test } from "bun:test";
 import type { SmallCluster } from "../../paper/small-cluster.ts";
 import { runScenario } from "../scenarios.ts";
 import { restoredBehind, restoredUnnoticed } from "./restored-master.ts";
+import { smallPuts } from "./small-puts.ts";
 import { stories } from "./stories.ts";
+import { twoMasters } from "./two-masters.ts";
 
 const seeds = [1, 2, 3, 4, 5, 6];
 const texts = (found: readonly { readonly promise: string; readonly what: string }[]): string =>
@@ -48,5 +50,19 @@ describe("the judge of a restored master", () => {
       cluster.simulation.runFor(30_000);
     };
     expect(texts(restoredUnnoticed(3, confirmEarly))).toContain("P1: deleted unconfirmed");
+  });
+});
+
+describe("the judges of the other stories", () => {
+  const loseAll = ({ cluster }: SmallCluster): void => {
+    const all = [...cluster.servers];
+    for (const server of all) cluster.replace(server);
+  };
+
+  test.each([
+    ["two masters", twoMasters],
+    ["small puts", smallPuts],
+  ] as const)("notice that all is lost: %s", (_name, story) => {
+    expect(texts(story(1, loseAll))).toMatch(/^P[16]: /);
   });
 });

@@ -2,9 +2,18 @@
 import type { Violation } from "../history.ts";
 import { runScenario } from "../scenarios.ts";
 import { restoredBehind, restoredUnnoticed } from "./restored-master.ts";
+import { earlyFacts } from "./early-facts.ts";
+import { smallPuts } from "./small-puts.ts";
+import { twoMasters } from "./two-masters.ts";
 import type { Story } from "./story.ts";
 
-export const stories: Readonly<Record<string, Story>> = { restoredBehind, restoredUnnoticed };
+export const stories: Readonly<Record<string, Story>> = {
+  restoredBehind,
+  restoredUnnoticed,
+  twoMasters,
+  smallPuts,
+  earlyFacts,
+};
 
 /** What a run noticed: a story, or a scenario. */
 export function violationsOf(name: string, seed: number): readonly Violation[] {

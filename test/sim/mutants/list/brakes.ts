@@ -59,6 +59,18 @@ export const brakesMutants: readonly Mutant[] = [
     scenarios: ["restoredBehind"],
   },
   {
+    name: "older-command-obeyed",
+    rule: "a volume obeys the latest start of the master that it has seen",
+    edits: [
+      {
+        file: "src/chunkserver/store/volume.ts",
+        find: "(epoch.number < seen.number || (epoch",
+        replace: "((epoch",
+      },
+    ],
+    scenarios: ["twoMasters"],
+  },
+  {
     name: "proven-again-and-again",
     rule: "what was confirmed proves nothing any more",
     edits: [

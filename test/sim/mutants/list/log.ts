@@ -175,4 +175,16 @@ export const logMutants: readonly Mutant[] = [
     ],
     scenarios: ["forgetful"],
   },
+  {
+    name: "early-facts-told",
+    rule: "a read waits until all that it can depend on is durable",
+    edits: [
+      {
+        file: "src/master/engine.ts",
+        find: "return this.release(compute(this.now()));",
+        replace: "return compute(this.now());",
+      },
+    ],
+    scenarios: ["earlyFacts"],
+  },
 ];

@@ -57,4 +57,16 @@ export const putMutants: readonly Mutant[] = [
     ],
     scenarios: ["moves"],
   },
+  {
+    name: "small-put-not-synced",
+    rule: "a small put is in the volume's log, synced, before it is acknowledged",
+    edits: [
+      {
+        file: "src/chunkserver/store/whole-chunk.ts",
+        find: 'await ground.log.commit({ kind: "closed"',
+        replace: 'void ground.log.commit({ kind: "closed"',
+      },
+    ],
+    scenarios: ["smallPuts"],
+  },
 ];
