@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { SmallCluster } from "../../paper/small-cluster.ts";
 import { runScenario } from "../scenarios.ts";
+import { latePuts } from "./late-puts.ts";
 import { restoredBehind, restoredUnnoticed } from "./restored-master.ts";
 import { smallPuts } from "./small-puts.ts";
 import { stories } from "./stories.ts";
@@ -54,6 +55,17 @@ describe("the judge of a restored master", () => {
 });
 
 describe("the judges of the other stories", () => {
+  test("notice a deleted replica that is there again", () => {
+    const revive = ({ cluster }: SmallCluster): void => {
+      for (const server of cluster.servers) {
+        const { files } = server.drive("/volume");
+        files.makeDirectory("/volume/chunks/01", 0);
+        files.openFile("/volume/chunks/01/0000000000000001", "create", 0);
+      }
+    };
+    expect(texts(latePuts(1, revive))).toContain("0000000000000001 was deleted at server");
+  });
+
   const loseAll = ({ cluster }: SmallCluster): void => {
     const all = [...cluster.servers];
     for (const server of all) cluster.replace(server);

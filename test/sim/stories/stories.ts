@@ -1,9 +1,11 @@
 /** All stories by name; none has the name of a scenario. */
 import type { Violation } from "../history.ts";
 import { runScenario } from "../scenarios.ts";
+import { latePuts } from "./late-puts.ts";
 import { restoredBehind, restoredUnnoticed } from "./restored-master.ts";
 import { earlyFacts } from "./early-facts.ts";
 import { smallPuts } from "./small-puts.ts";
+import { thinPuts } from "./thin-puts.ts";
 import { twoMasters } from "./two-masters.ts";
 import type { Story } from "./story.ts";
 
@@ -13,6 +15,8 @@ export const stories: Readonly<Record<string, Story>> = {
   twoMasters,
   smallPuts,
   earlyFacts,
+  thinPuts,
+  latePuts,
 };
 
 /** What a run noticed: a story, or a scenario. */

@@ -179,4 +179,16 @@ export const brakesMutants: readonly Mutant[] = [
     ],
     scenarios: ["restoredUnnoticed"],
   },
+  {
+    name: "no-tombstone",
+    rule: "a put or open that was delayed does not revive what was deleted",
+    edits: [
+      {
+        file: "src/chunkserver/store/new-replica.ts",
+        find: 'return purpose === "clone" ? undefined : new GfsError',
+        replace: 'return purpose !== "" ? undefined : new GfsError',
+      },
+    ],
+    scenarios: ["latePuts"],
+  },
 ];

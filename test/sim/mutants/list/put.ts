@@ -69,4 +69,16 @@ export const putMutants: readonly Mutant[] = [
     ],
     scenarios: ["smallPuts"],
   },
+  {
+    name: "committed-with-one-copy",
+    rule: "a file is committed only where at least min_replicas copies of each chunk are left",
+    edits: [
+      {
+        file: "src/master/core/decide-drafts.ts",
+        find: "    if (left < needed) throw chunkLost(draft, handle, { left, needed });\n    return {",
+        replace: "    if (left < 0 * needed) throw chunkLost(draft, handle, { left, needed });\n    return {",
+      },
+    ],
+    scenarios: ["thinPuts"],
+  },
 ];
