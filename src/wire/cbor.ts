@@ -1,12 +1,13 @@
 /**
  * CBOR (RFC 8949) as gfs uses it: plain maps, byte strings, no private extensions. Written in its preferred form: shortest heads, maps in the order of their keys; numbers
- * that are no integers of 32 bits and a sign are doubles. The encoder of cbor-x, which gives the same bytes, takes two to three times as long as this one; its decoder reads. The
- * `encode` entry of cbor-x is its portable build (the other one loads a native add-on where it finds one).
+ * that are no integers of 32 bits and a sign are doubles. The encoder of cbor-x, which gives the same bytes, takes two to three times as long as this one; its decoder judges what
+ * readPlainCbor does not know. The `encode` entry of cbor-x is its portable build (the other one loads a native add-on where it finds one).
  */
 import { Encoder } from "cbor-x/encode";
 import { assert } from "../base/assert.ts";
 import { viewOf } from "../base/bytes.ts";
 import { GfsError } from "../base/errors.ts";
+import { readPlainCbor } from "./cbor-reader.ts";
 
 const options = {
   useRecords: false,
@@ -27,7 +28,7 @@ const decoder = new Encoder(options);
  */
 export function decodeCbor(bytes: Uint8Array): unknown {
   try {
-    return decoder.decode(bytes) as unknown;
+    return decode(bytes);
   } catch (error) {
     throw new GfsError("ProtocolError", "Cannot decode a message: it is not valid CBOR", { cause: error });
   }
@@ -36,10 +37,15 @@ export function decodeCbor(bytes: Uint8Array): unknown {
 /** The same of what was kept on a disk; `what` names it. @throws GfsError("Corrupt") */
 export function decodeStoredCbor(bytes: Uint8Array, what: string): unknown {
   try {
-    return decoder.decode(bytes) as unknown;
+    return decode(bytes);
   } catch (error) {
     throw new GfsError("Corrupt", `Cannot read ${what}: it is not valid CBOR`, { cause: error });
   }
+}
+
+function decode(bytes: Uint8Array): unknown {
+  const plain = readPlainCbor(bytes);
+  return plain === undefined ? (decoder.decode(bytes) as unknown) : plain.value;
 }
 
 const unsigned = 0 << 5;

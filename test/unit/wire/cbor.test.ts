@@ -49,6 +49,25 @@ const { value: anyValue } = fc.letrec((tie) => ({
   ),
 }));
 
+const fullOptions = {
+  useRecords: false,
+  mapsAsObjects: true,
+  tagUint8Array: false,
+  copyBuffers: true,
+  variableMapSize: true,
+  int64AsNumber: true,
+};
+const fullPeer = new Encoder(fullOptions);
+
+/** What came of it, without the words of a refusal. */
+function outcome(decode: () => unknown): unknown {
+  try {
+    return { value: decode() };
+  } catch {
+    return "refused";
+  }
+}
+
 describe("CBOR", () => {
   test.each<[unknown, string]>([
     // RFC 8949, appendix A
@@ -102,6 +121,44 @@ describe("CBOR", () => {
   test("is not made of what a peer could not read", () => {
     for (const value of [new Map(), new Date(0), 1n, () => 1, Symbol("a"), { a: new Set() }])
       expect(() => encodeCbor(value)).toThrow(AssertionError);
+  });
+
+  test("that is changed anywhere is read as cbor-x reads it, or refused as well", () => {
+    const change = fc.tuple(fc.nat(), fc.nat(255));
+    fc.assert(
+      fc.property(anyValue, fc.array(change, { maxLength: 3 }), fc.nat(3), (value, changes, cut) => {
+        const bytes = encodeCbor(value);
+        for (const [at, byte] of changes) bytes[at % bytes.length] = byte;
+        const message = bytes.subarray(0, bytes.length - (cut === 3 ? 1 : 0));
+        const wanted = outcome(() => fullPeer.decode(message) as unknown);
+        expect(outcome(() => decodeCbor(message))).toEqual(wanted);
+      }),
+      { numRuns: 800 },
+    );
+  });
+
+  test.each([
+    ["an integer of 64 bits", "1b0000000100000000"],
+    ["a half", "f93c00"],
+    ["an endless list", "9f01ff"],
+    ["a tag", "c11a514b67b0"],
+    ["numbers as keys", "a201020304"],
+    ["a key that objects take for themselves", "a1695f5f70726f746f5f5f01"],
+    ["a text that is no UTF-8", "62c328"],
+    ["a head longer than it need be", "7a0000000161"],
+    ["lists within lists", `${"81".repeat(100)}00`],
+  ])("with %s is read as cbor-x reads it", (_, digits) => {
+    const message = Uint8Array.fromHex(digits);
+    expect(decodeCbor(message)).toEqual(fullPeer.decode(message));
+  });
+
+  test("gives byte strings that belong to the caller, and texts of equal hash each as it is", () => {
+    const message = encodeCbor(Uint8Array.of(1, 2, 3));
+    const bytes = decodeCbor(message);
+    message.fill(0);
+    expect(bytes).toEqual(Uint8Array.of(1, 2, 3));
+    const texts = Array.from({ length: 20_000 }, (_, i) => `text ${i}`);
+    expect(decodeCbor(encodeCbor([...texts, ...texts]))).toEqual([...texts, ...texts]);
   });
 
   test("that is cut, goes on, or is no CBOR is refused", () => {
