@@ -25,7 +25,7 @@ export class SegmentReaders {
   /** From the first directory that can. @throws GfsError("DiskFailed" | "Corrupt") */
   async read(segment: LogPosition, offset: number, bytes: number): Promise<Uint8Array> {
     const into = new Uint8Array(bytes);
-    let failure = new GfsError("Corrupt", `Cannot read log segment ${segment}: it was trimmed`);
+    let failure: GfsError | undefined;
     for (const directory of this.#directories()) {
       if (this.#gone.has(segment)) break;
       const path = `${directory}/${segmentFileName(segment)}`;
@@ -42,7 +42,7 @@ export class SegmentReaders {
         if (open.forgotten && open.reads === 0) await closeQuietly(open);
       }
     }
-    throw failure;
+    throw failure ?? new GfsError("Corrupt", `Cannot read log segment ${segment}: it was trimmed`);
   }
 
   #opened(path: string): OpenSegment {

@@ -2,7 +2,7 @@
  * Which volumes take a new replica, and in which order readers try them (DESIGN §2). Lower is better:
  * `distanceWeight × distance / farthest candidate's distance + spaceWeight × (1 − free / total)`.
  */
-import { type ErrorCode, GfsError } from "../../base/errors.ts";
+import { type ErrorCode, type ErrorDetails, GfsError } from "../../base/errors.ts";
 import { hashNumber } from "../../base/hash-index.ts";
 import type { Limits } from "../../limits.ts";
 import type { Location, Whereabouts } from "../../wire/control/common.ts";
@@ -126,9 +126,16 @@ export const placementRefusals: readonly ErrorCode[] = ["TooFewServers", "Unavai
  * which rule refused which server.
  */
 export function place(candidates: readonly Candidate[], request: PlacementRequest): PlacementResult {
-  const refused = candidates.map((candidate) => ({ candidate, why: refusalOf(candidate, request) }));
-  const able = refused.filter((each) => each.why === undefined).map((each) => each.candidate);
-  if (able.length < request.minReplicas || able.length === 0) refuse(candidates, request, refused);
+  const placed = tryPlace(candidates, request);
+  if (placed !== undefined) return placed;
+  const { code, message, details } = whyNoPlace(candidates, request);
+  throw new GfsError(code, message, { details });
+}
+
+/** The same for whoever asks again and again: undefined where `place` throws; `whyNoPlace` tells why. */
+export function tryPlace(candidates: readonly Candidate[], request: PlacementRequest): PlacementResult | undefined {
+  const able = candidates.filter((candidate) => refusalOf(candidate, request) === undefined);
+  if (able.length < request.minReplicas || able.length === 0) return undefined;
 
   const order = ranked(able, request.from.location, request.weights);
   const preferred = order.filter((each) => !request.excluded.has(each.candidate.volume));
@@ -174,12 +181,15 @@ function chainOrder(picked: readonly Scored[]): Scored[] {
 /** Servers named one by one in an error. */
 const namedMax = 16;
 
-function refuse(
+/** Of a request that `tryPlace` can't place. */
+export function whyNoPlace(
   candidates: readonly Candidate[],
   request: PlacementRequest,
-  refused: readonly { candidate: Candidate; why: string | undefined }[],
-): never {
-  const reasons = refused.flatMap(({ candidate, why }) => (why === undefined ? [] : [`${candidate.name} ${why}`]));
+): { readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails } {
+  const reasons = candidates.flatMap((candidate) => {
+    const why = refusalOf(candidate, request);
+    return why === undefined ? [] : [`${candidate.name} ${why}`];
+  });
   const named = reasons.slice(0, namedMax);
   if (reasons.length > namedMax) named.push(`and ${reasons.length - namedMax} more`);
   const others = candidates.filter((candidate) => request.holders?.includes(candidate.volume) !== true);
@@ -188,19 +198,19 @@ function refuse(
   const wanted = Math.max(1, request.minReplicas);
   const because = named.length === 0 ? "no server is known" : named.join("; ");
   if (live.length < wanted) {
-    throw new GfsError(
-      live.length + coming.length < wanted ? "TooFewServers" : "Unavailable",
-      `Cannot place ${request.what}: ${live.length} of the ${wanted} servers needed can take it (${because})`,
-      { details: { wanted, live: live.length, servers: named } },
-    );
+    return {
+      code: live.length + coming.length < wanted ? "TooFewServers" : "Unavailable",
+      message: `Cannot place ${request.what}: ${live.length} of the ${wanted} servers needed can take it (${because})`,
+      details: { wanted, live: live.length, servers: named },
+    };
   }
   const free = live.reduce((sum, candidate) => sum + Math.max(0, candidate.freeBytes), 0);
   const full = live.filter((candidate) => !(candidate.freeBytes >= request.bytes)).length;
-  throw new GfsError(
-    "NoSpace",
-    `Cannot place ${request.what}: ${request.bytes} bytes wanted on each of ${wanted} servers, ${full} of ${live.length} live servers are full, ${free} bytes free in all (${because})`,
-    { details: { wantedBytes: request.bytes, freeBytes: free, servers: named } },
-  );
+  return {
+    code: "NoSpace",
+    message: `Cannot place ${request.what}: ${request.bytes} bytes wanted on each of ${wanted} servers, ${full} of ${live.length} live servers are full, ${free} bytes free in all (${because})`,
+    details: { wantedBytes: request.bytes, freeBytes: free, servers: named },
+  };
 }
 
 /** The volumes of the cluster as placement sees them. */

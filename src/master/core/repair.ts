@@ -3,7 +3,6 @@
  * `repairStreamsPerServer` clones a server as source or target. A corrupt replica is replaced in its place where enough others are surely healthy; else
  * placement chooses the volume.
  */
-import { hasCode } from "../../base/errors.ts";
 import type { Limits } from "../../limits.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import { isHolder, noteReplicaFact, replicasAt } from "./chunk-replicas.ts";
@@ -12,8 +11,8 @@ import { enoughToReplace, type Garbage, isBeingDeleted, sureHolders } from "./ga
 import type { ChunkView } from "./chunk-scan.ts";
 import { chunkAt, slotOf, stateAt } from "./chunk-table.ts";
 import type { Chunk, VolumeIndex } from "./chunk-table.ts";
-import { candidateOf, candidatesOf, place, placementRefusals, rankForReader } from "./placement.ts";
-import type { Candidate } from "./placement.ts";
+import { candidateOf, candidatesOf, rankForReader, tryPlace, whyNoPlace } from "./placement.ts";
+import type { Candidate, PlacementRequest } from "./placement.ts";
 import { isUsable, volumeAt } from "./volumes.ts";
 
 interface Failures {
@@ -206,23 +205,20 @@ function chooseTarget(
   },
 ): VolumeIndex | undefined {
   const { chunk, holders, from, limits, avoid } = want;
-  try {
-    const { chosen } = place(free, {
-      replicas: 1,
-      minReplicas: 1,
-      bytes: chunk.length,
-      from: { location: from.location, rack: from.rack },
-      excluded: avoid,
-      holders,
-      weights: limits,
-      what: `another replica of chunk ${chunk.handle}`,
-    });
-    return chosen[0];
-  } catch (error) {
-    if (!hasCode(error, ...placementRefusals)) throw error;
-    repair.blocked ||= error.message;
-    return undefined;
-  }
+  const request: PlacementRequest = {
+    replicas: 1,
+    minReplicas: 1,
+    bytes: chunk.length,
+    from: { location: from.location, rack: from.rack },
+    excluded: avoid,
+    holders,
+    weights: limits,
+    what: `another replica of chunk ${chunk.handle}`,
+  };
+  const placed = tryPlace(free, request);
+  // Of all that wait for a place one reason is told; no errors are made, for a long queue asks at every plan.
+  if (placed === undefined) repair.blocked ||= whyNoPlace(free, request).message;
+  return placed?.chosen[0];
 }
 
 function addStream(repair: Repair, volume: VolumeIndex, delta: number): void {
