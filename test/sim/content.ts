@@ -2,7 +2,7 @@
  * What workloads write: records that tell whose they are, so that any content read back says which operations it is made of. A record: magic u32,
  * operation u32, length of all u32, seed of the body u32, then a body that follows from the operation's number.
  */
-import { viewOf } from "../../src/base/bytes.ts";
+import { byteLengthOf, viewOf } from "../../src/base/bytes.ts";
 import { crc32 } from "../../src/base/checksum.ts";
 
 const magic = 0x4d49_5347; // "GSIM"
@@ -66,6 +66,21 @@ export function parseContent(content: Uint8Array): ParsedContent {
     offset += bytes;
   }
   return { kind: "whole", records, bytes: content.length };
+}
+
+/** For contents in pieces: lent to one call after the other, for fresh memory costs more than the copy. */
+let scratch = new Uint8Array(1 << 20);
+
+/** The same of a content that came in pieces. */
+export function parsePieces(pieces: readonly Uint8Array[]): ParsedContent {
+  const bytes = byteLengthOf(pieces);
+  if (bytes > scratch.length) scratch = new Uint8Array(2 * bytes);
+  let at = 0;
+  for (const piece of pieces) {
+    scratch.set(piece, at);
+    at += piece.length;
+  }
+  return parseContent(scratch.subarray(0, bytes));
 }
 
 /** Files are read far more often than written: of each record only its checksum is kept. */

@@ -1,13 +1,12 @@
 /** Clients at work: each machine runs the library, several operations at a time, and begins again after each crash. Everything goes into the history. */
 import { asGfsError, type GfsError, hasCode } from "../../src/base/errors.ts";
-import { concatBytes } from "../../src/base/bytes.ts";
 import type { GfsClient } from "../../src/client/gfs-client.ts";
 import type { World } from "../../src/io.ts";
 import { ControlClient } from "../../src/net/control-client.ts";
 import { appendTail } from "../../src/wire/control/files.ts";
 import { connectTo, pause } from "./client-machine.ts";
 import type { Cluster } from "./cluster.ts";
-import { parseContent, recordBytesMin, recordOf } from "./content.ts";
+import { parsePieces, recordBytesMin, recordOf } from "./content.ts";
 import {
   type AppendCall,
   type History,
@@ -316,7 +315,7 @@ export class Workload {
     try {
       const pieces: Uint8Array[] = [];
       for await (const piece of client.read(path)) pieces.push(piece);
-      call.content = parseContent(concatBytes(pieces));
+      call.content = parsePieces(pieces);
       this.#history.done(call);
     } catch (thrown) {
       const error = asGfsError(thrown);
