@@ -1,6 +1,7 @@
 /** A data directory of the master: its identity and its lock (DESIGN §4.7; docs/DISK-FORMAT.md). */
 import { z } from "zod";
 import { fromUtf8, utf8 } from "../base/bytes.ts";
+import { crc32 } from "../base/checksum.ts";
 import { GfsError } from "../base/errors.ts";
 import { DiskError, type Disk, type Random } from "../io.ts";
 import { protocol } from "../limits.ts";
@@ -8,7 +9,7 @@ import { makeDurableDirectory } from "../log/durable-directory.ts";
 import { ClusterId, clusterId } from "../wire/ids.ts";
 
 const identityFile = "identity.json";
-const identityFormat = 1;
+const identityFormat = 2;
 const identityBytesMax = 65_536;
 
 /**
@@ -131,9 +132,10 @@ async function readIdentity(disk: Disk, path: string): Promise<Identity | undefi
   }
   const text = await readText(disk, file);
   const corrupt = (why: string): GfsError => new GfsError("Corrupt", `Cannot read ${file}: ${why}`);
+  const content = text.slice(0, text.lastIndexOf("}\n") + 2);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(content);
   } catch {
     throw corrupt("it is not JSON");
   }
@@ -141,15 +143,22 @@ async function readIdentity(disk: Disk, path: string): Promise<Identity | undefi
   if (!role.success) throw corrupt("it is not an identity");
   if (role.data.gfs !== "master")
     throw new GfsError("Usage", `Cannot use ${path} for a master: it is a ${role.data.gfs}'s directory`);
-  if (role.data.format > identityFormat) {
+  if (role.data.format !== identityFormat) {
     throw new GfsError(
       "FormatUnsupported",
       `Cannot use ${path}: it has format ${role.data.format}, and this version of gfs knows ${identityFormat}`,
     );
   }
+  // A digit that flipped would make it another directory, and refuse the right one.
+  if (text !== withCheck(content)) throw corrupt("its checksum is wrong");
   const identity = Identity.safeParse(value);
   if (!identity.success) throw corrupt(`its ${identity.error.issues[0]?.path.join(".") ?? "content"} is wrong`);
   return identity.data;
+}
+
+/** Followed by a line with the CRC-32 of the content, 8 hex digits. */
+function withCheck(content: string): string {
+  return `${content}${crc32(utf8(content)).toString(16).padStart(8, "0")}\n`;
 }
 
 async function readText(disk: Disk, path: string): Promise<string> {
@@ -185,7 +194,7 @@ async function writeIdentity(disk: Disk, directory: DataDirectory, state: Identi
   const file = await disk.open(`${path}/${identityFile}.partial`, "write");
   try {
     await file.truncate(0);
-    await file.write([utf8(`${JSON.stringify(identity, undefined, 2)}\n`)], 0);
+    await file.write([utf8(withCheck(`${JSON.stringify(identity, undefined, 2)}\n`))], 0);
     await file.sync();
   } finally {
     await file.close();

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { defined } from "../../../src/base/assert.ts";
 import { utf8 } from "../../../src/base/bytes.ts";
+import { crc32 } from "../../../src/base/checksum.ts";
+import { GfsError } from "../../../src/base/errors.ts";
 import type { World } from "../../../src/io.ts";
 import { markWhole, openDataDirectories } from "../../../src/master/data-directory.ts";
 import { Simulation } from "../../sim/world/simulation.ts";
@@ -15,6 +17,20 @@ async function put(world: World, path: string, text: string): Promise<void> {
   await file.truncate(0);
   await file.write([utf8(text)], 0);
   await file.close();
+}
+
+async function contentOf(world: World, path: string): Promise<string> {
+  const file = await world.disk.open(path, "read");
+  const bytes = new Uint8Array(await file.size());
+  await file.read(bytes, 0);
+  await file.close();
+  return new TextDecoder().decode(bytes);
+}
+
+/** As it is written: with its checksum behind it. */
+function identityText(identity: object): string {
+  const content = `${JSON.stringify(identity)}\n`;
+  return `${content}${crc32(utf8(content)).toString(16).padStart(8, "0")}\n`;
 }
 
 async function opened(world: World, paths: readonly string[]) {
@@ -43,8 +59,7 @@ describe("a master's data directory", () => {
       expect(b).toMatchObject({ clusterId: a?.clusterId, isNew: true });
       expect(b?.directoryId).not.toBe(a?.directoryId);
       await world.disk.makeDirectory("/copy");
-      const identity = { gfs: "master", format: 1, cluster: a?.clusterId, directory: a?.directoryId };
-      await put(world, "/copy/identity.json", JSON.stringify(identity));
+      await put(world, "/copy/identity.json", await contentOf(world, "/a/identity.json"));
       const [, copy] = await opened(world, ["/a", "/copy"]);
       expect(copy?.directoryId).not.toBe(a?.directoryId);
     });
@@ -53,20 +68,42 @@ describe("a master's data directory", () => {
   test.each([
     [
       "of another cluster",
-      { gfs: "master", format: 1, cluster: "f".repeat(32), directory: "f".repeat(16) },
+      { gfs: "master", format: 2, cluster: "f".repeat(32), directory: "f".repeat(16) },
       "WrongCluster",
     ],
-    ["of a newer format", { gfs: "master", format: 2, anything: true }, "FormatUnsupported"],
+    ["of a newer format", { gfs: "master", format: 3, anything: true }, "FormatUnsupported"],
+    ["of an older format", { gfs: "master", format: 1, anything: true }, "FormatUnsupported"],
     ["of a volume", { gfs: "volume", format: 1 }, "Usage"],
-    ["with a damaged identity", { gfs: "master", format: 1, cluster: "x" }, "Corrupt"],
+    ["with a damaged identity", { gfs: "master", format: 2, cluster: "x" }, "Corrupt"],
   ])("%s is refused, and the others are free again", (_, identity, code) => {
     inSim(async (world) => {
       await opened(world, ["/a"]);
       await world.disk.makeDirectory("/b");
-      await put(world, "/b/identity.json", JSON.stringify(identity));
+      await put(world, "/b/identity.json", identityText(identity));
       const refused: unknown = await openDataDirectories(world, ["/a", "/b"]).catch((error: unknown) => error);
       expect(refused).toMatchObject({ code });
       await opened(world, ["/a"]);
+    });
+  });
+
+  test("whose identity has any one bit flipped is refused as damaged, never taken for another", () => {
+    inSim(async (world) => {
+      const [a] = await opened(world, ["/a"]);
+      await markWhole(world.disk, defined(a, "a"));
+      const whole = utf8(await contentOf(world, "/a/identity.json"));
+      const codes = new Set<string>();
+      for (let bit = 0; bit < whole.length * 8; bit++) {
+        const flipped = whole.slice();
+        flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        const file = await world.disk.open("/a/identity.json", "write");
+        await file.write([flipped], 0);
+        await file.close();
+        const refused: unknown = await openDataDirectories(world, ["/a"]).catch((error: unknown) => error);
+        if (!(refused instanceof GfsError)) throw new Error(`bit ${bit} went unnoticed`);
+        codes.add(refused.code);
+      }
+      // Of another role or format where just that flipped.
+      expect([...codes].toSorted()).toEqual(["Corrupt", "FormatUnsupported", "Usage"]);
     });
   });
 
