@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import type { confirm, Entry, fsck, space, stat, status, TrashEntry, usage } from "../wire/control/namespace.ts";
+import type { Setting } from "../wire/control/settings.ts";
 import type { InodeId } from "../wire/ids.ts";
 
 export interface CallOptions {
@@ -89,6 +90,20 @@ export type UsageReport = z.infer<typeof usage.reply>;
 export type FsckPage = z.infer<typeof fsck.reply>;
 export type ConfirmReport = z.infer<typeof confirm.reply>;
 
+/** Without a value: as the master is configured. */
+export interface SettingChange {
+  readonly name: string;
+  readonly value: number | undefined;
+}
+
+/** What operators ask of a running cluster, and change in it. */
+export interface OperatorApi {
+  /** What can be changed while the cluster runs. */
+  settings(options?: CallOptions): Promise<readonly Setting[]>;
+  /** All of them or none; they last through restarts of the master. @throws Usage for an unknown name, and a value out of its bounds */
+  changeSettings(changes: readonly SettingChange[], options?: CallOptions): Promise<void>;
+}
+
 export interface GfsApi extends AsyncDisposable {
   uploadFile(localPath: string, gfsPath: string, options?: PutOptions): Promise<PutResult>;
   put(source: Source, gfsPath: string, options?: PutOptions): Promise<PutResult>;
@@ -122,4 +137,5 @@ export interface GfsApi extends AsyncDisposable {
   space(options?: CallOptions): Promise<SpaceReport>;
   fsck(path: string, options?: CallOptions): AsyncIterable<FsckPage>;
   confirm(options?: CallOptions): Promise<ConfirmReport>;
+  readonly operator: OperatorApi;
 }

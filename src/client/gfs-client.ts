@@ -22,6 +22,7 @@ import { readFile } from "./get.ts";
 import { startHeartbeats } from "./heartbeats.ts";
 import { Namespace } from "./namespace.ts";
 import { type Appending, appendRefusal, openFile } from "./one-append.ts";
+import { Operator } from "./operator.ts";
 import { putFile } from "./put.ts";
 import { backOff, isMasterRetry } from "./retry.ts";
 import { MutationSession } from "./session.ts";
@@ -53,6 +54,7 @@ type ClusterInfo = z.infer<typeof clusterInfo.reply>;
 const closeMs = 1_000;
 
 export class GfsClient implements api.GfsApi {
+  readonly operator: api.OperatorApi;
   readonly #ctx: ClientContext;
   readonly #info: ClusterInfo;
   readonly #chunkBytes: number;
@@ -69,6 +71,7 @@ export class GfsClient implements api.GfsApi {
     this.#session = new MutationSession(ctx);
     this.#lines = new AppendLines(ctx, this.#session);
     this.#namespace = new Namespace(ctx, this.#session);
+    this.operator = new Operator(ctx, this.#session);
     this.#heartbeats = startHeartbeats(ctx, Math.min(ctx.limits.clientHeartbeatMs, info.clientHeartbeatMs));
   }
 

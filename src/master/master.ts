@@ -24,6 +24,7 @@ import { resolveAbsences } from "./reports.ts";
 import { chunkserverRoutes } from "./routes-chunkservers.ts";
 import { fileRoutes } from "./routes-files.ts";
 import { namespaceRoutes } from "./routes-namespace.ts";
+import { operatorRoutes } from "./routes-operator.ts";
 import { resumeSeals, stopSeals } from "./sealer.ts";
 import { clusterIdOf, epochOf, type StatusSources } from "./status.ts";
 import { livenessTick } from "./volume-changes.ts";
@@ -213,6 +214,7 @@ class RunningMaster implements Master {
       routes: [
         ...fileRoutes(ctx, { insecure: insecureBind }),
         ...namespaceRoutes(ctx, sources),
+        ...operatorRoutes(ctx),
         ...chunkserverRoutes(ctx),
       ].map((each) => releasingRefusals(ctx, each)),
       healthz: () => ({

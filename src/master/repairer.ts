@@ -9,6 +9,7 @@ import { scanSlotsPerSlice, stepScan, wantScan } from "./core/chunk-scan.ts";
 import { findChunk, stateAt, type VolumeIndex } from "./core/chunk-table.ts";
 import { queueGarbage } from "./core/garbage.ts";
 import { planRepairs, queueRepair, type RepairCommand, repairEnded } from "./core/repair.ts";
+import { settingOf } from "./core/runtime-settings.ts";
 import { tickSafeMode } from "./core/safe-mode.ts";
 import { originOf } from "./origin.ts";
 
@@ -60,7 +61,8 @@ export function safeModeTick(ctx: MasterContext): void {
 /** Starts the clones that there is room for. */
 export function startRepairs(ctx: MasterContext): void {
   if (ctx.soft.mutationsStopped !== undefined) return;
-  const time = { nowMs: nowMs(ctx), limits: ctx.limits, max: clonesAtOnceMax, garbage: ctx.soft.garbage };
+  const limits = { ...ctx.limits, repairStreamsPerServer: settingOf(ctx.state, "repair-streams-per-server") };
+  const time = { nowMs: nowMs(ctx), limits, max: clonesAtOnceMax, garbage: ctx.soft.garbage };
   for (const command of planRepairs(ctx.soft.repair, chunkView(ctx), time))
     inBackground(ctx, "repair a chunk", runClone(ctx, command));
   for (const handle of ctx.soft.repair.unsure) inBackground(ctx, "verify replicas", verifyReplicas(ctx, handle));

@@ -141,6 +141,8 @@ export const LogRecord = z.discriminatedUnion("kind", [
     first: ChunkHandle,
     chunks: z.array(PublishedChunk).max(protocol.writtenChunksMax),
   }),
+  /** An operator set it; without a value it is as configured again (master/core/runtime-settings.ts). */
+  z.object({ kind: kind("setting-changed"), name: z.string().max(64), value: z.number().optional() }),
 ]);
 export type LogRecord = z.infer<typeof LogRecord>;
 

@@ -5,11 +5,17 @@ import * as commands from "../../src/wire/control/commands.ts";
 import * as files from "../../src/wire/control/files.ts";
 import * as handshake from "../../src/wire/control/handshake.ts";
 import * as namespace from "../../src/wire/control/namespace.ts";
+import * as settings from "../../src/wire/control/settings.ts";
 
 function isMessage(value: unknown): value is MessageType {
   return typeof value === "object" && value !== null && "name" in value && "request" in value && "reply" in value;
 }
 
-export const allMessages: readonly MessageType[] = [handshake, files, namespace, chunkservers, commands].flatMap(
-  (module) => Object.values(module).filter((value) => isMessage(value)),
-);
+export const allMessages: readonly MessageType[] = [
+  handshake,
+  files,
+  namespace,
+  settings,
+  chunkservers,
+  commands,
+].flatMap((module) => Object.values(module).filter((value) => isMessage(value)));

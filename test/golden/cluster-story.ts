@@ -134,6 +134,11 @@ const history: readonly (readonly LogRecord[])[] = [
       chunks: [{ handle: chunkHandle(6), version: v1, length: 65_536, crc: 9, members: [1] }],
     },
   ],
+  [
+    { kind: "setting-changed", name: "repair-streams-per-server", value: 4 },
+    { kind: "setting-changed", name: "repair-streams-per-server" },
+    { kind: "setting-changed", name: "repair-streams-per-server", value: 2 },
+  ],
 ];
 
 /** Each with a mutation's answer where one can be. */

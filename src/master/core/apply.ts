@@ -33,6 +33,7 @@ import {
   isFile,
   slotOfId,
 } from "./inodes.ts";
+import { applySettingChanged } from "./runtime-settings.ts";
 import { closeSession, openSession, recordAnswer, touchAllSessions } from "./sessions.ts";
 import type { MasterState } from "./state.ts";
 import { addToTrash, isInTrash, takeFromTrash } from "./trash.ts";
@@ -153,6 +154,9 @@ export function apply(state: MasterState, record: LogRecord): void {
       return;
     case "chunk-sealed":
       applyTailSealed(state, record);
+      return;
+    case "setting-changed":
+      applySettingChanged(state.settings, record);
       return;
     default:
       unreachable(record);

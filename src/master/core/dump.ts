@@ -11,6 +11,7 @@ import { chunkCount } from "./chunk-table.ts";
 import { dumpNamespace, loadNamespaceSection } from "./dump-namespace.ts";
 import { dumpSessions, loadSessionsSection, written } from "./dump-sessions.ts";
 import { restoreTree } from "./restore-tree.ts";
+import { dumpSettings, loadSettingsSection } from "./runtime-settings.ts";
 import { SectionReader } from "./sections.ts";
 import { type MasterState, newMasterState } from "./state.ts";
 
@@ -37,6 +38,7 @@ export function* dumpState(state: MasterState): Generator<Uint8Array> {
     dumpSessions(state),
     dumpVolumes(state.volumes),
     dumpChunks(state.chunks),
+    dumpSettings(state.settings),
   ])
     for (const piece of part) {
       pieces++;
@@ -74,6 +76,7 @@ export function addPiece(load: StateLoad, piece: Uint8Array): void {
   else if (
     !loadNamespaceSection(reader, state.inodes) &&
     !loadSessionsSection(reader, state) &&
+    !loadSettingsSection(reader, state.settings) &&
     !loadChunkPiece(state.chunks, state.volumes, reader)
   )
     throw new GfsError("FormatUnsupported", `Cannot read a checkpoint: its section ${reader.section} is unknown`);

@@ -5,6 +5,7 @@ import { type AppendTables, newAppendTables } from "./append-tables.ts";
 import { type ChunkTable, createChunkTable } from "./chunk-table.ts";
 import { type Drafts, newDrafts } from "./drafts.ts";
 import { type Inodes, newInodes } from "./inodes.ts";
+import type { ChangedSettings } from "./runtime-settings.ts";
 import { newSessions, type Sessions } from "./sessions.ts";
 import type { TailBlock } from "./tails.ts";
 import { newTrash, type Trash } from "./trash.ts";
@@ -38,6 +39,7 @@ export interface MasterState {
   readonly drafts: Drafts;
   readonly chunks: ChunkTable;
   readonly volumes: VolumeTable;
+  readonly settings: ChangedSettings;
 }
 
 /** Before the first record: an empty root directory, no cluster yet. */
@@ -62,5 +64,6 @@ export function newMasterState(limits: Limits = defaultLimits): MasterState {
     drafts: newDrafts(),
     chunks: createChunkTable(),
     volumes: createVolumeTable(),
+    settings: new Map(),
   };
 }

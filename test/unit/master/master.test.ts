@@ -19,6 +19,7 @@ import {
   trashPurge,
   trashRestore,
 } from "../../../src/wire/control/namespace.ts";
+import { changeSettings, settings } from "../../../src/wire/control/settings.ts";
 import { chunkHandle, type InodeId, sequence } from "../../../src/wire/ids.ts";
 import { putFile, started } from "./cluster-with-puts.ts";
 import type { MasterInSim } from "./master-in-sim.ts";
@@ -73,6 +74,22 @@ describe("a master", () => {
       expect(cluster.call(list, { path: "/", limit: 1 }).entries).toHaveLength(1);
     }
     expect(refused).toBeGreaterThan(3);
+  });
+
+  test("keeps what an operator changed over restarts and power losses", () => {
+    const cluster = started(6);
+    const name = "repair-streams-per-server";
+    cluster.call(changeSettings, { id: cluster.nextId(), changes: [{ name, value: 5 }] });
+    for (const powerLoss of [false, true]) {
+      cluster.restart({ powerLoss });
+      expect(cluster.call(settings, {}).settings.find((each) => each.name === name)?.value).toBe(5);
+    }
+    cluster.call(changeSettings, { id: cluster.nextId(), changes: [{ name }] });
+    cluster.restart({ powerLoss: true });
+    expect(cluster.call(settings, {}).settings.find((each) => each.name === name)?.value).toBeUndefined();
+    expect(() => cluster.call(changeSettings, { id: cluster.nextId(), changes: [{ name: "repair" }] })).toThrow(
+      "known:",
+    );
   });
 
   test("answers a retry after a restart as it did at first", () => {

@@ -1,0 +1,109 @@
+/**
+ * What an operator changes while the cluster runs: durable by `setting-changed`, so that a limit that was lowered at night is still low after a restart of the
+ * master. What nobody changed follows the configuration.
+ *
+ * To add one: a row in `runtimeSettings`, named for its part ("repair-streams"), its value in `limits.ts` with a key in `config/keys.ts`. Read it where it is
+ * used, each time: `settingOf(state, "repair-streams")`; it can change between two calls. An operator's verb changes it by the client's `changeSettings` and
+ * shows it by `settings`. On and off are 1 and 0; a rate of 0 means without a limit.
+ */
+import { GfsError } from "../../base/errors.ts";
+import type { Limits } from "../../limits.ts";
+import type { changeSettings, Setting } from "../../wire/control/settings.ts";
+import type { LogRecord } from "../../wire/log-records.ts";
+import type { Decision, ReplyOf, RequestOf } from "./decision.ts";
+import { written } from "./dump-sessions.ts";
+import type { SectionReader } from "./sections.ts";
+import type { MasterState } from "./state.ts";
+
+interface SettingRow {
+  readonly about: string;
+  readonly unit: "clones" | "bytes/s";
+  /** Inclusive bounds, in `unit`; only whole numbers. */
+  readonly min: number;
+  readonly max: number;
+  readonly configured: (limits: Limits) => number;
+}
+
+export const runtimeSettings = {
+  "repair-streams-per-server": {
+    about: "clones of a server at a time, as source or target; 0: none",
+    unit: "clones",
+    min: 0,
+    max: 64,
+    configured: (limits) => limits.repairStreamsPerServer,
+  },
+} as const satisfies Record<string, SettingRow>;
+
+export type RuntimeSetting = keyof typeof runtimeSettings;
+
+const rows: ReadonlyMap<string, SettingRow> = new Map(Object.entries(runtimeSettings));
+
+/** What operators set, by name. A name that this build does not know is kept: another build may. */
+export type ChangedSettings = Map<string, number>;
+
+/** Log record `setting-changed`. */
+export type SettingChange = Extract<LogRecord, { kind: "setting-changed" }>;
+
+export function applySettingChanged(settings: ChangedSettings, changed: SettingChange): void {
+  if (changed.value === undefined) settings.delete(changed.name);
+  else settings.set(changed.name, changed.value);
+}
+
+/** Section of a checkpoint: what was changed, by name. */
+export function dumpSettings(settings: ChangedSettings): Generator<Uint8Array> {
+  const changed = [...settings].toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return written("settings", changed, (writer, [name, value]) => {
+    writer.text(name);
+    writer.f64(value);
+  });
+}
+
+/** Whether the section is this one; if so its entries are in the table now. */
+export function loadSettingsSection(reader: SectionReader, settings: ChangedSettings): boolean {
+  if (reader.section !== "settings") return false;
+  while (reader.nextEntry()) settings.set(reader.text(), reader.f64());
+  return true;
+}
+
+/** Its value now, in the row's unit. */
+export function settingOf(state: Pick<MasterState, "settings" | "limits">, name: RuntimeSetting): number {
+  return state.settings.get(name) ?? runtimeSettings[name].configured(state.limits);
+}
+
+/** All of them, in the order of the table. */
+export function listSettings(state: Pick<MasterState, "settings" | "limits">): Setting[] {
+  return [...rows].map(([name, { about, unit, min, max, configured }]) => {
+    const value = state.settings.get(name);
+    const fallback = configured(state.limits);
+    return { name, about, unit, min, max, configured: fallback, ...(value === undefined ? {} : { value }) };
+  });
+}
+
+/** @throws GfsError("Usage") for a name that is none, and a value out of its bounds */
+export function decideChangeSettings(
+  state: Pick<MasterState, "settings">,
+  { changes }: Pick<RequestOf<typeof changeSettings>, "changes">,
+): Decision<ReplyOf<typeof changeSettings>> & { readonly records: readonly SettingChange[] } {
+  for (const { name, value } of changes) {
+    const row = rows.get(name);
+    if (row === undefined)
+      throw new GfsError(
+        "Usage",
+        `Cannot change ${name}: there is no such setting; known: ${[...rows.keys()].join(", ")}`,
+      );
+    const { min, max, unit } = row;
+    if (value !== undefined && !(Number.isInteger(value) && value >= min && value <= max))
+      throw new GfsError(
+        "Usage",
+        `Cannot set ${name} to ${value}: it takes whole numbers from ${min} to ${max} (${unit})`,
+      );
+  }
+  const records = changes
+    .filter(({ name, value }) => state.settings.get(name) !== value)
+    .map(({ name, value }): SettingChange => ({
+      kind: "setting-changed",
+      name,
+      ...(value === undefined ? {} : { value }),
+    }));
+  return { records, reply: {} };
+}

@@ -1,0 +1,58 @@
+import { describe, expect, test } from "bun:test";
+import { defaultLimits } from "../../../../src/limits.ts";
+import { loadState, dumpState } from "../../../../src/master/core/dump.ts";
+import {
+  decideChangeSettings,
+  listSettings,
+  runtimeSettings,
+  settingOf,
+} from "../../../../src/master/core/runtime-settings.ts";
+import { CoreDriver, refusal } from "./core-driver.ts";
+
+const name = "repair-streams-per-server";
+
+describe("settings that operators change", () => {
+  test("follow the configuration until one is set, and again once it is taken back", () => {
+    const driver = new CoreDriver({ repairStreamsPerServer: 3 });
+    expect(settingOf(driver.state, name)).toBe(3);
+    driver.do(decideChangeSettings(driver.state, { changes: [{ name, value: 7 }] }));
+    expect(settingOf(driver.state, name)).toBe(7);
+    expect(listSettings(driver.state).find((each) => each.name === name)).toMatchObject({ configured: 3, value: 7 });
+    driver.do(decideChangeSettings(driver.state, { changes: [{ name }] }));
+    expect(settingOf(driver.state, name)).toBe(3);
+    expect(listSettings(driver.state).find((each) => each.name === name)).not.toHaveProperty("value");
+  });
+
+  test("are in the checkpoint", () => {
+    const driver = new CoreDriver();
+    driver.log([{ kind: "setting-changed", name: "of another build", value: 0.5 }]);
+    driver.do(decideChangeSettings(driver.state, { changes: [{ name, value: 9 }] }));
+    const loaded = loadState(dumpState(driver.state), defaultLimits);
+    expect(Object.fromEntries(loaded.settings)).toEqual(Object.fromEntries(driver.state.settings));
+    expect(settingOf(loaded, name)).toBe(9);
+  });
+
+  test("log nothing where nothing changes", () => {
+    const driver = new CoreDriver();
+    expect(decideChangeSettings(driver.state, { changes: [{ name }] }).records).toEqual([]);
+    driver.do(decideChangeSettings(driver.state, { changes: [{ name, value: 2 }] }));
+    expect(decideChangeSettings(driver.state, { changes: [{ name, value: 2 }] }).records).toEqual([]);
+  });
+
+  test("refuse a name that is none and a value out of bounds, and then change nothing", () => {
+    const driver = new CoreDriver();
+    const change = (changes: { name: string; value?: number }[]) =>
+      refusal("Usage", () => driver.do(decideChangeSettings(driver.state, { changes })));
+    expect(change([{ name, value: 1 }, { name: "repair-stream-per-server" }])).toContain(`known: ${name}`);
+    for (const value of [-1, 0.5, runtimeSettings[name].max + 1, Number.NaN])
+      expect(change([{ name, value }])).toContain(`from 0 to ${runtimeSettings[name].max}`);
+    expect(settingOf(driver.state, name)).toBe(defaultLimits.repairStreamsPerServer);
+  });
+
+  test("are configured within their own bounds", () => {
+    for (const row of Object.values(runtimeSettings)) {
+      const configured = row.configured(defaultLimits);
+      expect(Number.isInteger(configured) && configured >= row.min && configured <= row.max).toBe(true);
+    }
+  });
+});
