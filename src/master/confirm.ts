@@ -55,6 +55,10 @@ function raiseRecords(ctx: MasterContext): LogRecord[] {
   const records: LogRecord[] = [];
   if (soft.highestHandle > state.chunks.handleMark)
     records.push({ kind: "handles-reserved", upTo: soft.highestHandle + limits.handleBatch });
+  if (soft.mutationsStopped !== undefined) {
+    const upTo = Math.max(state.chunks.handleMark, soft.highestHandle);
+    records.push({ kind: "lost-handles-accepted", upTo });
+  }
   if (state.sessions.next < soft.sessionFloor) {
     const session = sessionId(soft.sessionFloor);
     records.push({ kind: "session-opened", session, label: "" }, { kind: "session-closed", session });

@@ -5,11 +5,13 @@ import { heartbeat, register, report } from "../wire/control/chunkservers.ts";
 import { hearBad } from "./bad-replica.ts";
 import { type MasterContext, nowMs, requireMutations, stopMutations } from "./context.ts";
 import { handFactMark } from "./core/chunk-replicas.ts";
+import { isStranger } from "./core/chunk-table.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { hearOpenReplicas, sealForVolume } from "./core/leases.ts";
 import { findVolume, heartbeatVolume, nextVolumeIndex, registerVolume, type Volume, volumeAt } from "./core/volumes.ts";
 import { takeReportPage } from "./reports.ts";
+import { chunkHandle } from "../wire/ids.ts";
 import { sealAll } from "./sealer.ts";
 import { clusterIdOf, epochOf } from "./status.ts";
 import { livenessChanged } from "./volume-changes.ts";
@@ -104,11 +106,12 @@ function supersede(superseded: Map<number, Set<string>>, index: number, incarnat
 function noteWhatItKnows(ctx: MasterContext, request: Registering, name: string): void {
   const { state, soft } = ctx;
   const ours = epochOf(ctx);
-  if (request.highestHandle > state.chunks.handleMark) {
-    soft.highestHandle = Math.max(soft.highestHandle, request.highestHandle);
+  const { highestHandle } = request;
+  if (highestHandle > 0 && isStranger(state.chunks, chunkHandle(highestHandle))) {
+    soft.highestHandle = Math.max(soft.highestHandle, highestHandle);
     stopMutations(
       ctx,
-      `${name} knows chunk ${request.highestHandle}, and this master has given out ${state.chunks.handleMark} at most: its data directory is an old copy`,
+      `${name} knows chunk ${highestHandle}, which this master has not given out: its data directory is an old copy`,
     );
   }
   const theirs = request.epoch;

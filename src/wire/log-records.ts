@@ -143,6 +143,8 @@ export const LogRecord = z.discriminatedUnion("kind", [
   }),
   /** An operator set it; without a value it is as configured again (master/core/runtime-settings.ts). */
   z.object({ kind: kind("setting-changed"), name: z.string().max(64), value: z.number().optional() }),
+  /** Handles up to and including `upTo` that this log does not know were given out by one that is lost; an operator accepted that their replicas are garbage. */
+  z.object({ kind: kind("lost-handles-accepted"), upTo: Uint53 }),
 ]);
 export type LogRecord = z.infer<typeof LogRecord>;
 

@@ -112,7 +112,10 @@ const history: readonly (readonly LogRecord[])[] = [
     },
   ],
   [{ kind: "inode-trashed", inode: file, path: "/d/moved", removedMs: 6_000, expiresMs: 10_000 }],
-  [{ kind: "confirmed", what: ["that it is so"] }],
+  [
+    { kind: "lost-handles-accepted", upTo: 3 },
+    { kind: "confirmed", what: ["that it is so"] },
+  ],
   [
     {
       kind: "draft-created",

@@ -11,6 +11,7 @@ import { chunkCount } from "../../src/master/core/chunk-table.ts";
 import {
   applyDraftChunkAdded,
   applyDraftChunkDropped,
+  applyLostHandlesAccepted,
   takeReleased,
   unreferenceChunk,
 } from "../../src/master/core/chunk-apply.ts";
@@ -96,7 +97,7 @@ describe("paper §4.4 garbage collection", () => {
     expect(at(world.nowMs + deleteGraceMs).map(({ handle }) => handle)).toEqual([handleOf(1)]);
   });
 
-  test("a master that may be behind deletes nothing: neither what is above its mark, nor anything while it is stopped", () => {
+  test("a master that may be behind deletes nothing: neither what its log never gave out, nor anything while it is stopped", () => {
     const world = chunkWorld(1);
     const garbage = createGarbage();
     const queue = (number: number) =>
@@ -106,9 +107,11 @@ describe("paper §4.4 garbage collection", () => {
         { nowMs: 0, limits: defaultLimits },
       );
     queue(1_000_001);
+    queue(9);
     const at = (nowMs: number) =>
       planDeletes(garbage, world, { volume: 0, nowMs, limits: defaultLimits, max: 10, repair: createRepair() });
     expect(at(2 * deleteGraceMs)).toEqual([]);
+    applyLostHandlesAccepted(world.chunks, 9);
     queue(7);
     stopDeletions(garbage, "a volume knows more");
     expect(at(4 * deleteGraceMs)).toEqual([]);

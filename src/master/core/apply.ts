@@ -16,6 +16,7 @@ import {
   applyDraftChunkAdded,
   applyDraftChunkDropped,
   applyHandlesReserved,
+  applyLostHandlesAccepted,
   applySealBegun,
   applyTailOpened,
   unreferenceChunk,
@@ -157,6 +158,9 @@ export function apply(state: MasterState, record: LogRecord): void {
       return;
     case "setting-changed":
       applySettingChanged(state.settings, record);
+      return;
+    case "lost-handles-accepted":
+      applyLostHandlesAccepted(state.chunks, record.upTo);
       return;
     default:
       unreachable(record);

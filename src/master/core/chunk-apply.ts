@@ -29,6 +29,12 @@ export function applyHandlesReserved(table: ChunkTable, upTo: number): void {
   table.handleMark = Math.max(table.handleMark, upTo);
 }
 
+/** Handles up to here that our log does not know are those of a lost log; new ones begin above. */
+export function applyLostHandlesAccepted(table: ChunkTable, upTo: number): void {
+  table.lostMark = Math.max(table.lostMark, upTo);
+  table.nextHandle = Math.max(table.nextHandle, table.lostMark + 1);
+}
+
 /**
  * The log is replayed: from here on facts are dated, and handles begin above the mark, so that one which a lost tail of the log gave out is
  * never given again.

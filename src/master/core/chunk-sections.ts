@@ -28,6 +28,7 @@ const runMax = 0xffff_ffff;
 export function* dumpChunks(table: ChunkTable): Generator<Uint8Array> {
   const mark = new SectionWriter(chunkSections.handles);
   mark.u53(table.handleMark);
+  mark.u53(table.lostMark);
   yield* ended(mark, mark.endEntry());
 
   yield* dumpTable(table);
@@ -130,6 +131,7 @@ export function loadChunkPiece(chunks: ChunkTable, volumes: VolumeTable, reader:
     case chunkSections.handles:
       while (reader.nextEntry()) {
         chunks.handleMark = reader.u53();
+        chunks.lostMark = reader.u53();
         chunks.nextHandle = Math.max(chunks.nextHandle, 1);
       }
       return true;

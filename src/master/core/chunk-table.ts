@@ -81,6 +81,8 @@ export interface ChunkTable {
   freeSlot: number;
   /** Handles up to here may have been given out. Durable. */
   handleMark: number;
+  /** Handles up to here that neither the table nor `releasedHandles` has were given out by a log that is lost, and an operator accepted that. Durable. */
+  lostMark: number;
   nextHandle: number;
   factClock: number;
   factClockMs: number;
@@ -116,6 +118,7 @@ export function createChunkTable(): ChunkTable {
     slotEnd: 0,
     freeSlot: 0,
     handleMark: 0,
+    lostMark: 0,
     nextHandle: 1,
     factClock: 1,
     factClockMs: 0,
@@ -134,6 +137,15 @@ export function chunkCount(table: ChunkTable): number {
 /** The chunk's slot, or -1. Good until the chunk is released. */
 export function slotOf(table: ChunkTable, handle: ChunkHandle): number {
   return table.index.find(hashNumber(handle), handle);
+}
+
+/**
+ * Our log never gave this handle out, and it knows every one that it did: only a log that went on from ours can have, so ours is an old copy; until an operator accepts
+ * that (`lostMark`).
+ */
+export function isStranger(table: ChunkTable, handle: ChunkHandle): boolean {
+  if (handle > table.handleMark) return true;
+  return handle > table.lostMark && slotOf(table, handle) < 0 && !table.releasedHandles.has(handle);
 }
 
 /** State of a slot; undefined for a free one. For scans from 0 to `slotEnd`. */

@@ -9,7 +9,7 @@ import { chunkHandle, chunkVersion } from "../../wire/ids.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import { noteReplicaFact, replicaOn, replicasAt } from "./chunk-replicas.ts";
 import type { ChunkView } from "./chunk-scan.ts";
-import { chunkCount, slotOf, stateAt } from "./chunk-table.ts";
+import { chunkCount, isStranger, slotOf, stateAt } from "./chunk-table.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import { type GarbageCause, GarbageQueue } from "./garbage-queue.ts";
 import { isUsable } from "./volumes.ts";
@@ -198,7 +198,7 @@ function judge(
 ): DeleteItem | "later" | undefined {
   const { handle, volume, cause } = found;
   const { chunks } = view;
-  if (handle > chunks.handleMark) return undefined;
+  if (isStranger(chunks, handle)) return undefined;
   // A clone may be on its way to replace just this replica: a delete could meet the new one.
   if (by.repair.running.get(handle)?.target === volume) return "later";
   const slot = slotOf(chunks, handle);

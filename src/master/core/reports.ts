@@ -9,7 +9,7 @@ import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import { unpackReport } from "../../wire/report.ts";
 import { dropReplica, isHolder, putReplica, replicaCountAt, replicaHealthAt } from "./chunk-replicas.ts";
 import { replicaSeenAt, replicaVolumeAt } from "./chunk-replicas.ts";
-import { handleAt, slotOf, stateAt } from "./chunk-table.ts";
+import { handleAt, isStranger, slotOf, stateAt } from "./chunk-table.ts";
 import type { ChunkTable, VolumeIndex } from "./chunk-table.ts";
 import type { ReportProgress, Volume } from "./volumes.ts";
 
@@ -51,7 +51,7 @@ export function takePage(volume: Volume, page: ReportPage): PageVerdict {
 }
 
 /**
- * unknown: no such chunk: garbage. released: our log let go of it: garbage too, not on the report's word alone. behind: only a newer master can have
+ * unknown: of a log that is lost, as an operator accepted: garbage. released: our log let go of it: garbage too, not on the report's word alone. behind: only a newer master can have
  * caused it: our log is an old copy. unfinished: all of a sealed chunk, fenced: finish it. early: corrupt, and its chunk isn't
  * sealed: to be judged again when it is. busy: the chunk isn't sealed, its seal or draft decides. late: the
  * report began before the latest fact about the chunk.
@@ -61,7 +61,7 @@ export type EntryVerdict =
 
 /** What one entry means; changes nothing. */
 export function judgeEntry(table: ChunkTable, entry: ReplicaReport, factMark: number): EntryVerdict {
-  if (entry.handle > table.handleMark) return "behind";
+  if (isStranger(table, entry.handle)) return "behind";
   const slot = slotOf(table, entry.handle);
   if (slot < 0) return table.releasedHandles.has(entry.handle) ? "released" : "unknown";
   const version = table.versions.get(slot);

@@ -2,7 +2,7 @@
 import type { Violation } from "../history.ts";
 import { runScenario } from "../scenarios.ts";
 import { latePuts } from "./late-puts.ts";
-import { restoredBehind, restoredUnnoticed } from "./restored-master.ts";
+import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { earlyFacts } from "./early-facts.ts";
 import { smallPuts } from "./small-puts.ts";
 import { thinPuts } from "./thin-puts.ts";
@@ -11,7 +11,7 @@ import type { Story } from "./story.ts";
 
 export const stories: Readonly<Record<string, Story>> = {
   restoredBehind,
-  restoredUnnoticed,
+  restoredWithinBatch,
   twoMasters,
   smallPuts,
   earlyFacts,

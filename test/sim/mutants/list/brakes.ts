@@ -42,21 +42,40 @@ export const brakesMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/routes-chunkservers.ts",
-        find: "if (request.highestHandle > state.chunks.handleMark) {",
-        replace: "if (request.highestHandle > Number.MAX_SAFE_INTEGER) {",
+        find: "if (highestHandle > 0 && isStranger(",
+        replace: "if (highestHandle > Number.MAX_SAFE_INTEGER && isStranger(",
       },
       {
-        file: "src/master/core/reports.ts",
-        find: 'if (entry.handle > table.handleMark) return "behind";',
-        replace: "",
-      },
-      {
-        file: "src/master/core/garbage.ts",
-        find: "if (handle > chunks.handleMark) return undefined;",
-        replace: "",
+        file: "src/master/core/chunk-table.ts",
+        find: "if (handle > table.handleMark) return true;",
+        replace: "if (handle > table.handleMark) return false;",
       },
     ],
     scenarios: ["restoredBehind"],
+  },
+  {
+    name: "never-given-is-garbage",
+    rule: "a handle that the log never gave out proves that the master is behind, and is never garbage until an operator accepts that",
+    edits: [
+      {
+        file: "src/master/core/chunk-table.ts",
+        find: "return handle > table.lostMark && slotOf",
+        replace: "return handle > Number.MAX_SAFE_INTEGER && slotOf",
+      },
+    ],
+    scenarios: ["restoredWithinBatch"],
+  },
+  {
+    name: "lost-handles-not-accepted",
+    rule: "what an operator accepted of a lost log stops the master no more",
+    edits: [
+      {
+        file: "src/master/core/chunk-apply.ts",
+        find: "table.lostMark = Math.max(table.lostMark, upTo);",
+        replace: "table.lostMark = Math.max(table.lostMark, 0 * upTo);",
+      },
+    ],
+    scenarios: ["restoredWithinBatch"],
   },
   {
     name: "older-command-obeyed",
@@ -165,7 +184,7 @@ export const brakesMutants: readonly Mutant[] = [
         replace: "if (count <= deleteCountFree + deleteShareMax * chunks + 1_000_000) return false;",
       },
     ],
-    scenarios: ["restoredUnnoticed"],
+    scenarios: ["restoredWithinBatch"],
   },
   {
     name: "deleted-for-good",
@@ -177,7 +196,7 @@ export const brakesMutants: readonly Mutant[] = [
         replace: "const dueMs = this.#world.clock.monotonicMs() + 0 * this.#options.graceMs;",
       },
     ],
-    scenarios: ["restoredUnnoticed"],
+    scenarios: ["restoredWithinBatch"],
   },
   {
     name: "no-tombstone",

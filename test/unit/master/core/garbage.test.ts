@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { unreferenceChunk } from "../../../../src/master/core/chunk-apply.ts";
+import { applyLostHandlesAccepted, unreferenceChunk } from "../../../../src/master/core/chunk-apply.ts";
 import { noteReplicaFact, replicasOf } from "../../../../src/master/core/chunk-replicas.ts";
 import {
   createGarbage,
@@ -71,12 +71,12 @@ describe("what may be deleted", () => {
     }
   });
 
-  test("never a handle above the allocation mark", () => {
+  test("never a handle above the allocation mark, nor one that the log never gave out, unless it is accepted as a lost log's", () => {
     const world = chunkWorld(1);
+    applyLostHandlesAccepted(world.chunks, 999_998);
     const garbage = createGarbage();
-    queue(garbage, world, [1_000_001, 0, "unknown"]);
-    queue(garbage, world, [1_000_000, 0, "unknown"]);
-    expect(plan(garbage, world, 0).map((item) => Number(item.handle))).toEqual([1_000_000]);
+    for (const number of [1_000_001, 1_000_000, 999_999, 999_998, 7]) queue(garbage, world, [number, 0, "unknown"]);
+    expect(plan(garbage, world, 0).map((item) => Number(item.handle))).toEqual([999_998, 7]);
   });
 
   test.each([
@@ -197,6 +197,7 @@ describe("brakes", () => {
   function manyUnknown(count: number, chunks: number, cause: GarbageCause = "unknown") {
     const world = chunkWorld(2);
     for (let number = 1; number <= chunks; number++) addSealed(world, number, [0], 1);
+    applyLostHandlesAccepted(world.chunks, 100_000);
     const garbage = createGarbage();
     for (let number = 0; number < count; number++) queue(garbage, world, [10_000 + number, 1, cause]);
     return { world, garbage };

@@ -1,5 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { applySealBegun, applyTailOpened, unreferenceChunk } from "../../../../src/master/core/chunk-apply.ts";
+import {
+  applyLostHandlesAccepted,
+  applySealBegun,
+  applyTailOpened,
+  unreferenceChunk,
+} from "../../../../src/master/core/chunk-apply.ts";
 import { noteReplicaFact, replicasOf } from "../../../../src/master/core/chunk-replicas.ts";
 import {
   createAbsenceScan,
@@ -27,6 +32,7 @@ describe("what an entry of a report means", () => {
   unreferenceChunk(world.chunks, handleOf(2));
   applyTailOpened(world.chunks, { inode: inodeId(2), handle: handleOf(3), version: v1, members: [0, 1], goal: 2 });
   addSealed(world, 4, [0]);
+  applyLostHandlesAccepted(world.chunks, 7);
   const slot = world.chunks.index.find(0, 0);
   expect(slot).toBe(-1);
   const mark = freshMark(world);
@@ -49,9 +55,12 @@ describe("what an entry of a report means", () => {
     ["with data above ours", entry(1, { promisedVersion: v2, dataVersion: v2 }), "behind"],
     ["of a chunk that the log let go of", entry(2), "released"],
     ["of an open chunk", entry(3, { state: "open" }), "busy"],
-    ["of a handle that was never used", entry(77), "unknown"],
+    ["of a handle that the log never gave out", entry(77), "behind"],
+    ["of a handle of a lost log, as accepted", entry(6), "unknown"],
+    ["of the last handle accepted", entry(7), "unknown"],
+    ["of the handle after it", entry(8), "behind"],
     ["of a handle above the allocation mark", entry(1_000_001), "behind"],
-    ["of a handle at the allocation mark", entry(1_000_000), "unknown"],
+    ["of a handle at the allocation mark", entry(1_000_000), "behind"],
   ] as const)("a replica %s", (_what, reported, verdict) => {
     expect(judgeEntry(world.chunks, reported, mark)).toBe(verdict);
   });
