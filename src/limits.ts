@@ -76,6 +76,10 @@ export interface Limits {
   readonly fenceMs: number;
   readonly putStallMs: number;
   readonly readStallMs: number;
+  /** A read that has had no byte for this long is sent to a second replica as well; later, where that one is slow too, and within half of readStallMs. */
+  readonly hedgeAfterMs: number;
+  /** Of all reads, those that may be sent to a second replica (besides the first few); 0: none. */
+  readonly hedgeShare: number;
   readonly controlMs: number;
   readonly clientTimeoutMs: number;
   /** How long a client looks for a master that nobody hears: long enough for one that restarts, short for who started none. */
@@ -132,6 +136,8 @@ export const defaultLimits: Limits = {
   fenceMs: 2_000,
   putStallMs: 10_000,
   readStallMs: 5_000,
+  hedgeAfterMs: 100,
+  hedgeShare: 0.05,
   controlMs: 5_000,
   clientTimeoutMs: 30_000,
   firstContactMs: 5_000,
@@ -168,6 +174,7 @@ export function assertLimits(limits: Limits): void {
     limits.logSegmentBytes > appendRecordBytesMax(limits.chunkBytes) + limits.smallChunkBytesMax,
     "a log segment must hold the largest record",
   );
+  assert(limits.hedgeShare >= 0 && limits.hedgeShare <= 1, "hedgeShare is a share");
   assert(limits.writtenPage >= 1 && limits.writtenPage <= protocol.writtenChunksMax, "writtenPage is out of its range");
   assert(limits.sealResponders >= 1, "sealResponders must be at least 1");
   assert(limits.appendSessionsMax >= 1 && limits.appendTableMax >= 1, "an append table must hold a session");

@@ -8,6 +8,8 @@ import type { FrameCalls } from "../net/frame-calls.ts";
 import type { FramePool } from "../net/frame-pool.ts";
 import type { Whereabouts } from "../wire/control/common.ts";
 import type { DraftId, SessionId } from "../wire/ids.ts";
+import type { HedgeBudget } from "./core/hedge-budget.ts";
+import type { ServerSpeeds } from "./core/server-speeds.ts";
 
 export interface ClientContext {
   readonly world: World;
@@ -19,6 +21,9 @@ export interface ClientContext {
   readonly pool: FramePool;
   /** Small chunks on their way to them. */
   readonly calls: FrameCalls;
+  /** Of chunkservers, for reads. */
+  readonly speeds: ServerSpeeds;
+  readonly hedges: HedgeBudget;
   readonly whereabouts: Whereabouts;
   readonly label: string;
   /** What heartbeats keep alive. */

@@ -16,6 +16,8 @@ import type * as api from "./api.ts";
 import { appendOnce } from "./append.ts";
 import { AppendLines } from "./append-lines.ts";
 import { type ClientContext, Operation } from "./context.ts";
+import { HedgeBudget } from "./core/hedge-budget.ts";
+import { ServerSpeeds } from "./core/server-speeds.ts";
 import { downloadFile } from "./download.ts";
 import { FileAppender } from "./file-appender.ts";
 import { readFile } from "./get.ts";
@@ -92,6 +94,8 @@ export class GfsClient implements api.GfsApi {
       control: new ControlClient(world, { role: "client", secret, clusterId }),
       pool,
       calls: new FrameCalls(world, pool),
+      speeds: new ServerSpeeds(),
+      hedges: new HedgeBudget(limits.hedgeShare),
       whereabouts: { ...(location === undefined ? {} : { location }), ...(rack === undefined ? {} : { rack }) },
       label: label.slice(0, protocol.labelBytesMax),
       alive: { sessions: new Set(), drafts: new Set() },

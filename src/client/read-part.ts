@@ -5,7 +5,8 @@ import { type LocatedExtent, replicaSuspect } from "../wire/control/files.ts";
 import type { InodeId, VolumeId } from "../wire/ids.ts";
 import { type ClientContext, inBackground, type Operation } from "./context.ts";
 import { type FilePart, locateRange } from "./locations.ts";
-import { ReplicaRead } from "./read-replica.ts";
+import { hedgedRun } from "./hedged-run.ts";
+import { type Outcome, ReadAttempt } from "./read-attempt.ts";
 import { backOff, gaveUp } from "./retry.ts";
 
 /** What the parts of one read share. */
@@ -31,19 +32,19 @@ export const fatal: readonly ErrorCode[] = ["Bug", "Denied", "WrongCluster", "Ve
 export class PartRead {
   readonly #file: FileRead;
   #extent: LocatedExtent;
+  /** The next byte that goes out: moved on by a run that goes out, and by nothing else. */
   #at: number;
   readonly #to: number;
   readonly #committed: number | undefined;
-  #opening: Promise<{ readonly replica: ReplicaAddress; readonly read: ReplicaRead }> | undefined;
+  /** Whom the next run is expected of. */
+  #attempt: ReadAttempt | undefined;
   #tried = new Set<VolumeId>();
   #again = new Set<VolumeId>();
-  /** Something was expected of what `#opening` gave. */
-  #used = false;
   #rounds = 0;
   /** What a replica said in this round that may yet give the bytes: it was busy, silent or away. */
   #hopeful: GfsError | undefined;
   #lastError: unknown;
-  #closed = false;
+  #reportsPending = false;
 
   /** `committed`: for an open chunk, its length as the primary said. */
   constructor(file: FileRead, part: FilePart, committed?: number) {
@@ -56,109 +57,132 @@ export class PartRead {
 
   /** Asks the nearest replica for everything, ahead of its use; what is wrong with it shows when it is used. */
   start(): void {
-    if (this.#opening !== undefined) return;
-    this.#opening = this.#open();
-    this.#opening.catch(() => {});
+    this.#attempt ??= this.#askNext();
   }
 
   /** @throws GfsError where no replica gives the bytes */
   async *pieces(): AsyncGenerator<Uint8Array> {
     const { op } = this.#file;
     while (this.#at < this.#to) {
-      this.start();
-      let step;
-      try {
-        const { replica, read } = await this.#current();
-        if (this.#isOvertaken(replica)) {
-          read.close();
-          this.#opening = undefined;
-          continue;
-        }
-        this.#used = true;
-        step = await read.next();
-      } catch (error) {
-        op.check();
-        await this.#failed(error);
+      this.#leaveOvertaken();
+      this.#attempt ??= this.#askNext();
+      if (this.#attempt === undefined) {
+        this.#hopeful = this.#lastError = this.#nobody();
+        await this.#findOthers(this.#hopeful);
         continue;
       }
+      const outcome = await this.#nextRun(this.#attempt);
+      if (outcome.kind === "failed") {
+        this.#attempt = undefined;
+        outcome.attempt.close();
+        await this.#findOthers(this.#failed(outcome));
+        continue;
+      }
+      this.#attempt = outcome.attempt;
       op.progress();
       this.#rounds = 0;
-      if (step.kind === "end") {
-        this.#opening = undefined;
-        if (this.#at < this.#to) await this.#failed(this.#tooShort(step.end));
-        continue;
-      }
-      this.#at += step.run.bytes;
-      yield* step.run.payload;
+      this.#at += outcome.run.bytes;
+      yield* outcome.run.payload;
       op.progress();
     }
     this.close();
   }
 
   close(): void {
-    this.#closed = true;
-    const opening = this.#opening;
-    this.#opening = undefined;
-    opening?.then(({ read }) => read.close()).catch(() => {});
+    this.#attempt?.close();
+    this.#attempt = undefined;
   }
 
   /** It was asked ahead of its use, and has failed another part since: not worth waiting for where there is a better one. */
-  #isOvertaken({ volume }: ReplicaAddress): boolean {
+  #leaveOvertaken(): void {
     const { failed } = this.#file;
-    if (this.#used || !failed.has(volume)) return false;
-    return this.#extent.replicas.some((other) => !this.#tried.has(other.volume) && !failed.has(other.volume));
+    if (this.#attempt === undefined || this.#attempt.used || !failed.has(this.#attempt.replica.volume)) return;
+    if (!this.#extent.replicas.some((other) => !this.#tried.has(other.volume) && !failed.has(other.volume))) return;
+    this.close();
   }
 
-  async #current(): Promise<{ readonly replica: ReplicaAddress; readonly read: ReplicaRead }> {
-    this.#opening ??= this.#open();
-    return this.#opening;
+  #askNext(): ReadAttempt | undefined {
+    const [replica] = this.#untried();
+    return replica === undefined ? undefined : this.#ask(replica);
   }
 
-  async #open(): Promise<{ readonly replica: ReplicaAddress; readonly read: ReplicaRead }> {
+  #ask(replica: ReplicaAddress): ReadAttempt {
     const { ctx, op } = this.#file;
-    const replica = this.#nextReplica();
-    if (replica === undefined) throw this.#nobody();
     this.#tried.add(replica.volume);
-    this.#used = false;
     const { handle, version, offset, fileOffset } = this.#extent;
     const range = { handle, version, offset: offset + this.#at - fileOffset, length: this.#to - this.#at };
-    const read = await ReplicaRead.open(ctx, op, replica, { ...range, committed: this.#committed });
-    if (this.#closed) read.close();
-    return { replica, read };
+    return new ReadAttempt(ctx, op, replica, { ...range, committed: this.#committed });
   }
 
-  /** Nearest first; those that failed before in this read last. */
-  #nextReplica(): ReplicaAddress | undefined {
+  /** Nearest first, but those that are much slower later, and those that failed before in this read last. */
+  #untried(): readonly ReplicaAddress[] {
+    const { ctx, failed } = this.#file;
     const left = this.#extent.replicas.filter(({ volume }) => !this.#tried.has(volume));
-    return left.find(({ volume }) => !this.#file.failed.has(volume)) ?? left[0];
+    if (left.length < 2) return left;
+    const now = { bytes: this.#to - this.#at, nowMs: ctx.world.clock.monotonicMs() };
+    const ordered = ctx.speeds.order(left, ({ volume }) => volume, now);
+    return [
+      ...ordered.filter(({ volume }) => !failed.has(volume)),
+      ...ordered.filter(({ volume }) => failed.has(volume)),
+    ];
+  }
+
+  /** From this attempt, or from a second one that was asked because this one lets wait. */
+  async #nextRun(attempt: ReadAttempt): Promise<Outcome> {
+    const { ctx, failed } = this.#file;
+    const { clock } = ctx.world;
+    const startMs = clock.monotonicMs();
+    const [second] = this.#untried();
+    if (second === undefined || failed.has(second.volume)) return attempt.next();
+    const maxMs = ctx.limits.readStallMs / 2;
+    const { outcome, lost } = await hedgedRun(clock, attempt, {
+      afterMs: ctx.speeds.hedgeAfterMs(second.volume, { minMs: ctx.limits.hedgeAfterMs, maxMs }, startMs),
+      trickleMs: maxMs,
+      ask: () => {
+        if (!ctx.hedges.spend()) return undefined;
+        const fields = { chunk: this.#extent.handle, volume: attempt.replica.volume, second: second.volume };
+        ctx.world.events.emit("debug", "read.hedged", fields);
+        return this.#ask(second);
+      },
+      onFailed: (failure) => void this.#failed(failure),
+    });
+    if (lost === undefined) return outcome;
+    // It may still be good enough where all others fail.
+    this.#tried.delete(lost.replica.volume);
+    if (lost !== attempt) return outcome;
+    failed.add(lost.replica.volume);
+    lost.noteFirst(clock.monotonicMs() - startMs);
+    return outcome;
+  }
+
+  /** What it means that an attempt failed. @throws what no other replica would mend */
+  #failed({ attempt, error }: Outcome & { kind: "failed" }): GfsError {
+    const { ctx, op, failed } = this.#file;
+    op.check();
+    if (!(error instanceof GfsError) || fatal.includes(error.code)) throw error;
+    this.#lastError = error;
+    const isHopeless = hopeless.includes(error.code);
+    if (!isHopeless) this.#hopeful = error;
+    const { replica } = attempt;
+    const fields = { chunk: this.#extent.handle, volume: replica.volume, reason: error.message };
+    ctx.world.events.emit("info", "read.replica-failed", fields);
+    if (attempt.wasIdle && error.code === "Unavailable" && !this.#again.has(replica.volume)) {
+      // Perhaps only its connection had grown old.
+      this.#again.add(replica.volume);
+      this.#tried.delete(replica.volume);
+      ctx.pool.forget(replica.data);
+      return error;
+    }
+    failed.add(replica.volume);
+    if (!isHopeless) attempt.noteFirst(ctx.limits.connectMs);
+    this.#report(error, replica);
+    return error;
   }
 
   /** Makes the next attempt possible. @throws where there is nothing left to try */
-  async #failed(thrown: unknown): Promise<void> {
-    const { ctx, op, inode, failed } = this.#file;
-    const [opening] = await Promise.allSettled([this.#opening]);
-    const opened = opening.status === "fulfilled" ? opening.value : undefined;
-    this.#opening = undefined;
-    opened?.read.close();
-    if (!(thrown instanceof GfsError) || fatal.includes(thrown.code)) throw thrown;
-    const error = thrown;
-    this.#lastError = error;
-    if (!hopeless.includes(error.code)) this.#hopeful = error;
-    const replica = opened?.replica ?? this.#lastTried();
-    if (replica !== undefined) {
-      const fields = { chunk: this.#extent.handle, volume: replica.volume, reason: error.message };
-      ctx.world.events.emit("info", "read.replica-failed", fields);
-      if (opened?.read.wasIdle === true && error.code === "Unavailable" && !this.#again.has(replica.volume)) {
-        // Perhaps only its connection had grown old.
-        this.#again.add(replica.volume);
-        this.#tried.delete(replica.volume);
-        ctx.pool.forget(replica.data);
-        return;
-      }
-      failed.add(replica.volume);
-      this.#report(error, replica);
-    }
-    if (this.#nextReplica() !== undefined) return;
+  async #findOthers(error: GfsError): Promise<void> {
+    const { ctx, op, inode } = this.#file;
+    if (this.#untried().length > 0) return;
     this.#rounds++;
     if (this.#hopeful === undefined && this.#rounds > 1) throw this.#gaveUp(error);
     if (this.#hopeful !== undefined) {
@@ -176,16 +200,7 @@ export class PartRead {
     this.#tried = new Set();
     this.#again = new Set();
     this.#hopeful = undefined;
-    if (covers.replicas.length === 0 && located.reportsPending)
-      this.#lastError = new GfsError(
-        "Unavailable",
-        `Cannot read chunk ${covers.handle}: no server has reported it yet (reports pending)`,
-      );
-  }
-
-  #lastTried(): ReplicaAddress | undefined {
-    const last = [...this.#tried].at(-1);
-    return this.#extent.replicas.find(({ volume }) => volume === last);
+    this.#reportsPending = located.reportsPending;
   }
 
   #report(error: GfsError, { volume }: ReplicaAddress): void {
@@ -198,13 +213,11 @@ export class PartRead {
     inBackground(ctx, "report a replica", call);
   }
 
-  #tooShort(end: number): GfsError {
-    const { handle, version } = this.#extent;
-    return new GfsError("VersionStale", `Cannot read chunk ${handle} at version ${version}: a replica ends at ${end}`);
-  }
-
   #nobody(): GfsError {
-    return new GfsError("Unavailable", `Cannot read chunk ${this.#extent.handle}: no live server is known to hold it`);
+    const why = this.#reportsPending
+      ? "no server has reported it yet (reports pending)"
+      : "no live server is known to hold it";
+    return new GfsError("Unavailable", `Cannot read chunk ${this.#extent.handle}: ${why}`);
   }
 
   #gaveUp(error: GfsError): GfsError {

@@ -63,17 +63,29 @@ export class ReplicaRead {
     replica: ReplicaAddress,
     range: ChunkRange,
   ): Promise<ReplicaRead> {
+    return ReplicaRead.begin(ctx, op, { replica, frames: await connectTo(ctx, op, replica, range.handle) }, range);
+  }
+
+  /** On a connection with nothing under way. @throws GfsError (Unavailable) where it is closed */
+  static begin(
+    ctx: ClientContext,
+    op: Operation,
+    { replica, frames }: { readonly replica: ReplicaAddress; readonly frames: FrameConnection },
+    range: ChunkRange,
+  ): ReplicaRead {
     const { handle, version, offset, length, committed } = range;
-    const what = `read chunk ${handle}`;
+    const read = { volume: replica.volume, handle, version, offset, length, purpose: "read" as const };
     try {
-      const frames = await ctx.pool.take(replica.data, op.within(ctx.limits.connectMs), op.signal);
-      const read = { volume: replica.volume, handle, version, offset, length, purpose: "read" as const };
       frames.send("read", streamId, encodeHeader(Read, committed === undefined ? read : { ...read, committed }));
-      return new ReplicaRead(ctx, op, { frames, address: replica.data }, range);
     } catch (thrown) {
-      op.check();
-      throw connectionError(what, replica.data, thrown);
+      throw connectionError(`read chunk ${handle}`, replica.data, thrown);
     }
+    return new ReplicaRead(ctx, op, { frames, address: replica.data }, range);
+  }
+
+  /** Received of a run that is not whole yet: whether the server goes on sending. */
+  get partBytes(): number {
+    return this.#frames.partBytes;
   }
 
   /** True for a connection that had waited for its use: a failure may say nothing about the server. */
@@ -149,6 +161,21 @@ export class ReplicaRead {
     this.#leave();
     if (how === "give") this.#ctx.pool.give(this.#frames);
     else this.#frames.close();
+  }
+}
+
+/** A connection to the replica's server. @throws GfsError (Unavailable | Timeout | Denied …) */
+export async function connectTo(
+  ctx: ClientContext,
+  op: Operation,
+  replica: ReplicaAddress,
+  handle: ChunkHandle,
+): Promise<FrameConnection> {
+  try {
+    return await ctx.pool.take(replica.data, op.within(ctx.limits.connectMs), op.signal);
+  } catch (thrown) {
+    op.check();
+    throw connectionError(`read chunk ${handle}`, replica.data, thrown);
   }
 }
 

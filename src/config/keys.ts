@@ -183,6 +183,17 @@ export const configKeys = {
     fallback: defaultLimits.parallelChunks,
     about: "chunks in flight for one file",
   },
+  "client.hedge_after_seconds": {
+    type: seconds,
+    fallback: s(defaultLimits.hedgeAfterMs),
+    unit: "seconds",
+    about: "a read without a byte for this long is sent to a second server as well; the first answer counts",
+  },
+  "client.hedge_share": {
+    type: { kind: "number", min: 0, max: 1 },
+    fallback: defaultLimits.hedgeShare,
+    about: "most of the reads that are sent to a second server; 0: none",
+  },
   "client.timeout_seconds": {
     type: seconds,
     fallback: s(defaultLimits.clientTimeoutMs),

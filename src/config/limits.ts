@@ -30,6 +30,8 @@ export function limitsOf(config: Config): Limits {
     clientHeartbeatMs: ms(config.get("client.heartbeat_interval")),
     clientTimeoutMs: ms(config.get("client.timeout_seconds")),
     retryAttempts: config.get("client.retry_attempts"),
+    hedgeAfterMs: ms(config.get("client.hedge_after_seconds")),
+    hedgeShare: config.get("client.hedge_share"),
     parallelChunks: config.get("client.parallel_chunks"),
   };
   try {

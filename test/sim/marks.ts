@@ -28,6 +28,7 @@ const marks: readonly Mark[] = [
   on("replica found corrupt", "replica.bad", "reason", /corrupt/),
   on("replica found missing", "replica.bad", "reason", /missing/),
   on("read went on elsewhere", "read.replica-failed"),
+  on("read sent to a second server", "read.hedged"),
   on("put went on elsewhere", "put.chain-failed"),
   on("copy went on elsewhere", "copy.source-failed"),
   on("append under its id again", "append.retry"),

@@ -27,7 +27,8 @@ export const BANDS: readonly Band[] = [
   { path: "src/chunkserver/core/", mayImport: CORE, packages: [] },
   { path: "src/master/", mayImport: [...SHELL, "src/master/core/"], packages: ["hono", "zod"] },
   { path: "src/chunkserver/", mayImport: [...SHELL, "src/chunkserver/core/"], packages: ["hono", "zod"] },
-  { path: "src/client/", mayImport: SHELL, packages: ["zod"] },
+  { path: "src/client/core/", mayImport: CORE, packages: [] },
+  { path: "src/client/", mayImport: [...SHELL, "src/client/core/"], packages: ["zod"] },
   // The package's entry: the one joint of a role and the host besides cmd.
   { path: "src/gfs.ts", mayImport: ["src/client/", "src/host/", "src/io.ts"], packages: [] },
   { path: "cmd/", mayImport: ["src/"], packages: [...PLATFORM, "citty", "cli-progress", "zod"] },

@@ -159,7 +159,7 @@ export const RULES: readonly Rule[] = [
   },
   {
     name: "a core is synchronous, and sees no clock, chance or world",
-    folders: ["src/master/core/", "src/chunkserver/core/"],
+    folders: ["src/master/core/", "src/chunkserver/core/", "src/client/core/"],
     reads: isCore,
     breaches: ({ path, text }) => [
       ...matches(

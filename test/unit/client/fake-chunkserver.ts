@@ -3,6 +3,7 @@ import { crc32 } from "../../../src/base/checksum.ts";
 import { GfsError } from "../../../src/base/errors.ts";
 import type { Connection, World } from "../../../src/io.ts";
 import { acceptFrames, type FrameConnection } from "../../../src/net/frame-connection.ts";
+import { sleep } from "../../../src/net/deadline.ts";
 import type { AppendAnswer, VolumeAddress } from "../../../src/wire/control/common.ts";
 import { encodeBlockHeader, decodeBlocks, partCrcs } from "../../../src/wire/data/blocks.ts";
 import type { Frame } from "../../../src/wire/data/frame.ts";
@@ -40,6 +41,8 @@ export interface Trouble {
   busyReads?: number;
   /** Takes everything and answers nothing. */
   silent?: boolean;
+  /** A read's bytes from here on come only so much later. */
+  lateReads?: { readonly fromByte: number; readonly ms: number } | undefined;
   /** Records after which appends are taken but not answered: the connection ends instead. */
   appendsBeforeBreak?: number | undefined;
 }
@@ -52,6 +55,7 @@ export class FakeChunkserver {
   readonly reads: { handle: number; offset: number; length: number }[] = [];
   /** How often somebody dialled. */
   connections = 0;
+  readonly #links: Connection[] = [];
   /** All others, so that an acknowledged chunk is on every member. */
   readonly #peers: () => readonly FakeChunkserver[];
   #appends = 0;
@@ -69,8 +73,14 @@ export class FakeChunkserver {
     this.#peers = peers;
   }
 
+  /** Connections that are open now. */
+  get open(): number {
+    return this.#links.filter(({ closed }) => !closed).length;
+  }
+
   async serve(world: World, clusterId: ClusterId): Promise<void> {
     await world.stream.listen(this.address.data, (connection) => {
+      this.#links.push(connection);
       this.#talk(world, connection, clusterId).catch(() => connection.close());
     });
     await new Promise(() => {});
@@ -85,7 +95,7 @@ export class FakeChunkserver {
       if (frame === null) return frames.end();
       if (frame.type === "writeOpen") await this.#write(frames, frame);
       else if (frame.type === "writeWhole") this.#writeWhole(frames, frame);
-      else if (frame.type === "read") await this.#read(frames, frame);
+      else if (frame.type === "read") await this.#read(world, frames, frame);
       else if (frame.type === "appendOpen") return this.#append(frames, frame);
     }
   }
@@ -134,7 +144,7 @@ export class FakeChunkserver {
     }
   }
 
-  async #read(frames: FrameConnection, opening: Frame): Promise<void> {
+  async #read(world: World, frames: FrameConnection, opening: Frame): Promise<void> {
     const { handle, offset, length } = decodeHeader(Read, opening.header);
     this.reads.push({ handle, offset, length });
     if (this.trouble.silent === true) return;
@@ -146,7 +156,12 @@ export class FakeChunkserver {
     if (chunk === undefined) return this.#fail(frames, opening.stream, new GfsError("ReplicaMissing", "not here"));
     const end = Math.min(chunk.bytes.length, offset + length);
     let at = offset;
+    let late = this.trouble.lateReads;
     while (at < end) {
+      if (late !== undefined && at - offset >= late.fromByte) {
+        await sleep(world.clock, late.ms);
+        late = undefined;
+      }
       const piece = chunk.bytes.slice(at, Math.min(end, at + 65_536 - (at % 65_536)));
       const crcs = partCrcs(at, [piece]);
       if (this.trouble.corruptReads === true) piece[0] = (piece[0] ?? 0) ^ 1;
