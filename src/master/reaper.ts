@@ -66,7 +66,7 @@ function dropRepeated(records: readonly LogRecord[]): LogRecord[] {
 }
 
 function trashForSpace(ctx: MasterContext): LogRecord[] {
-  const live = allVolumes(ctx.state.volumes).filter(({ liveness }) => liveness === "live");
+  const live = allVolumes(ctx.state.volumes).filter(({ liveness, mark }) => liveness === "live" && mark === "none");
   const total = live.reduce((sum, { space }) => sum + space.totalBytes, 0);
   const free = live.reduce((sum, { space }) => sum + space.freeBytes, 0);
   const { bytes } = trashTotals(ctx.state.inodes);

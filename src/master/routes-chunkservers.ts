@@ -48,6 +48,12 @@ function registerServer(
     );
   }
   const known = findVolume(state.volumes, request.volume);
+  if (known?.mark === "forgotten") {
+    throw new GfsError(
+      "Denied",
+      `Cannot register ${name} at ${request.control}: this cluster has forgotten volume ${request.volume} (gfs decommission); with an empty data directory it joins as a new one`,
+    );
+  }
   if (known !== undefined) refuseSecond(ctx, known, { request, superseded });
   noteWhatItKnows(ctx, request, name);
   if (known === undefined) {

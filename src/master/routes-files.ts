@@ -43,7 +43,7 @@ import { isFile, slotOfId } from "./core/inodes.ts";
 import { touchSessions } from "./core/sessions.ts";
 import { tailOf } from "./core/tails.ts";
 import { usableBytes } from "./core/space-sums.ts";
-import { findVolume, releaseSpace, reserveMore, reserveSpace } from "./core/volumes.ts";
+import { allVolumes, findVolume, releaseSpace, reserveMore, reserveSpace } from "./core/volumes.ts";
 import { markBad } from "./bad-replica.ts";
 import { locateFile } from "./locating.ts";
 import { placeChunk, volumeIndexes } from "./place-chunk.ts";
@@ -190,7 +190,9 @@ function requireSpace(ctx: MasterContext, want: { sizeBytes: number; replicas: n
 }
 
 function usableNow(ctx: MasterContext, replicas: Limits["replicas"]): { bytes: number; live: number } {
-  const live = [...ctx.state.volumes.byId.values()].filter(({ liveness }) => liveness === "live").length;
+  const live = allVolumes(ctx.state.volumes).filter(
+    ({ liveness, mark }) => liveness === "live" && mark === "none",
+  ).length;
   return { bytes: usableBytes(ctx.state.volumes, replicas), live };
 }
 

@@ -125,6 +125,7 @@ function serverOf(volume: Volume, { shift, replicas }: { shift: number; replicas
     ...(registration?.rack === undefined ? {} : { rack: registration.rack }),
     ...(registration?.location === undefined ? {} : { location: registration.location }),
     liveness: volume.liveness,
+    ...(volume.mark === "draining" ? { draining: true as const } : {}),
     ...(retiredReason === undefined ? {} : { retiredReason }),
     lastHeartbeatMs: volume.heardMs + shift,
     totalBytes: held.totalBytes,

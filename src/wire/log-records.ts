@@ -20,6 +20,9 @@ import {
 
 const kind = <Kind extends string>(name: Kind) => z.literal(name);
 const VolumeIndex = z.int().min(0).max(65_534);
+/** In the order of their codes in a checkpoint. */
+export const VolumeMark = z.enum(["none", "draining", "forgotten"]);
+export type VolumeMark = z.infer<typeof VolumeMark>;
 const Members = z.array(VolumeIndex).max(protocol.replicasMax);
 const Path = z.string().max(protocol.pathBytesMax);
 
@@ -145,6 +148,8 @@ export const LogRecord = z.discriminatedUnion("kind", [
   z.object({ kind: kind("setting-changed"), name: z.string().max(64), value: z.number().optional() }),
   /** Handles up to and including `upTo` that this log does not know were given out by one that is lost; an operator accepted that their replicas are garbage. */
   z.object({ kind: kind("lost-handles-accepted"), upTo: Uint53 }),
+  /** draining: it is to be emptied. forgotten: for good; its index and id are never given again. */
+  z.object({ kind: kind("volume-marked"), index: VolumeIndex, mark: VolumeMark }),
 ]);
 export type LogRecord = z.infer<typeof LogRecord>;
 

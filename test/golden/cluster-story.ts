@@ -142,6 +142,12 @@ const history: readonly (readonly LogRecord[])[] = [
     { kind: "setting-changed", name: "repair-streams-per-server" },
     { kind: "setting-changed", name: "repair-streams-per-server", value: 2 },
   ],
+  [
+    { kind: "volume-marked", index: 1, mark: "draining" },
+    { kind: "volume-marked", index: 1, mark: "none" },
+    { kind: "volume-marked", index: 2, mark: "draining" },
+  ],
+  [{ kind: "volume-marked", index: 1, mark: "forgotten" }],
 ];
 
 /** Each with a mutation's answer where one can be. */

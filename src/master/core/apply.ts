@@ -38,7 +38,7 @@ import { applySettingChanged } from "./runtime-settings.ts";
 import { closeSession, openSession, recordAnswer, touchAllSessions } from "./sessions.ts";
 import type { MasterState } from "./state.ts";
 import { addToTrash, isInTrash, takeFromTrash } from "./trash.ts";
-import { applyVolumeAdded } from "./volumes.ts";
+import { applyVolumeAdded, applyVolumeMarked } from "./volumes.ts";
 
 type RecordOf<Kind extends LogRecord["kind"]> = Extract<LogRecord, { kind: Kind }>;
 
@@ -161,6 +161,9 @@ export function apply(state: MasterState, record: LogRecord): void {
       return;
     case "lost-handles-accepted":
       applyLostHandlesAccepted(state.chunks, record.upTo);
+      return;
+    case "volume-marked":
+      applyVolumeMarked(state.volumes, record.index, record.mark);
       return;
     default:
       unreachable(record);

@@ -8,7 +8,7 @@ import type { Replica } from "./chunk-replicas.ts";
 import { chunkAt, handleAt, membersAt, stateAt } from "./chunk-table.ts";
 import type { ChunkTable, VolumeIndex } from "./chunk-table.ts";
 import { candidateOf, freeShare, rackShareMax } from "./placement.ts";
-import { allVolumes, isGone, volumeAt } from "./volumes.ts";
+import { allVolumes, isCounted, isGone, volumeAt } from "./volumes.ts";
 import type { VolumeTable } from "./volumes.ts";
 
 export interface ChunkView {
@@ -79,6 +79,16 @@ export function holderCountAt(view: ChunkView, slot: number): number {
   return count;
 }
 
+/** Of the holders those that count towards the goal: not on a volume that is being drained. */
+export function countedHoldersAt(view: ChunkView, slot: number): number {
+  let count = 0;
+  for (let i = 0; i < replicaCountAt(view.chunks, slot); i++) {
+    const volume = view.volumes.byIndex[replicaVolumeAt(view.chunks, slot, i)];
+    if (isHolder(replicaHealthAt(view.chunks, slot, i)) && !isGone(volume) && isCounted(volume)) count++;
+  }
+  return count;
+}
+
 /** Too few of its holders have registered since the master's start to say that the goal is reached. */
 export function awaitsHolders(view: ChunkView, slot: number): boolean {
   let heard = 0;
@@ -91,8 +101,8 @@ export function awaitsHolders(view: ChunkView, slot: number): boolean {
 }
 
 export interface ScanStep {
-  /** Sealed chunks with fewer holders than wanted, and at least one. */
-  readonly short: { readonly handle: ChunkHandle; readonly holders: number }[];
+  /** Sealed chunks with fewer holders than wanted, and at least one. `moving`: whole, but not without those on volumes that are being drained. */
+  readonly short: { readonly handle: ChunkHandle; readonly holders: number; readonly moving?: boolean }[];
   /** Replicas too many: the goal is reached without them, by what volumes reported. */
   readonly surplus: { readonly handle: ChunkHandle; readonly volume: VolumeIndex }[];
   /** Nothing left to do: the round is complete, and none is wanted. */
@@ -105,7 +115,7 @@ export function stepScan(
   scan: ChunkScan,
   { slotsMax, nowMs }: { slotsMax: number; nowMs: number },
 ): ScanStep {
-  const step = { short: [] as { handle: ChunkHandle; holders: number }[], surplus: [] as ScanStep["surplus"] };
+  const step = { short: [] as ScanStep["short"], surplus: [] as ScanStep["surplus"] };
   if (!scan.running) {
     if (!scan.wanted) return { ...step, idle: true };
     Object.assign(scan, { slot: 0, running: true, wanted: false, counts: noCounts(), shortOnes: [] });
@@ -143,7 +153,9 @@ function visit(
   if (holders >= goal) {
     if (awaitsHolders(view, slot)) counts.pending++;
     else counts.healthy++;
-    if (holders > goal) findSurplus(view, slot, { racks, surplus: step.surplus });
+    if (countedHoldersAt(view, slot) < goal)
+      step.short.push({ handle: handleAt(view.chunks, slot), holders, moving: true });
+    else if (holders > goal) findSurplus(view, slot, { racks, surplus: step.surplus });
     return;
   }
   if (holders > 0) {
@@ -192,7 +204,7 @@ function whyShort(view: ChunkView, slot: number): string {
     const volume = volumeAt(view.volumes, index);
     const health = replicas.get(index);
     const { name } = candidateOf(volume);
-    if (isGone(volume)) parts.push(`${name} is ${volume.liveness}`);
+    if (isGone(volume)) parts.push(`${name} is ${volume.mark === "forgotten" ? volume.mark : volume.liveness}`);
     else if (health === undefined) parts.push(`${name} no longer has it`);
     else if (!isHolder(health)) parts.push(`its replica on ${name} is ${health}`);
   }
@@ -232,14 +244,18 @@ function isMisplaced(view: ChunkView, slot: number, racks: number): boolean {
 }
 
 /**
- * Only replicas that live volumes themselves reported count, and only above the goal. Removed are first those that crowd a rack, then those on the
- * fullest volumes.
+ * Only replicas that live volumes themselves reported count, and only above the goal. Removed are those on volumes that are being drained, for the goal is
+ * reached without them; of the others first those that crowd a rack, then those on the fullest volumes.
  */
 function findSurplus(view: ChunkView, slot: number, into: { racks: number; surplus: ScanStep["surplus"] }): void {
   const goal = view.chunks.goals.get(slot);
-  const sure = replicasAt(view.chunks, slot)
+  const reported = replicasAt(view.chunks, slot)
     .filter(({ volume, health }) => health === "healthy" && view.volumes.byIndex[volume]?.liveness === "live")
     .map(({ volume }) => volume);
+  const sure = reported.filter((volume) => isCounted(view.volumes.byIndex[volume]));
+  if (sure.length < goal) return;
+  for (const volume of reported)
+    if (!sure.includes(volume)) into.surplus.push({ handle: handleAt(view.chunks, slot), volume });
   const shareMax = rackShareMax(goal, into.racks);
   while (sure.length > goal) {
     const counts = perRack(view, sure);

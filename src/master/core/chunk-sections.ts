@@ -2,13 +2,14 @@
 import { GfsError } from "../../base/errors.ts";
 import { hashNumber } from "../../base/hash-index.ts";
 import { chunkHandle, volumeId } from "../../wire/ids.ts";
+import { VolumeMark } from "../../wire/log-records.ts";
 import { nameReplicas } from "./chunk-replicas.ts";
 import { membersAt, setMembersAt, slotOf, stateAt, stateBits } from "./chunk-table.ts";
 import type { ChunkState, ChunkTable } from "./chunk-table.ts";
 import type { Column, Numbers } from "./column.ts";
 import { SectionWriter } from "./sections.ts";
 import type { SectionReader } from "./sections.ts";
-import { allVolumes, applyVolumeAdded } from "./volumes.ts";
+import { applyVolumeAdded, applyVolumeMarked } from "./volumes.ts";
 import type { VolumeTable } from "./volumes.ts";
 
 export const chunkSections = {
@@ -98,10 +99,12 @@ function writeBlock(writer: SectionWriter, table: ChunkTable, slots: Uint32Array
 
 export function* dumpVolumes(table: VolumeTable): Generator<Uint8Array> {
   const writer = new SectionWriter(chunkSections.volumes);
-  for (const volume of allVolumes(table)) {
+  for (const volume of table.byIndex) {
+    if (volume === undefined) continue;
     writer.u16(volume.index);
     writer.text(volume.volume);
     writer.text(volume.label);
+    writer.u8(VolumeMark.options.indexOf(volume.mark));
     const piece = writer.endEntry();
     if (piece !== undefined) yield piece;
   }
@@ -154,6 +157,9 @@ export function loadChunkPiece(chunks: ChunkTable, volumes: VolumeTable, reader:
         if (!/^[0-9a-f]{32}$/.test(volume) || volumes.byIndex[index] !== undefined)
           corrupt(`volume ${index} is out of form`);
         applyVolumeAdded(volumes, { index, volume: volumeId(volume), label });
+        const mark = VolumeMark.options[reader.u8()];
+        if (mark === undefined) corrupt(`volume ${index} has a mark that is none`);
+        else applyVolumeMarked(volumes, index, mark);
       }
       return true;
     default:

@@ -12,7 +12,7 @@ import type { ChunkView } from "./chunk-scan.ts";
 import { chunkCount, isStranger, slotOf, stateAt } from "./chunk-table.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import { type GarbageCause, GarbageQueue } from "./garbage-queue.ts";
-import { isUsable } from "./volumes.ts";
+import { isCounted, isUsable } from "./volumes.ts";
 
 export interface Garbage {
   /** By volume, one for what waits and one for what does not, so that each is in order of `dueMs`. */
@@ -118,6 +118,9 @@ export function brakeDeletions(
 /** What is stale or corrupt, and may not go yet, is looked at again after this. */
 const laterMs = 1_000;
 
+/** Entries of a forgotten volume that are dropped in one turn. */
+const droppedAtOnceMax = 16_384;
+
 /** Of repair (repair.ts): clones under way, and where others have failed. */
 export interface RepairState {
   readonly running: ReadonlyMap<ChunkHandle, { readonly target: VolumeIndex }>;
@@ -139,6 +142,7 @@ export function planDeletes(
   of: DeleteTime & { readonly volume: VolumeIndex; readonly max: number; readonly repair: RepairState },
 ): DeleteItem[] {
   const items: DeleteItem[] = [];
+  if (view.volumes.byIndex[of.volume]?.mark === "forgotten") dropGarbage(garbage, of.volume);
   if (view.safeMode || !isUsable(view.volumes.byIndex[of.volume])) return items;
   brakeDeletions(garbage, view, of);
   if (garbage.stopped !== undefined) return items;
@@ -167,6 +171,20 @@ export function planDeletes(
     }
   }
   return items;
+}
+
+/** Of a volume that never returns: nothing waits for it; a part at a time, where there is much. */
+function dropGarbage(garbage: Garbage, volume: VolumeIndex): void {
+  garbage.sent.delete(volume);
+  let left = droppedAtOnceMax;
+  for (const queue of [garbage.queues.get(volume * 2), garbage.queues.get(volume * 2 + 1)]) {
+    for (let first = queue?.first(); first !== undefined && left > 0; left--) {
+      queue?.shift();
+      garbage.waiting--;
+      if (restsOnReports(first.cause)) garbage.evidence.delete(first.handle);
+      first = queue?.first();
+    }
+  }
 }
 
 function noteSent(garbage: Garbage, volume: VolumeIndex, number: number): void {
@@ -219,7 +237,9 @@ function judge(
       return others < (irreplaceable ? enough : goal) ? "later" : { handle, below: undefined, cause };
     }
     case "surplus":
-      return health === "healthy" && others >= goal ? { handle, below: undefined, cause } : undefined;
+      return health === "healthy" && countedOthers(view, slot, volume) >= goal
+        ? { handle, below: undefined, cause }
+        : undefined;
     case "released":
     case "unknown":
       return undefined;
@@ -242,6 +262,14 @@ export function sureHolders(view: ChunkView, slot: number, except: VolumeIndex):
     (each) =>
       each.volume !== except && each.health === "healthy" && view.volumes.byIndex[each.volume]?.liveness === "live",
   ).length;
+}
+
+/** Of these those that are to stay: a copy on a volume that is being drained is no reason to let another one go. */
+function countedOthers(view: ChunkView, slot: number, except: VolumeIndex): number {
+  return replicasAt(view.chunks, slot).filter(({ volume, health }) => {
+    const held = view.volumes.byIndex[volume];
+    return volume !== except && health === "healthy" && held?.liveness === "live" && isCounted(held);
+  }).length;
 }
 
 /** The volume confirmed that these are gone. */

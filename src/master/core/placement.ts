@@ -8,7 +8,7 @@ import type { Limits } from "../../limits.ts";
 import type { Location, Whereabouts } from "../../wire/control/common.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import type { Liveness } from "./liveness.ts";
-import { allVolumes, unreservedBytes } from "./volumes.ts";
+import { allVolumes, nameOf, unreservedBytes } from "./volumes.ts";
 import type { Volume, VolumeTable } from "./volumes.ts";
 
 export interface Candidate {
@@ -22,7 +22,7 @@ export interface Candidate {
   readonly freeBytes: number;
   /** Streams and placements in flight. */
   readonly load: number;
-  readonly liveness: Liveness | "unregistered";
+  readonly liveness: Liveness | "unregistered" | "draining";
 }
 
 export interface PlacementRequest {
@@ -221,14 +221,23 @@ export function candidatesOf(table: VolumeTable): Candidate[] {
 export function candidateOf(volume: Volume): Candidate {
   return {
     volume: volume.index,
-    name: volume.label === "" ? volume.volume.slice(0, 8) : volume.label,
+    name: nameOf(volume),
     location: volume.registration?.location,
     rack: volume.registration?.rack,
     totalBytes: volume.space.totalBytes,
     freeBytes: unreservedBytes(volume),
     load: volume.streams + volume.placements,
-    liveness: volume.registration === undefined && volume.liveness !== "dead" ? "unregistered" : volume.liveness,
+    liveness: placeable(volume),
   };
+}
+
+function placeable({ registration, liveness, mark }: Volume): Candidate["liveness"] {
+  if (registration === undefined && liveness !== "dead") return "unregistered";
+  return mark === "draining" && liveness === "live" ? "draining" : liveness;
+}
+
+function readRank({ liveness }: Candidate): number {
+  return liveness === "live" ? 0 : liveness === "draining" ? 1 : 2;
 }
 
 export interface RankedReader {
@@ -237,7 +246,7 @@ export interface RankedReader {
 }
 
 /**
- * Replicas in the order in which a reader tries them: live before suspect, then nearest first. Without locations, and among equals, same
+ * Replicas in the order in which a reader tries them: live ones, those on servers that are being drained, suspect ones; then nearest first. Without locations, and among equals, same
  * rack first, then least load, then spread by `spread` (the chunk's handle), so that readers of many chunks share the servers and each asks
  * again in the same order.
  */
@@ -247,11 +256,11 @@ export function rankForReader(replicas: readonly Candidate[], from: Whereabouts,
   return replicas
     .map((candidate) => ({ candidate, distance: distanceBetween(from.location, candidate.location) }))
     .sort((a, b) => {
-      const suspect = Number(a.candidate.liveness !== "live") - Number(b.candidate.liveness !== "live");
+      const rank = readRank(a.candidate) - readRank(b.candidate);
       const [near, far] = [a.distance ?? Infinity, b.distance ?? Infinity];
       const foreign = (candidate: Candidate): number => Number(from.rack === undefined || candidate.rack !== from.rack);
       return (
-        suspect ||
+        rank ||
         (near === far ? 0 : near - far) ||
         foreign(a.candidate) - foreign(b.candidate) ||
         a.candidate.load - b.candidate.load ||

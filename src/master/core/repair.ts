@@ -6,14 +6,14 @@
 import type { Limits } from "../../limits.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import { isHolder, noteReplicaFact, replicasAt } from "./chunk-replicas.ts";
-import { holderCountAt } from "./chunk-scan.ts";
+import { countedHoldersAt, holderCountAt, type ScanStep } from "./chunk-scan.ts";
 import { enoughToReplace, type Garbage, isBeingDeleted, sureHolders } from "./garbage.ts";
 import type { ChunkView } from "./chunk-scan.ts";
 import { chunkAt, slotOf, stateAt } from "./chunk-table.ts";
 import type { Chunk, VolumeIndex } from "./chunk-table.ts";
 import { candidateOf, candidatesOf, rankForReader, tryPlace, whyNoPlace } from "./placement.ts";
 import type { Candidate, PlacementRequest } from "./placement.ts";
-import { isUsable, volumeAt } from "./volumes.ts";
+import { isCounted, isUsable, volumeAt } from "./volumes.ts";
 
 interface Failures {
   readonly count: number;
@@ -28,8 +28,8 @@ interface Clone {
 }
 
 export interface Repair {
-  /** By copies left: one, two, more. */
-  readonly queues: readonly [Set<ChunkHandle>, Set<ChunkHandle>, Set<ChunkHandle>];
+  /** By copies left: one, two, more; last those that are whole, and only to be moved off a volume that is being drained. */
+  readonly queues: readonly [Set<ChunkHandle>, Set<ChunkHandle>, Set<ChunkHandle>, Set<ChunkHandle>];
   readonly running: Map<ChunkHandle, Clone>;
   readonly streams: Map<VolumeIndex, number>;
   readonly failures: Map<ChunkHandle, Failures>;
@@ -61,7 +61,7 @@ const retryMsMax = 60_000;
 
 export function createRepair(): Repair {
   return {
-    queues: [new Set(), new Set(), new Set()],
+    queues: [new Set(), new Set(), new Set(), new Set()],
     running: new Map(),
     streams: new Map(),
     failures: new Map(),
@@ -77,9 +77,9 @@ export function queuedRepairs(repair: Repair): number {
 }
 
 /** What the scan found, or a report of a bad or missing replica. `holders` >= 1: without any there is nothing to copy. */
-export function queueRepair(repair: Repair, short: { readonly handle: ChunkHandle; readonly holders: number }): void {
-  const [one, two, more] = repair.queues;
-  const queue = short.holders <= 1 ? one : short.holders === 2 ? two : more;
+export function queueRepair(repair: Repair, short: ScanStep["short"][number]): void {
+  const [one, two, more, moves] = repair.queues;
+  const queue = short.moving === true ? moves : short.holders <= 1 ? one : short.holders === 2 ? two : more;
   for (const other of repair.queues) if (other !== queue) other.delete(short.handle);
   if (queue.size >= queueMax && !queue.has(short.handle)) repair.overflowed = true;
   else queue.add(short.handle);
@@ -110,7 +110,7 @@ export function planRepairs(repair: Repair, view: ChunkView, time: RepairTime): 
       const chunk = slot < 0 ? undefined : chunkAt(view.chunks, slot);
       if (chunk?.state !== "sealed" || repair.running.has(handle)) continue;
       const holders = holderCountAt(view, slot);
-      if (holders >= chunk.goal) {
+      if (countedHoldersAt(view, slot) >= chunk.goal) {
         repair.failures.delete(handle);
         continue;
       }
@@ -162,6 +162,7 @@ function planOne(
       health === "corrupt" &&
       !avoid.has(volume) &&
       isUsable(view.volumes.byIndex[volume]) &&
+      isCounted(view.volumes.byIndex[volume]) &&
       free.some((each) => each.volume === volume),
   );
   const needed = enoughToReplace(chunk.goal, time.limits.minReplicas);
@@ -175,8 +176,8 @@ function planOne(
     ? corrupt.volume
     : chooseTarget(repair, free, {
         chunk,
-        // A stale or corrupt replica is in the way too, until it is deleted.
-        holders: replicas.map((replica) => replica.volume),
+        // A stale or corrupt replica is in the way too, until it is deleted. One that is to leave crowds no rack.
+        holders: replicas.map(({ volume }) => volume).filter((volume) => isCounted(view.volumes.byIndex[volume])),
         from,
         limits: time.limits,
         avoid,
@@ -279,6 +280,8 @@ export function repairEnded(
     });
   }
   const holders = holderCountAt(view, slot);
-  if (holders > 0 && holders < view.chunks.goals.get(slot)) queueRepair(repair, { handle, holders });
+  const goal = view.chunks.goals.get(slot);
+  if (holders > 0 && countedHoldersAt(view, slot) < goal)
+    queueRepair(repair, { handle, holders, moving: holders >= goal });
   return failure === undefined ? "healed" : "failed";
 }

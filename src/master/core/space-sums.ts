@@ -1,6 +1,6 @@
 /** What volumes hold together. A disk that several of them share has its space once, however many tell it (promise P7). */
 import type { Limits } from "../../limits.ts";
-import { allVolumes, isUsable, unreservedBytes, type Volume, type VolumeTable } from "./volumes.ts";
+import { allVolumes, isCounted, isUsable, unreservedBytes, type Volume, type VolumeTable } from "./volumes.ts";
 
 /** A file system, with the usable volumes on it. */
 interface SharedDisk {
@@ -28,7 +28,7 @@ export function spaceSums(table: VolumeTable): SpaceSums {
 
 /** What a full cluster of these volumes still takes, in bytes of files at `replicas` each (each replica on another volume). */
 export function usableBytes(table: VolumeTable, replicas: Limits["replicas"]): number {
-  const disks = usableDisks(table).map(({ volumes, freeBytes }) => ({
+  const disks = usableDisks(table, isCounted).map(({ volumes, freeBytes }) => ({
     freeBytes: Math.max(0, freeBytes - sum(volumes, ({ reservedBytes }) => reservedBytes)),
     volumes: volumes.map(unreservedBytes),
   }));
@@ -51,10 +51,10 @@ export function usableBytes(table: VolumeTable, replicas: Limits["replicas"]): n
 }
 
 /** A volume that does not tell where it lies has a disk of its own. */
-function usableDisks(table: VolumeTable): SharedDisk[] {
+function usableDisks(table: VolumeTable, takes: (volume: Volume) => boolean = () => true): SharedDisk[] {
   const byFileSystem = new Map<string, Volume[]>();
   for (const volume of allVolumes(table)) {
-    if (!isUsable(volume)) continue;
+    if (!isUsable(volume) || !takes(volume)) continue;
     const name = volume.space.disk?.fileSystem ?? volume.volume;
     const sharing = byFileSystem.get(name);
     if (sharing === undefined) byFileSystem.set(name, [volume]);

@@ -1,11 +1,12 @@
 /**
- * The volumes of the cluster: durably an index, id and label each; softly where they are, how full, whether alive (DESIGN §2, §4.1, §4.5).
+ * The volumes of the cluster: durably an index, id, label and mark each; softly where they are, how full, whether alive (DESIGN §2, §4.1, §4.5).
  * Few enough for an object each.
  */
 import { defined, fail } from "../../base/assert.ts";
 import type { VolumeSpace } from "../../wire/control/chunkservers.ts";
 import type { Location, VolumeAddress } from "../../wire/control/common.ts";
 import type { DraftId, VolumeId } from "../../wire/ids.ts";
+import type { VolumeMark } from "../../wire/log-records.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import { nextLiveness } from "./liveness.ts";
 import type { Liveness, LivenessLimits } from "./liveness.ts";
@@ -37,6 +38,8 @@ export interface Volume {
   readonly index: VolumeIndex;
   readonly volume: VolumeId;
   label: string;
+  /** An operator's will (core/drain.ts). A forgotten one is dead for ever, and left out by `allVolumes`. */
+  mark: VolumeMark;
   registration: Registration | undefined;
   liveness: Liveness;
   retiredReason: string | undefined;
@@ -83,6 +86,7 @@ export function applyVolumeAdded(
   if (table.byId.has(added.volume)) fail(`volume ${added.volume} has an index already`);
   const volume: Volume = {
     ...added,
+    mark: "none",
     registration: undefined,
     liveness: "suspect",
     retiredReason: undefined,
@@ -100,6 +104,15 @@ export function applyVolumeAdded(
   table.byId.set(added.volume, volume);
 }
 
+/** Log record `volume-marked`. What is forgotten has no way back. */
+export function applyVolumeMarked(table: VolumeTable, index: VolumeIndex, mark: VolumeMark): void {
+  const volume = volumeAt(table, index);
+  if (volume.mark === "forgotten") fail(`volume ${volume.volume} is forgotten already`);
+  volume.mark = mark;
+  if (mark !== "forgotten") return;
+  Object.assign(volume, { registration: undefined, liveness: "dead", space: noSpace, report: undefined });
+}
+
 /** The index for the next `volume-added`. */
 export function nextVolumeIndex(table: VolumeTable): VolumeIndex {
   return table.byIndex.length;
@@ -113,8 +126,19 @@ export function findVolume(table: VolumeTable, volume: VolumeId): Volume | undef
   return table.byId.get(volume);
 }
 
+/** All but those that are forgotten. */
 export function allVolumes(table: VolumeTable): Volume[] {
-  return table.byIndex.filter((volume) => volume !== undefined);
+  return table.byIndex.filter((volume): volume is Volume => volume !== undefined && volume.mark !== "forgotten");
+}
+
+/** Its replicas count towards the goal of their chunks, where they are good and it is not gone. */
+export function isCounted(volume: Volume | undefined): boolean {
+  return volume?.mark === "none";
+}
+
+/** For people. */
+export function nameOf(volume: Volume): string {
+  return volume.label === "" ? volume.volume.slice(0, 8) : volume.label;
 }
 
 /** As others reach it; undefined until it registered with this master. */

@@ -103,6 +103,8 @@ export const ServerStatus = z.object({
   location: Location.optional(),
   liveness: z.enum(["live", "suspect", "dead", "retired"]),
   retiredReason: z.string().max(1_024).optional(),
+  /** It is to be emptied: `gfs drain`. */
+  draining: z.boolean().optional(),
   lastHeartbeatMs: z.number(),
   totalBytes: Uint53,
   freeBytes: Uint53,

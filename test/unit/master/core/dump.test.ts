@@ -44,6 +44,8 @@ const acts: Act[] = [
     d.do(decideRemove(d.state, { id, path: pickPath(pick), recursive: true, skipTrash: pick(2) === 0 }, d.now)),
   (d, pick) => d.do(decideTrashRestore(d.state, { id, entry: pickPath(pick) }, d.now)),
   (d, pick) => d.do(decideTrashPurge(d.state, { entry: pickPath(pick) }, { max: 1, removedUpToMs: 0 })),
+  (d, pick) =>
+    d.log([{ kind: "volume-marked", index: pick(volumes.length - 1), mark: pick(2) === 0 ? "none" : "draining" }]),
   (d, pick) => d.log([{ kind: "setting-changed", name: `s${pick(3)}`, ...(pick(2) === 0 ? {} : { value: pick(9) }) }]),
   (d) => d.log(decideTrashExpiry(d.state, d.now, 2)),
   (d) => d.log(decideExpiry(d.state, d.now, 2)),
