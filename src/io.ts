@@ -78,10 +78,11 @@ export interface DiskFile {
 }
 
 /**
- * read: must exist. write: read and write, created when missing. through: as write, but each write is durable, as after `sync`, when it resolves. create: read and write, must
- * not exist.
+ * read: must exist. medium: as read, but what the medium has, past the system's cache in memory and without filling it, where platform and file system can (Linux's O_DIRECT: ext4,
+ * xfs, btrfs …); else as read. write: read and write, created when missing. through: as write, but each write is durable, as after `sync`, when it resolves. create: read and write,
+ * must not exist.
  */
-export type OpenMode = "read" | "write" | "through" | "create";
+export type OpenMode = "read" | "medium" | "write" | "through" | "create";
 
 export interface FileInfo {
   readonly kind: "file" | "directory" | "other";

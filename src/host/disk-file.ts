@@ -2,10 +2,12 @@ import { constants, type FileHandle, open } from "node:fs/promises";
 import { assert } from "../base/assert.ts";
 import { byteLengthOf, concatBytes } from "../base/bytes.ts";
 import { type DiskFile, DiskError, type OpenMode } from "../io.ts";
+import { openDirect, readDirect } from "./direct-read.ts";
 import { diskError } from "./disk-error.ts";
 
 const flagsOf: Readonly<Record<OpenMode, number>> = {
   read: constants.O_RDONLY,
+  medium: constants.O_RDONLY,
   write: constants.O_RDWR | constants.O_CREAT,
   through: constants.O_RDWR | constants.O_CREAT | constants.O_DSYNC,
   create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
@@ -21,30 +23,45 @@ export async function openFile(path: string, mode: OpenMode): Promise<DiskFile> 
   try {
     const handle = await open(path, flagsOf[mode]);
     // A directory opens for reading without complaint.
-    if (mode === "read" && (await handle.stat()).isDirectory()) {
+    if ((mode === "read" || mode === "medium") && (await handle.stat()).isDirectory()) {
       await handle.close();
       throw new DiskError("kind", path, `Cannot open ${path}: it is a directory`);
     }
-    return new HostFile(path, handle);
+    if (mode !== "medium") return new HostFile(path, handle, undefined);
+    return new HostFile(path, handle, await openDirect(path).catch(closing(handle)));
   } catch (error) {
     throw diskError("open", path, error);
   }
 }
 
+function closing(handle: FileHandle): (error: unknown) => Promise<never> {
+  return async (error) => {
+    await handle.close();
+    throw error;
+  };
+}
+
 class HostFile implements DiskFile {
   readonly path: string;
   readonly #handle: FileHandle;
+  /** Reads what the medium has. */
+  readonly #direct: FileHandle | undefined;
   #inFlight = 0;
   #idle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(path: string, handle: FileHandle) {
+  constructor(path: string, handle: FileHandle, direct: FileHandle | undefined) {
     this.path = path;
     this.#handle = handle;
+    this.#direct = direct;
   }
 
   read(into: Uint8Array, offset: number): Promise<number> {
     return this.#attempt("read", async (handle) => {
+      if (this.#direct !== undefined) {
+        const read = await readDirect(this.#direct, into, offset);
+        if (read !== undefined) return read;
+      }
       let done = 0;
       while (done < into.length) {
         const { bytesRead } = await handle.read(into, done, into.length - done, offset + done);
@@ -86,6 +103,7 @@ class HostFile implements DiskFile {
       });
     }
     try {
+      await this.#direct?.close();
       await this.#handle.close();
     } catch (error) {
       throw diskError("close", this.path, error);

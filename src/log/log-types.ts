@@ -79,6 +79,8 @@ export interface Log {
   readonly readyBytes: number;
   /** Reads `bytes` bytes from byte `from` of a durable entry (default: all of it). @throws GfsError("DiskFailed" | "Corrupt") */
   read(place: EntryPlace, from?: number, bytes?: number): Promise<Uint8Array>;
+  /** As `read`, of what the medium has (`OpenMode`). */
+  readMedium(place: EntryPlace): Promise<Uint8Array>;
   /** Frees all segments that hold only entries before `before`; they are kept as spares or removed. */
   trim(before: LogPosition): Promise<void>;
   /** Closes the current segment (if it has an entry) once all that was appended before is durable; the next entry begins a new one. */

@@ -14,6 +14,7 @@ interface OpenSegment {
 export class SegmentReaders {
   readonly #disk: Disk;
   readonly #directories: () => readonly string[];
+  /** By mode and path. */
   readonly #open = new Map<string, OpenSegment>();
   readonly #gone = new Set<LogPosition>();
 
@@ -23,13 +24,17 @@ export class SegmentReaders {
   }
 
   /** From the first directory that can. @throws GfsError("DiskFailed" | "Corrupt") */
-  async read(segment: LogPosition, offset: number, bytes: number): Promise<Uint8Array> {
+  async read(
+    place: { readonly segment: LogPosition; readonly offset: number; readonly bytes: number },
+    mode: "read" | "medium" = "read",
+  ): Promise<Uint8Array> {
+    const { segment, offset, bytes } = place;
     const into = new Uint8Array(bytes);
     let failure: GfsError | undefined;
     for (const directory of this.#directories()) {
       if (this.#gone.has(segment)) break;
       const path = `${directory}/${segmentFileName(segment)}`;
-      const open = this.#opened(path);
+      const open = this.#opened(path, mode);
       open.reads++;
       try {
         const read = await (await open.file).read(into, offset);
@@ -45,12 +50,13 @@ export class SegmentReaders {
     throw failure ?? new GfsError("Corrupt", `Cannot read log segment ${segment}: it was trimmed`);
   }
 
-  #opened(path: string): OpenSegment {
-    const known = this.#open.get(path);
+  #opened(path: string, mode: "read" | "medium"): OpenSegment {
+    const key = `${mode} ${path}`;
+    const known = this.#open.get(key);
     if (known !== undefined) return known;
-    const open: OpenSegment = { file: this.#disk.open(path, "read"), reads: 0, forgotten: false };
-    open.file.catch(() => this.#open.delete(path));
-    this.#open.set(path, open);
+    const open: OpenSegment = { file: this.#disk.open(path, mode), reads: 0, forgotten: false };
+    open.file.catch(() => this.#open.delete(key));
+    this.#open.set(key, open);
     return open;
   }
 
@@ -60,9 +66,9 @@ export class SegmentReaders {
     for (const segment of segments) {
       this.#gone.add(segment);
       const name = segmentFileName(segment);
-      for (const [path, open] of this.#open) {
-        if (!path.endsWith(`/${name}`)) continue;
-        this.#open.delete(path);
+      for (const [key, open] of this.#open) {
+        if (!key.endsWith(`/${name}`)) continue;
+        this.#open.delete(key);
         open.forgotten = true;
         if (open.reads > 0) pinned.add(segment);
         else await closeQuietly(open);

@@ -153,7 +153,11 @@ export class SegmentLog implements Log {
 
   read(place: EntryPlace, from = 0, bytes = place.bytes - from): Promise<Uint8Array> {
     assert(from >= 0 && bytes >= 0 && from + bytes <= place.bytes, "a read beyond an entry");
-    return this.#readers.read(place.segment, place.offset + from, bytes);
+    return this.#readers.read({ segment: place.segment, offset: place.offset + from, bytes });
+  }
+
+  readMedium(place: EntryPlace): Promise<Uint8Array> {
+    return this.#readers.read(place, "medium");
   }
 
   trim(before: LogPosition): Promise<void> {

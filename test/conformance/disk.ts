@@ -113,6 +113,34 @@ export function describeDisk(name: string, make: MakeWorld): void {
     );
 
     test(
+      "what was written, synced or not, is read from the medium too, wherever it begins and ends",
+      inWorld(make, async ({ world: { disk }, directory }) => {
+        const path = `${await directory()}/a`;
+        const bytes = pattern(300_001);
+        const file = await disk.open(path, "create");
+        await file.write([bytes], 0);
+        const medium = await disk.open(path, "medium");
+        for (const [offset, length] of [
+          [0, 300_001],
+          [0, 4_096],
+          [1, 4_095],
+          [4_095, 70_000],
+          [299_999, 100],
+          [300_001, 10],
+        ] as const) {
+          const into = new Uint8Array(length);
+          const read = Math.max(0, Math.min(length, bytes.length - offset));
+          expect(await medium.read(into, offset)).toBe(read);
+          expect(into.subarray(0, read)).toEqual(bytes.subarray(offset, offset + read));
+        }
+        await medium.close();
+        await file.close();
+        expect(await kindOf(disk.open(`${path}x`, "medium"))).toBe("missing");
+        expect(await kindOf(disk.open(await directory(), "medium"))).toBe("kind");
+      }),
+    );
+
+    test(
       "many operations on one file may be in flight, and close() waits for them",
       inWorld(make, async ({ world: { disk }, directory }) => {
         const path = `${await directory()}/a`;

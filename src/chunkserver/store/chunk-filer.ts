@@ -41,14 +41,13 @@ async function copyActive(ground: Ground, active: ActiveReplica): Promise<number
 
 function filed(ground: Ground, active: ActiveReplica, length: number): void {
   if (ground.state.active.get(active.handle) !== active) return;
-  if (active.state === "sealed") {
-    ground.files.forget(active.handle);
-    ground.state.atRest(active.handle);
-    return;
-  }
+  // Whoever is reading it goes on from the file: a segment of the log may be gone before the next piece.
   active.fileBytes = length;
   active.log.dropBefore(length);
   if (active.log.count === 0) active.log = new LogRanges(length);
+  if (active.state !== "sealed") return;
+  ground.files.forget(active.handle);
+  ground.state.atRest(active.handle);
 }
 
 /** A small sealed replica of which nothing counts in its file: most of them, where files are small. One read, one write. */
@@ -65,7 +64,7 @@ async function fileWhole(ground: Ground, active: ActiveReplica): Promise<void> {
 }
 
 async function fileRest(ground: Ground, active: ActiveReplica): Promise<void> {
-  const file = await ground.files.open(active.handle);
+  const file = await ground.files.open(active.handle, "write");
   try {
     await copyFromLog(ground, active, file);
     if (active.state === "sealed") {

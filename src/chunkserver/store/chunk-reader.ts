@@ -101,6 +101,7 @@ export async function* readReplica(
   handle: ChunkHandle,
   options: ReadOptions,
 ): AsyncIterableIterator<BlockRun> {
+  const begun = ground.state.table.get(handle)?.dataVersion;
   try {
     const active = ground.state.active.get(handle);
     if (active !== undefined) {
@@ -118,6 +119,8 @@ export async function* readReplica(
     if (options.length === 0) return;
     yield* lent(ground, handle, options);
   } catch (error) {
+    // Another replica has taken its place meanwhile: what was read of the one before says nothing about it.
+    if (hasCode(error, "Corrupt") && ground.state.table.get(handle)?.dataVersion !== begun) throw error;
     throw readFailure(ground, handle, error);
   }
 }
@@ -131,28 +134,6 @@ async function* lent(ground: Ground, handle: ChunkHandle, options: ReadOptions):
     yield* pipelined(sealedBytes(row, loan.sealed), options);
   } finally {
     loan.giveBack();
-  }
-}
-
-/** Contract: Store.verifyReplica. */
-export async function verifyReplica(ground: Ground, handle: ChunkHandle): Promise<"healthy" | "corrupt" | "missing"> {
-  const row = ground.state.table.get(handle);
-  if (row === undefined || row.state === "removed") return "missing";
-  if (row.state === "corrupt") return ground.bad.get(handle)?.reason ?? "corrupt";
-  try {
-    const { length } = ground.state.active.get(handle)?.sums ?? row;
-    if (length === 0 && !ground.state.active.has(handle)) {
-      const loan = await ground.files.borrow(row);
-      loan.giveBack();
-    }
-    let seen = 0;
-    for await (const run of readReplica(ground, handle, { offset: 0, length })) seen += run.bytes;
-    return seen === length ? "healthy" : "corrupt";
-  } catch (caught) {
-    const error = readFailure(ground, handle, caught);
-    if (hasCode(error, "Corrupt")) return "corrupt";
-    if (hasCode(error, "ReplicaMissing")) return "missing";
-    throw error;
   }
 }
 

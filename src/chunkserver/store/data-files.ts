@@ -70,15 +70,10 @@ export class DataFiles {
     }
   }
 
-  /** To write on; made where it is missing. @throws DiskError */
-  async open(handle: number): Promise<DiskFile> {
-    await this.#directory(this.directoryOf(handle));
-    return this.#disk.open(this.pathOf(handle), "write");
-  }
-
-  /** @throws DiskError missing */
-  openToRead(handle: number): Promise<DiskFile> {
-    return this.#disk.open(this.pathOf(handle), "read");
+  /** To write on: made where it is missing. @throws DiskError missing (to read) */
+  async open(handle: number, mode: "read" | "medium" | "write"): Promise<DiskFile> {
+    if (mode === "write") await this.#directory(this.directoryOf(handle));
+    return this.#disk.open(this.pathOf(handle), mode);
   }
 
   /** The file's name survives a power loss from here on. @throws DiskError */
@@ -153,7 +148,7 @@ export class DataFiles {
       this.#cache.set(row.handle, known);
       return known;
     }
-    const cached: Cached = { opened: this.#openSealed(row), readers: 0, forgotten: false };
+    const cached: Cached = { opened: this.openSealed(row, "read"), readers: 0, forgotten: false };
     cached.opened.catch(() => {
       if (this.#cache.get(row.handle) === cached) this.#cache.delete(row.handle);
     });
@@ -165,8 +160,13 @@ export class DataFiles {
     return cached;
   }
 
-  async #openSealed(row: Row): Promise<SealedFile> {
-    const file = await this.openToRead(row.handle);
+  /**
+   * Opens the data file of a sealed replica at rest anew, and reads its trailer. The caller closes it.
+   *
+   * @throws GfsError Corrupt (short, or the trailer damaged or of another replica) | DiskError missing
+   */
+  async openSealed(row: Row, mode: "read" | "medium"): Promise<SealedFile> {
+    const file = await this.open(row.handle, mode);
     try {
       const into = new Uint8Array(trailerBytesMax(row.length));
       const read = await file.read(into, row.length);

@@ -4,11 +4,14 @@ import { crc32 } from "../../base/checksum.ts";
 import { GfsError } from "../../base/errors.ts";
 import type { DiskFile } from "../../io.ts";
 import { blockBytes } from "../../limits.ts";
-import { chunkHandle, chunkVersion, type ChunkHandle } from "../../wire/ids.ts";
+import { chunkHandle, chunkVersion } from "../../wire/ids.ts";
 import type { ActiveReplica } from "./active-replica.ts";
 import type { Ground } from "./ground.ts";
 import type { SealedFile } from "./data-files.ts";
 import type { Row } from "./replica-table.ts";
+
+/** As the system has it, or what the medium has (io.ts, `OpenMode`). */
+export type ReadMode = "read" | "medium";
 
 /** Longest piece of log that is read at once. */
 const spanBytesMax = 1_048_576;
@@ -29,7 +32,11 @@ async function readWhole(file: DiskFile, into: Uint8Array, offset: number): Prom
  *
  * @throws GfsError Corrupt | DiskFailed, DiskError
  */
-export async function readActive(ground: Ground, active: ActiveReplica, from: number, to: number): Promise<Uint8Array> {
+export async function readActive(
+  ground: Ground,
+  active: ActiveReplica,
+  { from, to, mode }: { readonly from: number; readonly to: number; readonly mode: ReadMode },
+): Promise<Uint8Array> {
   assert(to <= active.sums.length, "bytes that are not durable are not read");
   const into = new Uint8Array(to - from);
   // Both places are taken down before the first wait: bytes may move from the log to the file meanwhile, and the log keeps what is being read.
@@ -39,21 +46,22 @@ export async function readActive(ground: Ground, active: ActiveReplica, from: nu
   const reads = spans.map(async (span) => {
     const start = at;
     at += span.parts.reduce((sum, part) => sum + part.bytes, 0);
-    const bytes = await ground.log.read({ segment: span.segment, offset: span.offset, bytes: span.bytes });
+    const bytes = await ground.log.read({ segment: span.segment, offset: span.offset, bytes: span.bytes }, mode);
     let done = start;
     for (const part of span.parts) {
       into.set(bytes.subarray(part.at, part.at + part.bytes), done);
       done += part.bytes;
     }
   });
-  const file = inFile > from ? readFile(ground, active.handle, into.subarray(0, inFile - from), from) : undefined;
+  const file =
+    inFile > from ? readFile(ground.files.open(active.handle, mode), into.subarray(0, inFile - from), from) : undefined;
   const settled = await Promise.allSettled(file === undefined ? reads : [...reads, file]);
   for (const one of settled) if (one.status === "rejected") throw one.reason;
   return into;
 }
 
-async function readFile(ground: Ground, handle: ChunkHandle, into: Uint8Array, offset: number): Promise<void> {
-  const file = await ground.files.openToRead(handle);
+async function readFile(opening: Promise<DiskFile>, into: Uint8Array, offset: number): Promise<void> {
+  const file = await opening;
   try {
     await readWhole(file, into, offset);
   } finally {
@@ -76,7 +84,7 @@ export interface ReplicaBytes {
   blockCrc(index: number): number;
 }
 
-export function activeBytes(ground: Ground, active: ActiveReplica): ReplicaBytes {
+export function activeBytes(ground: Ground, active: ActiveReplica, mode: ReadMode = "read"): ReplicaBytes {
   // Later records change only what lies behind this length.
   const { length } = active.sums;
   const lastBlock = Math.floor(length / blockBytes);
@@ -86,7 +94,7 @@ export function activeBytes(ground: Ground, active: ActiveReplica): ReplicaBytes
     length,
     blockCrc,
     readBlocks: async (from, to) => {
-      const bytes = await readActive(ground, active, from, to);
+      const bytes = await readActive(ground, active, { from, to, mode });
       checkBlocks(bytes, from, { handle: active.handle, blockCrc });
       return bytes;
     },

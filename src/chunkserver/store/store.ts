@@ -158,6 +158,15 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** missing: it is not here, or its file is not. */
+export type Verdict = "healthy" | "corrupt" | "missing";
+
+export interface VerifyOptions {
+  /** Awaited before each piece of at most 1 MiB is read. */
+  readonly pace?: ((bytes: number) => Promise<void>) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface BadReplica {
   readonly handle: ChunkHandle;
   readonly version: ChunkVersion;
@@ -251,8 +260,11 @@ export interface Store extends AsyncDisposable {
    * @throws GfsError ReplicaMissing | RangeInvalid (past `length`) | Corrupt | Interrupted (by the signal)
    */
   read(handle: ChunkHandle, options: ReadOptions): AsyncIterableIterator<BlockRun>;
-  /** Reads all blocks and compares. What is not healthy is in `bad()` from then on. */
-  verifyReplica(handle: ChunkHandle): Promise<"healthy" | "corrupt" | "missing">;
+  /**
+   * Reads every byte that the medium has of the replica, and compares. What is not healthy is in `bad()` from then on; a replica that is moved, removed or replaced meanwhile is not
+   * taken for a bad one. @throws GfsError Interrupted | VolumeRetired (the disk failed) | what `pace` throws
+   */
+  verifyReplica(handle: ChunkHandle, options?: VerifyOptions): Promise<Verdict>;
   /** Replicas found corrupt or missing that `forgetBad` was not told of yet: for heartbeats. */
   bad(): readonly BadReplica[];
   forgetBad(reported: readonly BadReplica[]): void;

@@ -50,7 +50,7 @@ export function beginTail(ground: Ground, options: MissingTailOptions): Promise<
     // The file has everything before the tail, or a restart would find a hole in it.
     await ground.retirement.attempt(`complete chunk ${options.handle}`, () => fileActive(ground, active));
     const file = await ground.retirement.attempt(`complete chunk ${options.handle}`, () =>
-      ground.files.open(options.handle),
+      ground.files.open(options.handle, "write"),
     );
     return new FileTailWriter(ground, options, { sums: active.sums.copy(), file });
   });

@@ -120,8 +120,8 @@ export class VolumeLog {
     return position;
   }
 
-  read(place: EntryPlace): Promise<Uint8Array> {
-    return this.#log.read(place);
+  read(place: EntryPlace, mode: "read" | "medium"): Promise<Uint8Array> {
+    return mode === "medium" ? this.#log.readMedium(place) : this.#log.read(place);
   }
 
   /** Frees what neither the checkpoint at `position` nor bytes from `oldestSegment` on need. */

@@ -16,7 +16,7 @@ import {
 } from "../../wire/ids.ts";
 import type { ActiveReplica } from "./active-replica.ts";
 import type { Aside } from "./aside.ts";
-import { readFailure, readReplica, verifyReplica } from "./chunk-reader.ts";
+import { readFailure, readReplica } from "./chunk-reader.ts";
 import type { Ground, RunningWriter } from "./ground.ts";
 import { type Identity, writeIdentity } from "./identity.ts";
 import { appendRecord } from "./append-record.ts";
@@ -38,10 +38,13 @@ import type {
   StorePosition,
   TailOptions,
   TailWriter,
+  Verdict,
+  VerifyOptions,
   WholeOptions,
   WriteOptions,
 } from "./store.ts";
 import { beginTail } from "./tail-writer.ts";
+import { verifyReplica } from "./verify-replica.ts";
 import { writeWhole } from "./whole-chunk.ts";
 import type { WriteBehind } from "./write-behind.ts";
 
@@ -247,8 +250,8 @@ export class VolumeStore implements Store {
     return readReplica(this.#ground, handle, options);
   }
 
-  verifyReplica(handle: ChunkHandle): Promise<"healthy" | "corrupt" | "missing"> {
-    return verifyReplica(this.#ground, handle);
+  verifyReplica(handle: ChunkHandle, options?: VerifyOptions): Promise<Verdict> {
+    return verifyReplica(this.#ground, handle, options);
   }
 
   bad(): readonly BadReplica[] {

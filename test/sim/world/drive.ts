@@ -35,7 +35,7 @@ export class Drive {
       if (found.kind === "directory") throw diskError("kind", "open", path, "it is a directory");
       return found;
     }
-    if (mode === "read") throw diskError("missing", "open", path, "there is no such file");
+    if (mode === "read" || mode === "medium") throw diskError("missing", "open", path, "there is no such file");
     const { directory, name } = this.#parentOf("open", path);
     const file = newFile(nowMs);
     this.#tree.change(nowMs, [directory, name, file]);
