@@ -87,7 +87,7 @@ function takeFinding(ctx: MasterContext, volume: Volume, finding: ReportFinding)
   }
 }
 
-/** Replicas that hold all of a sealed chunk but were never told that it is sealed; what fails is in the next report again. */
+/** Replicas that hold all of a sealed chunk but were never told that it is sealed. After a failure a new report tells where they stand. */
 async function finishReplicas(ctx: MasterContext, volume: VolumeIndex, handles: readonly ChunkHandle[]): Promise<void> {
   for (let at = 0; at < handles.length; at += finishesAtOnceMax)
     await Promise.all(handles.slice(at, at + finishesAtOnceMax).map((handle) => finishOne(ctx, volume, handle)));
@@ -100,7 +100,8 @@ async function finishOne(ctx: MasterContext, volume: VolumeIndex, handle: ChunkH
   if (chunk?.state !== "sealed" || ctx.soft.seals.has(handle)) return;
   const { version, length, crc } = chunk;
   const { kind } = await finishReplica(ctx, { volume, handle, version, length, crc });
-  if (kind === "done" && findChunk(ctx.state.chunks, handle)?.version === version)
+  if (kind !== "done") volumeAt(ctx.state.volumes, volume).reportWanted = true;
+  else if (findChunk(ctx.state.chunks, handle)?.version === version)
     noteReplicaFact(ctx.state.chunks, handle, { volume, health: "healthy" });
 }
 

@@ -54,10 +54,20 @@ export function takePage(volume: Volume, page: ReportPage): PageVerdict {
  * unknown: of a log that is lost, as an operator accepted: garbage. released: our log let go of it: garbage too, not on the report's word alone. behind: only a newer master can have
  * caused it: our log is an old copy. unfinished: all of a sealed chunk, fenced: finish it. early: corrupt, and its chunk isn't
  * sealed: to be judged again when it is. busy: the chunk isn't sealed, its seal or draft decides. late: the
- * report began before the latest fact about the chunk.
+ * report began before the latest fact about the chunk. late-unfinished: both; the fact may be about another replica, and to finish one twice does no harm.
  */
 export type EntryVerdict =
-  "healthy" | "unfinished" | "stale" | "corrupt" | "unknown" | "released" | "behind" | "early" | "busy" | "late";
+  | "healthy"
+  | "unfinished"
+  | "late-unfinished"
+  | "stale"
+  | "corrupt"
+  | "unknown"
+  | "released"
+  | "behind"
+  | "early"
+  | "busy"
+  | "late";
 
 /** What one entry means; changes nothing. */
 export function judgeEntry(table: ChunkTable, entry: ReplicaReport, factMark: number): EntryVerdict {
@@ -70,14 +80,13 @@ export function judgeEntry(table: ChunkTable, entry: ReplicaReport, factMark: nu
     return "behind";
   }
   if (stateAt(table, slot) !== "sealed") return entry.state === "corrupt" ? "early" : "busy";
-  if (table.stamps.get(slot) > factMark) return "late";
-  if (entry.state === "corrupt") return "corrupt";
   const length = table.lengths.get(slot);
+  const unfinished = entry.state === "fenced" && entry.promisedVersion === version && entry.length >= length;
+  if (table.stamps.get(slot) > factMark) return unfinished ? "late-unfinished" : "late";
+  if (entry.state === "corrupt") return "corrupt";
   if (entry.state === "sealed" && entry.dataVersion === version)
     return entry.length === length && entry.crc === table.crcs.get(slot) ? "healthy" : "corrupt";
-  return entry.state === "fenced" && entry.promisedVersion === version && entry.length >= length
-    ? "unfinished"
-    : "stale";
+  return unfinished ? "unfinished" : "stale";
 }
 
 /** What the shell must act on; `healthy`, `late` and `busy` entries need nothing. */
@@ -133,6 +142,10 @@ export function stepPage(
     switch (verdict) {
       case "late":
         late++;
+        break;
+      case "late-unfinished":
+        late++;
+        findings.push({ ...entry, kind: "unfinished" });
         break;
       case "busy":
         break;

@@ -85,6 +85,23 @@ describe("an old report can't undo a newer fact", () => {
     ]);
   });
 
+  test("what another replica's finish makes late is finished all the same", () => {
+    const world = chunkWorld(2);
+    addSealed(world, 1, [0, 1], 2);
+    const before = freshMark(world);
+    world.nowMs += 1_000;
+    freshMark(world);
+    const fenced = entry(1, { dataVersion: chunkVersion(0), state: "fenced" });
+    // Both were restarted after the seal was logged and before it was confirmed; the report of the second is still on its way when the first is finished.
+    reportOf(world, 0, { number: 1, entries: [fenced], factMark: before });
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 0, health: "healthy" });
+    const { findings, late } = reportOf(world, 1, { number: 1, entries: [fenced], factMark: before });
+    expect(late).toBe(1);
+    expect(findings).toMatchObject([{ kind: "unfinished", handle: handleOf(1) }]);
+    // It may have been finished meanwhile: its health is not what the old report says.
+    expect(replicasOf(world.chunks, handleOf(1))).toContainEqual({ volume: 1, health: "named" });
+  });
+
   test("a report that began later and lacks it takes the holder away", () => {
     const world = chunkWorld(2);
     addSealed(world, 1, [0, 1], 2);
