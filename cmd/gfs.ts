@@ -62,6 +62,11 @@ const groups: readonly VerbGroup[] = [
         summary: "show servers, chunks, and what is wrong",
         load: async () => (await import("./status.ts")).status,
       },
+      {
+        name: "events",
+        summary: "show what happened, when and why",
+        load: async () => (await import("./events.ts")).events,
+      },
       { name: "df", summary: "show space, by server", load: async () => (await import("./df.ts")).df },
       {
         name: "fsck",

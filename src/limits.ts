@@ -31,6 +31,9 @@ export const protocol = {
   logEntryBytesMax: 8 * 1_048_576,
   locateExtentsMax: 1_024,
   listEntriesMax: 4_096,
+  eventsMax: 1_000,
+  /** How long a request for events waits for one: far less than connections are kept open that say nothing. */
+  eventsWaitMsMax: 20_000,
   commitChunksMax: 65_536,
   /** Chunks that one message names: what a turn of the master may take. A longer list is sent in pages. */
   writtenChunksMax: 2_048,
@@ -98,6 +101,11 @@ export interface Limits {
   /** Log records after which the master starts a checkpoint child. */
   readonly checkpointRecords: number;
   readonly handleBatch: number;
+  /** Events for operators are kept in so many files of this size, on the master's disk and in its memory. */
+  readonly eventSegmentBytes: number;
+  readonly eventSegments: number;
+  /** Beyond the first few, events of one kind are told as one, with their count, after this time. */
+  readonly eventFoldMs: number;
   readonly reserveBytes: number;
   /** Clones per chunkserver at a time, as source or target. */
   readonly repairStreamsPerServer: number;
@@ -150,6 +158,9 @@ export const defaultLimits: Limits = {
   volumeLogBytesMax: 128 * 1_048_576,
   checkpointRecords: 200_000,
   handleBatch: 1_000,
+  eventSegmentBytes: 2 * 1_048_576,
+  eventSegments: 4,
+  eventFoldMs: 600_000,
   reserveBytes: 512_000_000,
   repairStreamsPerServer: 1,
   deleteShareMax: 0.2,
@@ -176,6 +187,7 @@ export function assertLimits(limits: Limits): void {
   );
   assert(limits.hedgeShare >= 0 && limits.hedgeShare <= 1, "hedgeShare is a share");
   assert(limits.writtenPage >= 1 && limits.writtenPage <= protocol.writtenChunksMax, "writtenPage is out of its range");
+  assert(limits.eventSegments >= 2, "the events of a while must outlive the start of a file");
   assert(limits.sealResponders >= 1, "sealResponders must be at least 1");
   assert(limits.appendSessionsMax >= 1 && limits.appendTableMax >= 1, "an append table must hold a session");
   const { appendTableMax, appendSessionsMax, logSegmentBytes } = limits;

@@ -54,6 +54,11 @@ export function showTime(ms: number): string {
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
+/** `2026-11-23 20:38:07`, local time. */
+export function showMoment(ms: number): string {
+  return `${showTime(ms)}:${String(new Date(ms).getSeconds()).padStart(2, "0")}`;
+}
+
 /** A line for people on standard error, unless they asked for quiet. */
 export function note(call: { readonly quiet: boolean }, text: string): void {
   if (!call.quiet) process.stderr.write(`gfs: ${text}\n`);

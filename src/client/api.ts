@@ -5,6 +5,7 @@
 import type { z } from "zod";
 import type { confirm, Entry, fsck, space, stat, status, TrashEntry, usage } from "../wire/control/namespace.ts";
 import type { Setting } from "../wire/control/settings.ts";
+import type { ClusterEvent } from "../wire/control/events.ts";
 import type { InodeId } from "../wire/ids.ts";
 
 export interface CallOptions {
@@ -83,6 +84,16 @@ export type Source =
   /** Spooled to a temporary file in `spoolDirectory` as it streams. */
   | { readonly kind: "stream"; readonly stream: AsyncIterable<Uint8Array>; readonly spoolDirectory: string };
 
+export type { ClusterEvent };
+
+/** `sinceMs`: no older than so many milliseconds. `limit`: the newest so many. `kinds`: beginnings of kinds; all where there is none. `follow`: go on with what happens then. */
+export interface EventsOptions extends CallOptions {
+  readonly sinceMs?: number | undefined;
+  readonly limit?: number | undefined;
+  readonly kinds?: readonly string[] | undefined;
+  readonly follow?: boolean | undefined;
+}
+
 export type ClusterStatus = z.infer<typeof status.reply>;
 export type SpaceReport = z.infer<typeof space.reply>;
 export type FileStatus = z.infer<typeof stat.reply>;
@@ -102,6 +113,8 @@ export interface OperatorApi {
   settings(options?: CallOptions): Promise<readonly Setting[]>;
   /** All of them or none; they last through restarts of the master. @throws Usage for an unknown name, and a value out of its bounds */
   changeSettings(changes: readonly SettingChange[], options?: CallOptions): Promise<void>;
+  /** What the master has kept of what happened, the oldest first. */
+  events(options?: EventsOptions): AsyncIterable<ClusterEvent>;
 }
 
 export interface GfsApi extends AsyncDisposable {

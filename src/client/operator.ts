@@ -1,7 +1,8 @@
 /** What operators ask of a running cluster and change in it, as the library offers it: one call to the master each. */
 import { changeSettings, type Setting, settings } from "../wire/control/settings.ts";
-import type { CallOptions, SettingChange } from "./api.ts";
+import type { CallOptions, ClusterEvent, EventsOptions, SettingChange } from "./api.ts";
 import { type ClientContext, Operation } from "./context.ts";
+import { listEvents } from "./events.ts";
 import { askMaster } from "./retry.ts";
 import type { MutationSession } from "./session.ts";
 
@@ -23,5 +24,9 @@ export class Operator {
     using op = new Operation(this.#ctx, "change the cluster's settings", signal);
     const items = changes.map(({ name, value }) => ({ name, ...(value === undefined ? {} : { value }) }));
     await this.#session.mutate(op, changeSettings, (id) => ({ id, changes: items }));
+  }
+
+  events(options: EventsOptions = {}): AsyncIterable<ClusterEvent> {
+    return listEvents(this.#ctx, options);
   }
 }

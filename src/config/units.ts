@@ -48,6 +48,15 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3_600)} h`;
 }
 
+const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1e3, m: 60e3, min: 60e3, h: 3_600e3, d: 86_400e3 };
+
+/** `30s`, `10m` or `10min`, `1.5h`, `7d`, or plain seconds, as milliseconds; undefined for anything else. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/.exec(text.trim());
+  const unit = match?.[2] === "" ? 1e3 : durationUnits[match?.[2] ?? "?"];
+  return match === null || unit === undefined ? undefined : Number(match[1]) * unit;
+}
+
 /** `X,Y`: two finite numbers. */
 export function parseLocation(text: string): { x: number; y: number } | undefined {
   const match = /^\s*([^,\s]+)\s*,\s*([^,\s]+)\s*$/.exec(text);

@@ -16,12 +16,14 @@ import type { VolumeIndex } from "./core/chunk-table.ts";
 import { expectVolumes } from "./core/volumes.ts";
 import { type DataDirectory, markWhole, openDataDirectories } from "./data-directory.ts";
 import { Engine } from "./engine.ts";
+import { KeptEvents } from "./kept-events.ts";
 import { requireLoopback } from "./bind-rule.ts";
 import { directoryRecords, openOperationLog, requireAllDirectories, startRecords } from "./operation-log.ts";
 import { expire, reap, startDeletions } from "./reaper.ts";
 import { safeModeTick, scanChunks, startRepairs } from "./repairer.ts";
 import { resolveAbsences } from "./reports.ts";
 import { chunkserverRoutes } from "./routes-chunkservers.ts";
+import { eventRoutes } from "./routes-events.ts";
 import { fileRoutes } from "./routes-files.ts";
 import { namespaceRoutes } from "./routes-namespace.ts";
 import { operatorRoutes } from "./routes-operator.ts";
@@ -71,7 +73,12 @@ export async function startMaster(world: World, options: MasterOptions): Promise
   const insecureBind = requireLoopback(options.listen, options);
   if (options.dataDirs.length === 0) throw new GfsError("Usage", "Cannot start a master: no data directory is given");
   const directories = await openDataDirectories(world, options.dataDirs);
-  const running = new RunningMaster(world, options, { directories, insecureBind });
+  const kept = new KeptEvents(
+    world,
+    directories.map(({ path }) => path),
+    options.limits,
+  );
+  const running = new RunningMaster({ ...world, events: kept.events }, options, { directories, insecureBind, kept });
   try {
     await running.start();
   } catch (error) {
@@ -102,6 +109,7 @@ class RunningMaster implements Master {
   readonly #options: MasterOptions;
   readonly #directories: readonly DataDirectory[];
   readonly #insecureBind: boolean;
+  readonly #kept: KeptEvents;
   readonly #abort = new AbortController();
   readonly #rejectFailed: (error: GfsError) => void;
   #log: Log | undefined;
@@ -116,12 +124,21 @@ class RunningMaster implements Master {
   constructor(
     world: World,
     options: MasterOptions,
-    { directories, insecureBind }: { readonly directories: readonly DataDirectory[]; readonly insecureBind: boolean },
+    {
+      directories,
+      insecureBind,
+      kept,
+    }: {
+      readonly directories: readonly DataDirectory[];
+      readonly insecureBind: boolean;
+      readonly kept: KeptEvents;
+    },
   ) {
     this.#world = world;
     this.#options = options;
     this.#directories = directories;
     this.#insecureBind = insecureBind;
+    this.#kept = kept;
     const { promise, reject } = Promise.withResolvers<never>();
     this.failed = promise;
     // Who starts a master need not wait for its end.
@@ -164,6 +181,7 @@ class RunningMaster implements Master {
     const soft = newSoftState(world.clock.monotonicMs());
     const ctx: MasterContext = { world, limits, engine, state, commands, soft, stopping: this.#abort.signal };
     this.#ctx = ctx;
+    this.#kept.attach(ctx);
     beginServing(state.chunks);
     expectVolumes(state.volumes, nowMs(ctx));
     // Nobody may see this start before it is durable: a crash right after would give the same number out again.
@@ -216,6 +234,7 @@ class RunningMaster implements Master {
         ...namespaceRoutes(ctx, sources),
         ...operatorRoutes(ctx),
         ...chunkserverRoutes(ctx),
+        ...eventRoutes(ctx, this.#kept),
       ].map((each) => releasingRefusals(ctx, each)),
       healthz: () => ({
         ok: ctx.engine.failure === undefined,
@@ -271,6 +290,7 @@ class RunningMaster implements Master {
     await this.#checkpointer?.stop();
     this.#control?.close();
     await this.#log?.close();
+    await this.#kept.stop();
     for (const directory of this.#directories) await directory[Symbol.asyncDispose]();
     if (this.#fatal !== undefined) this.#rejectFailed(this.#fatal);
   }

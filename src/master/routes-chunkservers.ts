@@ -69,8 +69,10 @@ function registerServer(
   const registration = { incarnation, label, control, data, location, rack, space, factMark };
   const { kind, change } = registerVolume(volume, registration, now);
   if (before !== undefined && before !== incarnation) supersede(superseded, volume.index, before);
-  ctx.world.events.emit("info", "volume.registered", { volume: request.volume, label, control, data, kind });
-  if (change !== undefined) livenessChanged(ctx, change);
+  const joining = known === undefined ? "joined" : kind;
+  ctx.world.events.emit("info", "volume.registered", { volume: request.volume, label, control, data, kind: joining });
+  // That it was not heard of before the master's start is no silence.
+  if (change !== undefined && !(kind === "new" && change.from === "suspect")) livenessChanged(ctx, change);
   // Its roles ended with its process.
   if (kind === "restarted") sealAll(ctx, sealForVolume(state.chunks, volume.index, `${name} restarted`));
   wantScan(ctx.soft.scan);

@@ -9,9 +9,9 @@ export function livenessTick(ctx: MasterContext): void {
   for (const change of tickLiveness(ctx.state.volumes, nowMs(ctx), ctx.limits)) livenessChanged(ctx, change);
 }
 
-export function livenessChanged(ctx: MasterContext, { volume, from, to }: LivenessChange): void {
+export function livenessChanged(ctx: MasterContext, { volume, from, to, silentMs }: LivenessChange): void {
   const { index, label } = volume;
-  const fields = { volume: volume.volume, label, from, reason: volume.retiredReason };
+  const fields = { volume: volume.volume, label, from, silentMs, reason: volume.retiredReason };
   ctx.world.events.emit(to === "live" ? "info" : "warn", `volume.${to}`, fields);
   if (to === "dead" || to === "retired") {
     sealAll(ctx, sealForVolume(ctx.state.chunks, index, `${label === "" ? volume.volume : label} is ${to}`));

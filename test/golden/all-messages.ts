@@ -2,6 +2,7 @@
 import type { MessageType } from "../../src/wire/control/common.ts";
 import * as chunkservers from "../../src/wire/control/chunkservers.ts";
 import * as commands from "../../src/wire/control/commands.ts";
+import * as events from "../../src/wire/control/events.ts";
 import * as files from "../../src/wire/control/files.ts";
 import * as handshake from "../../src/wire/control/handshake.ts";
 import * as namespace from "../../src/wire/control/namespace.ts";
@@ -16,6 +17,7 @@ export const allMessages: readonly MessageType[] = [
   files,
   namespace,
   settings,
+  events,
   chunkservers,
   commands,
 ].flatMap((module) => Object.values(module).filter((value) => isMessage(value)));

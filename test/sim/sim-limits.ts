@@ -30,6 +30,8 @@ export const simLimits: Limits = {
   volumeLogBytesMax: 1_200_000,
   checkpointRecords: 150,
   handleBatch: 20,
+  eventSegmentBytes: 16_384,
+  eventFoldMs: 5_000,
   reserveBytes: 1_000_000,
 };
 

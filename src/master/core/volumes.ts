@@ -69,6 +69,8 @@ export interface LivenessChange {
   readonly volume: Volume;
   readonly from: Liveness;
   readonly to: Liveness;
+  /** Since it was heard of before. */
+  readonly silentMs: number;
 }
 
 const noSpace: VolumeSpace = { totalBytes: 0, freeBytes: 0, usedBytes: 0 };
@@ -159,6 +161,7 @@ export type Registered = { readonly kind: "new" | "restarted" | "again"; readonl
 
 export function registerVolume(volume: Volume, registration: Registration, nowMs: number): Registered {
   const before = volume.registration?.incarnation;
+  const silentMs = nowMs - volume.heardMs;
   const again = before === registration.incarnation;
   volume.registration = again
     ? { ...registration, factMark: volume.registration?.factMark ?? registration.factMark }
@@ -177,7 +180,7 @@ export function registerVolume(volume: Volume, registration: Registration, nowMs
   if (!again || from !== "retired") volume.liveness = "live";
   const to = volume.liveness;
   const kind = again ? "again" : before === undefined ? "new" : "restarted";
-  return { kind, change: from === to ? undefined : { volume, from, to } };
+  return { kind, change: from === to ? undefined : { volume, from, to, silentMs } };
 }
 
 /** False: the volume must register first (unknown incarnation). */
@@ -192,6 +195,7 @@ export function heartbeatVolume(
   time: { readonly nowMs: number; readonly limits: LivenessLimits },
 ): { readonly known: boolean; readonly change: LivenessChange | undefined } {
   if (volume.registration?.incarnation !== beat.incarnation) return { known: false, change: undefined };
+  const silentMs = time.nowMs - volume.heardMs;
   volume.heardMs = time.nowMs;
   volume.space = beat.space;
   volume.streams = beat.streams;
@@ -199,7 +203,8 @@ export function heartbeatVolume(
   if (beat.retired !== undefined) volume.retiredReason = beat.retired;
   const event = beat.retired === undefined ? ({ kind: "heartbeat" } as const) : ({ kind: "retired" } as const);
   volume.liveness = nextLiveness(from, event, time.limits);
-  return { known: true, change: from === volume.liveness ? undefined : { volume, from, to: volume.liveness } };
+  const to = volume.liveness;
+  return { known: true, change: from === to ? undefined : { volume, from, to, silentMs } };
 }
 
 /** Silence makes volumes suspect and dead; the changes, for whoever must act on them. */
@@ -207,8 +212,9 @@ export function tickLiveness(table: VolumeTable, nowMs: number, limits: Liveness
   const changes: LivenessChange[] = [];
   for (const volume of allVolumes(table)) {
     const from = volume.liveness;
-    volume.liveness = nextLiveness(from, { kind: "silent", sinceMs: nowMs - volume.heardMs }, limits);
-    if (from !== volume.liveness) changes.push({ volume, from, to: volume.liveness });
+    const silentMs = nowMs - volume.heardMs;
+    volume.liveness = nextLiveness(from, { kind: "silent", sinceMs: silentMs }, limits);
+    if (from !== volume.liveness) changes.push({ volume, from, to: volume.liveness, silentMs });
   }
   return changes;
 }

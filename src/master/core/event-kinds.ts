@@ -1,0 +1,217 @@
+/**
+ * Which of the master's events operators are told (`gfs events`), what each says in words, and what to do. Whoever emits a new one adds it here, and to the table of
+ * docs/OPERATIONS.md. Names of events are those that the servers log on standard error.
+ */
+import type { FoldLimits } from "./event-fold.ts";
+
+type Value = string | number | boolean;
+/** As they are emitted. */
+export type EventFields = Readonly<Record<string, Value | readonly Value[] | undefined>>;
+
+/** The fields of an event, with names for people. */
+export interface Told {
+  readonly fields: EventFields;
+  /** Label of the server that it is about, or the volume's id; "a server" where none is named. */
+  readonly server: string;
+  /** "chunk 7 of /a/b", or "a chunk". */
+  readonly chunk: string;
+  /** ": why", or nothing. */
+  readonly because: string;
+}
+
+export interface EventKind {
+  /** One line. */
+  readonly text: (told: Told) => string;
+  /** False: this one is not for operators. All are where it is left out. */
+  readonly keeps?: (fields: EventFields) => boolean;
+  /** What it means, for docs/OPERATIONS.md. */
+  readonly about: string;
+  /** What an operator does about it. */
+  readonly todo: string;
+  /** Of what happens often while all is well: so many are told in each window of `eventFoldMs`, the others by their number. */
+  readonly burst?: FoldLimits["burst"];
+}
+
+const burstDefault = 50;
+const often = 5;
+
+export function burstOf(kind: EventKind): number {
+  return kind.burst ?? burstDefault;
+}
+
+/** `name` where the field is there, in words. */
+function field(fields: EventFields, name: string): string {
+  const value = fields[name];
+  return value === undefined ? "?" : String(value);
+}
+
+function seconds(fields: EventFields, name: string): string {
+  const ms = fields[name];
+  return typeof ms === "number" ? ` for ${Math.round(ms / 1_000)} s` : "";
+}
+
+const master: Readonly<Record<string, EventKind>> = {
+  "master.ready": {
+    text: ({ fields }) => `the master has started, epoch ${field(fields, "epoch")}, at ${field(fields, "address")}`,
+    about: "The master was started and serves. It is in safe mode until enough servers have reported.",
+    todo: "Nothing, if you started it. If it happens again and again, read its log.",
+  },
+  "master.failed": {
+    text: ({ because }) => `the master stops by itself${because}`,
+    about:
+      "The master can't go on: its disk failed, or it found a bug of its own. Nothing that it acknowledged is lost.",
+    todo: "Replace the disk that is named, then start the master again; report a bug with the master's log.",
+  },
+  "master.behind": {
+    text: ({ because }) => `changes and deletions are stopped${because}`,
+    about: "Servers know more than the master's log: its data directory is an old copy, or another master runs on one.",
+    todo: "Start the master on the newest copy of its directory. Only if there is none: `gfs master confirm`.",
+  },
+  "master.confirmed": {
+    text: ({ fields }) => `an operator confirmed: ${field(fields, "accepted")}`,
+    about: "Somebody ran `gfs master confirm`.",
+    todo: "Nothing.",
+  },
+  "master.task-failed": {
+    text: ({ fields, because }) => `the master could not ${field(fields, "what")}${because}`,
+    about: "Work in the background failed; it is tried again.",
+    todo: "Nothing, unless it goes on; with the code `Bug`, report it.",
+  },
+  "setting.changed": {
+    text: ({ fields }) =>
+      `the setting ${field(fields, "name")} is now ${fields["value"] === undefined ? "as configured" : field(fields, "value")}`,
+    about: "An operator changed a setting while the cluster runs; without a value it is as the master is configured.",
+    todo: "Nothing.",
+  },
+  "log.directory-failed": {
+    text: ({ fields, because }) => `the master goes on without its directory ${field(fields, "directory")}${because}`,
+    about: "One of several data directories of the master failed and is not written to any more.",
+    todo: "Replace the disk, and start the master with an empty directory in its place: it is filled from the other.",
+  },
+  "log.failed": {
+    text: ({ because }) => `the operation log can't be written${because}`,
+    about: "The last data directory failed: the master stops. What was not acknowledged is of unknown outcome.",
+    todo: "As for `master.failed`.",
+  },
+  "log.no-spare": {
+    text: ({ fields }) => `the disk of ${field(fields, "directory")} is nearly full`,
+    about: "There is no room to prepare the next file of the operation log. Once it is needed, the directory fails.",
+    todo: "Make room on the master's disk now.",
+  },
+  "log.restored": {
+    text: ({ fields }) => `the log in ${field(fields, "directory")} was completed from ${field(fields, "from")}`,
+    about: "At its start the master found that one data directory lacked what another had.",
+    todo: "Nothing, after a failure. If it happens without one, look at that disk.",
+  },
+  "checkpoint.corrupt": {
+    text: ({ fields, because }) => `a checkpoint of the master is damaged: ${field(fields, "path")}${because}`,
+    about: "The master started from an older checkpoint, or another directory's.",
+    todo: "Look at that disk: it changed what was written to it.",
+  },
+  "checkpoint.restored": {
+    text: ({ fields }) => `the checkpoint in ${field(fields, "directory")} was copied from ${field(fields, "from")}`,
+    about: "At its start the master found a data directory without a whole checkpoint.",
+    todo: "As for `log.restored`.",
+  },
+  "checkpoint.failed": {
+    text: ({ because }) => `no checkpoint could be written${because}`,
+    about: "The operation log grows until one can; the next start takes longer.",
+    todo: "Mostly the master's disk is full: make room.",
+  },
+};
+
+const servers: Readonly<Record<string, EventKind>> = {
+  "volume.registered": {
+    text: ({ fields, server }) => {
+      const at = field(fields, "data");
+      if (fields["kind"] === "joined") return `${server} joined the cluster, at ${at}`;
+      if (fields["kind"] === "restarted") return `${server} was started again, at ${at}`;
+      return `${server} registered with this start of the master, at ${at}`;
+    },
+    keeps: ({ kind }) => kind !== "again",
+    about: "A server joined, was started again, or found the master after the master's start.",
+    todo: "Nothing. A server that is started again and again: read its log.",
+  },
+  "volume.suspect": {
+    text: ({ fields, server }) => `${server} is silent${seconds(fields, "silentMs")}`,
+    about: "A server has missed heartbeats. Nothing is placed on it; nothing is repaired yet.",
+    todo: "Nothing, unless it goes on: then look at the machine and the network.",
+  },
+  "volume.dead": {
+    text: ({ fields, server }) => `${server} is dead: silent${seconds(fields, "silentMs")}`,
+    about: "A server has not been heard of for so long that its replicas are copied elsewhere.",
+    todo: "Start it again: what it still holds counts at once. If its disk is lost, do nothing, or add another server.",
+  },
+  "volume.retired": {
+    text: ({ fields, server, because }) =>
+      `${server} is out of service${because === "" ? `: ${field(fields, "from")}` : because}`,
+    about: "A server's disk failed: it serves nothing any more, and its replicas are copied elsewhere.",
+    todo: "Replace the disk, and start the server with an empty directory.",
+  },
+  "volume.live": {
+    text: ({ fields, server }) =>
+      fields["from"] === "suspect"
+        ? `${server} is heard again, silent${seconds(fields, "silentMs")}`
+        : `${server} is back, after it was ${field(fields, "from")}`,
+    about:
+      "A server that was silent, dead or out of service is back. Its replicas count as soon as it has reported them.",
+    todo: "Nothing.",
+  },
+};
+
+const chunks: Readonly<Record<string, EventKind>> = {
+  "replica.bad": {
+    text: ({ fields, server, chunk, because }) =>
+      `the replica of ${chunk} on ${server} is ${field(fields, "reason")}${because}`,
+    about:
+      "A server found that a replica of its own is corrupt or missing. Nobody reads it; it is replaced from a good one.",
+    todo: "Nothing for one. Several on one server: its disk is going; take the server away.",
+  },
+  "repair.healed": {
+    text: ({ server, chunk }) => `${chunk} has another replica, on ${server}`,
+    about: "A chunk that was short of replicas was copied.",
+    todo: "Nothing.",
+    burst: often,
+  },
+  "repair.failed": {
+    text: ({ server, chunk, because }) => `${chunk} could not be copied to ${server}${because}`,
+    about: "A copy failed; it is tried again, rather elsewhere.",
+    todo: "Nothing, unless it goes on: the reason names what refused.",
+  },
+  "seal.begin": {
+    text: ({ chunk, because }) => `${chunk} is being sealed${because}`,
+    about:
+      "The open end of a file that is appended to is closed: it is full, its file changes, or a server of its chain is gone.",
+    todo: "Nothing.",
+    burst: often,
+  },
+  "seal.done": {
+    text: ({ fields, chunk }) => `${chunk} is sealed, at ${field(fields, "length")} bytes`,
+    about: "The end of a seal: appends go on in the next chunk.",
+    todo: "Nothing. A seal that was begun and does not end stands in `gfs status` with what it waits for.",
+    burst: often,
+  },
+  "deletions.stopped": {
+    text: ({ because }) => `deletions are stopped${because}`,
+    about:
+      "By what servers reported the master would delete a large share of all replicas, which is more likely a mistake.",
+    todo: "Find out why (an old copy of the master's directory?). If it is right: `gfs master confirm`.",
+  },
+  "safe-mode.left": {
+    text: () => "safe mode is over: repair and deletions go on",
+    about: "After its start the master has heard of enough replicas, or waited long enough.",
+    todo: "Nothing.",
+  },
+};
+
+const kinds = new Map<string, EventKind>(Object.entries({ ...master, ...servers, ...chunks }));
+
+/** Undefined: not for operators. */
+export function eventKind(name: string): EventKind | undefined {
+  return kinds.get(name);
+}
+
+/** All of them, for docs/OPERATIONS.md. */
+export function eventKinds(): ReadonlyMap<string, EventKind> {
+  return kinds;
+}
