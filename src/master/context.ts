@@ -13,6 +13,7 @@ import type { VolumeIndex } from "./core/chunk-table.ts";
 import { createGarbage, type Garbage } from "./core/garbage.ts";
 import { createLeaseTable, type LeaseTable } from "./core/leases.ts";
 import { createRepair, type Repair } from "./core/repair.ts";
+import { createRepairRate, type RepairRate } from "./core/repair-estimate.ts";
 import { type AbsenceScan, createAbsenceScan } from "./core/reports.ts";
 import { createSafeMode, type SafeMode } from "./core/safe-mode.ts";
 import type { MasterState } from "./core/state.ts";
@@ -34,6 +35,7 @@ export interface SoftState {
   readonly safeMode: SafeMode;
   readonly scan: ChunkScan;
   readonly repair: Repair;
+  readonly repairRate: RepairRate;
   readonly garbage: Garbage;
   readonly absences: AbsenceScan;
   /** Bad replicas, by volume, of chunks that are still being written. */
@@ -75,6 +77,7 @@ export function newSoftState(nowMs: number): SoftState {
     safeMode: createSafeMode(nowMs),
     scan: createChunkScan(),
     repair: createRepair(),
+    repairRate: createRepairRate(),
     garbage: createGarbage(),
     absences: createAbsenceScan(),
     badEarly: new Map(),

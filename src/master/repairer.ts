@@ -11,6 +11,7 @@ import { queueGarbage } from "./core/garbage.ts";
 import { planRepairs, queueRepair, type RepairCommand, repairEnded } from "./core/repair.ts";
 import { settingOf } from "./core/runtime-settings.ts";
 import { tickSafeMode } from "./core/safe-mode.ts";
+import { noteHealth } from "./health.ts";
 import { originOf } from "./origin.ts";
 
 const clonesAtOnceMax = 64;
@@ -30,6 +31,7 @@ export async function scanChunks(ctx: MasterContext): Promise<void> {
     for (const { handle, volume } of step.surplus)
       queueGarbage(garbage, { handle, volume, cause: "surplus" }, { nowMs: nowMs(ctx), limits: ctx.limits });
     if (scan.running) return "more";
+    noteHealth(ctx);
     // One round at a time: another one that is wanted already begins with the next call.
     ctx.soft.replicaTally = tally;
     return "done";

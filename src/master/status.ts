@@ -5,6 +5,7 @@ import type { ChunkCounts, ServerStatus, ShortChunk, space, status } from "../wi
 import type { ClusterId, Epoch } from "../wire/ids.ts";
 import type { Checkpointer } from "./checkpointer.ts";
 import { type MasterContext, nowMs } from "./context.ts";
+import { healthOf, noCounts } from "./core/chunk-health.ts";
 import { chunkCount } from "./core/chunk-table.ts";
 import type { ReplyOf } from "./core/decision.ts";
 import { rootSlot } from "./core/inodes.ts";
@@ -15,6 +16,7 @@ import { spaceSums, usableBytes } from "./core/space-sums.ts";
 import { allVolumes, type Volume } from "./core/volumes.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import { pathOfChunk } from "./locating.ts";
+import { untilWhole } from "./health.ts";
 import { usageWithTails } from "./tail-bytes.ts";
 
 /** What only the start knows. */
@@ -40,6 +42,7 @@ export function statusOf(ctx: MasterContext, sources: StatusSources): ReplyOf<ty
     epoch: epochOf(ctx),
     version: sources.version,
     uptimeMs: now - soft.startedMs,
+    health: healthOf(soft.scan.finished?.counts),
     safeMode: { active: soft.safeMode.active, reason: cut(soft.safeMode.reason, whyCharsMax) },
     stopped: {
       ...(soft.mutationsStopped === undefined ? {} : { mutations: cut(soft.mutationsStopped, 1_024) }),
@@ -63,7 +66,13 @@ export function statusOf(ctx: MasterContext, sources: StatusSources): ReplyOf<ty
       ...(rack === undefined ? {} : { rack }),
     })),
     chunks: countsOf(ctx),
-    repair: { queued: queuedRepairs(soft.repair), running: soft.repair.running.size, done: soft.repair.done },
+    repair: {
+      queued: queuedRepairs(soft.repair),
+      running: soft.repair.running.size,
+      done: soft.repair.done,
+      doneBytes: soft.repair.doneBytes,
+      ...untilWhole(ctx),
+    },
     garbage: { waiting: soft.garbage.waiting, deleted: soft.garbage.deleted },
     servers: serversOf(ctx),
     shortChunks: shortChunksOf(ctx),
@@ -90,7 +99,7 @@ function countsOf(ctx: MasterContext): ChunkCounts {
   const finished = ctx.soft.scan.finished?.counts;
   if (finished !== undefined) return { ...finished };
   const total = chunkCount(ctx.state.chunks);
-  return { total, healthy: 0, short: 0, lost: 0, pending: total, open: 0, sealing: 0, misplaced: 0 };
+  return { ...noCounts(), total, pending: total };
 }
 
 function shortChunksOf(ctx: MasterContext): ShortChunk[] {

@@ -3,6 +3,7 @@
  * reports and returns ask for another round.
  */
 import type { ChunkHandle, ChunkVersion, InodeId } from "../../wire/ids.ts";
+import { countLost, countShort, countUnsealed, noCounts, type ScanCounts } from "./chunk-health.ts";
 import { isHolder, replicaCountAt, replicaHealthAt, replicasAt, replicaVolumeAt } from "./chunk-replicas.ts";
 import type { Replica } from "./chunk-replicas.ts";
 import { chunkAt, handleAt, membersAt, stateAt } from "./chunk-table.ts";
@@ -18,18 +19,6 @@ export interface ChunkView {
   readonly safeMode: boolean;
 }
 
-/** Chunks in writing are not counted. `misplaced` ones are healthy, short or pending too. `pending`: too few servers have told, since the master's start, to know. */
-export interface ScanCounts {
-  total: number;
-  healthy: number;
-  short: number;
-  lost: number;
-  pending: number;
-  open: number;
-  sealing: number;
-  misplaced: number;
-}
-
 export interface ShortOne {
   readonly handle: ChunkHandle;
   readonly version: ChunkVersion;
@@ -39,7 +28,8 @@ export interface ShortOne {
   readonly state: "sealed" | "open" | "sealing";
   /** One line for people. For a sealing chunk its machine knows better: `waitsFor`. */
   readonly why: string;
-  readonly lost: boolean;
+  /** Lower is worse: 0 lost, then copies left. */
+  readonly rank: number;
 }
 
 export interface ChunkScan {
@@ -55,10 +45,6 @@ export interface ChunkScan {
 const shortOnesMax = 100;
 /** Slots that a step visits in a few milliseconds, also when every chunk is short. */
 export const scanSlotsPerSlice = 2_048;
-
-function noCounts(): ScanCounts {
-  return { total: 0, healthy: 0, short: 0, lost: 0, pending: 0, open: 0, sealing: 0, misplaced: 0 };
-}
 
 export function createChunkScan(): ChunkScan {
   return { slot: 0, running: false, wanted: true, counts: noCounts(), shortOnes: [], finished: undefined };
@@ -144,11 +130,14 @@ function visit(
   counts.total++;
   if (state !== "sealed") {
     counts[state]++;
-    if (state === "sealing") noteShort(view, scan, { slot, healthy: 0, lost: false });
+    countUnsealed(view, counts, slot);
+    if (state === "sealing") noteShort(view, scan, { slot, healthy: 0 });
     return;
   }
   const holders = holderCountAt(view, slot);
   const goal = view.chunks.goals.get(slot);
+  const bytes = view.chunks.lengths.get(slot);
+  counts.totalBytes += bytes;
   if (shared && isMisplaced(view, slot, racks)) counts.misplaced++;
   if (holders >= goal) {
     if (awaitsHolders(view, slot)) counts.pending++;
@@ -159,16 +148,16 @@ function visit(
     return;
   }
   if (holders > 0) {
-    counts.short++;
+    countShort(counts, { holders, goal, bytes });
     step.short.push({ handle: handleAt(view.chunks, slot), holders });
-    noteShort(view, scan, { slot, healthy: holders, lost: false });
+    noteShort(view, scan, { slot, healthy: holders });
     return;
   }
   const pending = view.safeMode || replicasAt(view.chunks, slot).some((replica) => mayCome(view, replica));
   if (pending) counts.pending++;
   else {
-    counts.lost++;
-    noteShort(view, scan, { slot, healthy: 0, lost: true });
+    countLost(view, counts, slot);
+    noteShort(view, scan, { slot, healthy: 0 });
   }
 }
 
@@ -177,21 +166,19 @@ function mayCome(view: ChunkView, replica: Replica): boolean {
   return replica.health === "unfinished" && !isGone(view.volumes.byIndex[replica.volume]);
 }
 
-/** Lost before short. */
-function noteShort(view: ChunkView, scan: ChunkScan, found: { slot: number; healthy: number; lost: boolean }): void {
+/** The worst first: lost ones, then by copies left. Of those that are being sealed it is not known. */
+function noteShort(view: ChunkView, scan: ChunkScan, found: { slot: number; healthy: number }): void {
   const ones = scan.shortOnes;
-  if (ones.length >= shortOnesMax && !found.lost) return;
-  const chunk = chunkAt(view.chunks, found.slot);
+  const { slot, healthy } = found;
+  const rank = stateAt(view.chunks, slot) === "sealed" ? healthy : Number.MAX_SAFE_INTEGER;
+  if (ones.length >= shortOnesMax && rank >= (ones.at(-1)?.rank ?? 0)) return;
+  const chunk = chunkAt(view.chunks, slot);
   if (chunk === undefined || chunk.state === "writing") return;
   const { handle, version, state, goal: wanted, owner } = chunk;
   const inode = owner.kind === "inode" ? owner.inode : undefined;
-  const { healthy, lost } = found;
-  const why =
-    state === "sealed" ? whyShort(view, found.slot) : state === "sealing" ? "it is being sealed" : "it is open";
-  const one: ShortOne = { handle, version, inode, healthy, wanted, state, why, lost };
-  const firstNotLost = ones.findIndex((other) => !other.lost);
-  if (lost && firstNotLost >= 0) ones.splice(firstNotLost, 0, one);
-  else ones.push(one);
+  const why = state === "sealed" ? whyShort(view, slot) : state === "sealing" ? "it is being sealed" : "it is open";
+  const better = ones.findIndex((other) => other.rank > rank);
+  ones.splice(better < 0 ? ones.length : better, 0, { handle, version, inode, healthy, wanted, state, why, rank });
   ones.length = Math.min(ones.length, shortOnesMax);
 }
 

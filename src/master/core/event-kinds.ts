@@ -159,6 +159,35 @@ const servers: Readonly<Record<string, EventKind>> = {
   },
 };
 
+function of(fields: EventFields, name: string): string {
+  return `${field(fields, name)} of ${field(fields, "total")} chunks`;
+}
+
+const health: Readonly<Record<string, EventKind>> = {
+  "health.healthy": {
+    text: ({ fields }) => `all ${field(fields, "total")} chunks have their replicas`,
+    about: "After a start of the master, or after some were short: every chunk has as many good replicas as wanted.",
+    todo: "Nothing.",
+  },
+  "health.degraded": {
+    text: ({ fields }) => `${of(fields, "short")} have fewer replicas than wanted`,
+    about: "Some chunks have fewer good replicas than wanted, and each at least two. Repair copies them.",
+    todo: "Nothing. `gfs status` says when it will be done, or what it waits for.",
+  },
+  "health.at-risk": {
+    text: ({ fields }) => `${of(fields, "atRisk")} have one copy left`,
+    about: "The loss of one more server or disk could lose data. Repair copies these chunks first.",
+    todo: "Stop no server. Start those again that are dead, if they can be.",
+  },
+  "health.lost": {
+    text: ({ fields }) =>
+      `${of(fields, "lost")} have no replica that can be read, ${field(fields, "away")} of them are on dead servers: ${String(fields["chunks"] ?? "")}`,
+    about:
+      "No server that can be reached has a good replica of these chunks; files that need them can't be read whole.",
+    todo: "Start the servers again that are dead, with their disks. `gfs fsck` names all files; what is not on any disk any more must come from a backup.",
+  },
+};
+
 const chunks: Readonly<Record<string, EventKind>> = {
   "replica.bad": {
     text: ({ fields, server, chunk, because }) =>
@@ -204,7 +233,7 @@ const chunks: Readonly<Record<string, EventKind>> = {
   },
 };
 
-const kinds = new Map<string, EventKind>(Object.entries({ ...master, ...servers, ...chunks }));
+const kinds = new Map<string, EventKind>(Object.entries({ ...master, ...servers, ...health, ...chunks }));
 
 /** Undefined: not for operators. */
 export function eventKind(name: string): EventKind | undefined {

@@ -38,6 +38,7 @@ export interface Repair {
   /** A queue was full: the next round of the scan brings the rest. */
   overflowed: boolean;
   done: number;
+  doneBytes: number;
   /** Why nothing could be planned for the first chunk in the queue, for status. */
   blocked: string;
 }
@@ -68,6 +69,7 @@ export function createRepair(): Repair {
     unsure: new Set(),
     overflowed: false,
     done: 0,
+    doneBytes: 0,
     blocked: "",
   };
 }
@@ -268,6 +270,7 @@ export function repairEnded(
   if (failure === undefined) {
     repair.failures.delete(handle);
     repair.done++;
+    repair.doneBytes += command.length;
     noteReplicaFact(view.chunks, handle, { volume: command.target, health: "healthy" });
   } else {
     const before = repair.failures.get(handle);

@@ -128,6 +128,11 @@ export const ShortChunk = z.object({
 });
 export type ShortChunk = z.infer<typeof ShortChunk>;
 
+/**
+ * `short`: sealed, with fewer good replicas than wanted and at least one; `atRisk` of them have one left. `lost`: sealed, no server that can be reached has a good replica; `away`
+ * of them are on servers that are dead. `pending`: not enough was reported since the master's start to know. `unsealedShort`: open or being sealed, with fewer servers in
+ * their chain than wanted; `unsealedAtRisk` of them with one left. Bytes of content of sealed chunks; `missingBytes`: to be copied until all have their replicas.
+ */
 export const ChunkCounts = z.object({
   total: Uint53,
   healthy: Uint53,
@@ -137,6 +142,15 @@ export const ChunkCounts = z.object({
   open: Uint53,
   sealing: Uint53,
   misplaced: Uint53,
+  atRisk: Uint53,
+  away: Uint53,
+  unsealedShort: Uint53,
+  unsealedAtRisk: Uint53,
+  totalBytes: Uint53,
+  shortBytes: Uint53,
+  atRiskBytes: Uint53,
+  lostBytes: Uint53,
+  missingBytes: Uint53,
 });
 export type ChunkCounts = z.infer<typeof ChunkCounts>;
 
@@ -148,6 +162,8 @@ export const status = message(
     epoch: Epoch,
     version: z.string().max(64),
     uptimeMs: z.number(),
+    /** lost before at-risk before degraded before starting: what some chunk is. */
+    health: z.enum(["healthy", "starting", "degraded", "at-risk", "lost"]),
     safeMode: z.object({ active: z.boolean(), reason: z.string().max(512) }),
     stopped: z.object({ mutations: z.string().max(1_024).optional(), deletions: z.string().max(1_024).optional() }),
     warnings: z.array(z.string().max(1_024)).max(64),
@@ -173,10 +189,18 @@ export const status = message(
       )
       .max(1_024),
     chunks: ChunkCounts,
-    repair: z.object({ queued: Uint53, running: Uint53, done: Uint53 }),
+    /** `estimateMs`: until nothing is short, by the rate of late; where it is left out and something is missing, `noEstimate` says why. */
+    repair: z.object({
+      queued: Uint53,
+      running: Uint53,
+      done: Uint53,
+      doneBytes: Uint53,
+      estimateMs: z.number().optional(),
+      noEstimate: z.string().max(512).optional(),
+    }),
     garbage: z.object({ waiting: Uint53, deleted: Uint53 }),
     servers: z.array(ServerStatus).max(65_536),
-    /** The first of the chunks short of replicas, at most 100; chunks lost before chunks short. */
+    /** At most 100, the worst first: lost chunks, then by the replicas that are left. */
     shortChunks: z.array(ShortChunk).max(100),
     dataDirs: z.array(z.object({ path: z.string().max(4_096), state: z.string().max(256) })).max(16),
     log: z.object({ position: Uint53, checkpoint: Uint53 }),

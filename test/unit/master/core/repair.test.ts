@@ -59,9 +59,9 @@ describe("a round over the chunk table", () => {
       ),
     ).toEqual([
       [3, 0, 3, "s0 is dead"],
+      [4, 1, 2, "s0 is dead"],
       [1, 2, 3, "s0 is dead"],
       [2, 2, 3, "its replica on s3 is stale"],
-      [4, 1, 2, "s0 is dead"],
     ]);
     world.safeMode = true;
     expect(scanned(world).scan.finished?.counts).toMatchObject({ lost: 0, pending: 1 });

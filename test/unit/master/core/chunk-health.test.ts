@@ -1,0 +1,93 @@
+import { describe, expect, test } from "bun:test";
+import { type Health, healthOf, noCounts } from "../../../../src/master/core/chunk-health.ts";
+import { applyTailOpened } from "../../../../src/master/core/chunk-apply.ts";
+import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
+import { createChunkScan, stepScan } from "../../../../src/master/core/chunk-scan.ts";
+import { volumeAt } from "../../../../src/master/core/volumes.ts";
+import { inodeId } from "../../../../src/wire/ids.ts";
+import { addSealed, type ChunkWorld, chunkWorld, handleOf, v1 } from "./chunk-world.ts";
+
+function counted(world: ChunkWorld) {
+  const scan = createChunkScan();
+  stepScan(world, scan, { slotsMax: 1_000, nowMs: 0 });
+  return { ...noCounts(), ...scan.finished?.counts, ones: scan.finished?.shortOnes ?? [] };
+}
+
+function kill(world: ChunkWorld, ...volumes: number[]): void {
+  for (const volume of volumes) volumeAt(world.volumes, volume).liveness = "dead";
+}
+
+describe("how well chunks are kept", () => {
+  test("counts of each kind, and their bytes", () => {
+    const world = chunkWorld(5);
+    addSealed(world, 1, [2, 3, 4]);
+    addSealed(world, 2, [0, 2, 3]);
+    addSealed(world, 3, [0, 1, 2]);
+    addSealed(world, 4, [0, 1], 2);
+    kill(world, 0, 1);
+    expect(counted(world)).toMatchObject({
+      total: 4,
+      healthy: 1,
+      short: 2,
+      atRisk: 1,
+      lost: 1,
+      away: 1,
+      totalBytes: 40,
+      shortBytes: 20,
+      atRiskBytes: 10,
+      lostBytes: 10,
+      missingBytes: 30,
+    });
+    expect(counted(world).ones.map(({ handle }) => Number(handle))).toEqual([4, 3, 2]);
+  });
+
+  test("a lost chunk is away only while a dead server has a good replica of it", () => {
+    const world = chunkWorld(4);
+    for (const handle of [1, 2, 3, 4]) addSealed(world, handle, [0, 1, 2]);
+    kill(world, 0, 1, 2);
+    for (const volume of [0, 1, 2]) noteReplicaFact(world.chunks, handleOf(1), { volume, health: "corrupt" });
+    noteReplicaFact(world.chunks, handleOf(2), { volume: 0, health: "stale" });
+    expect(counted(world)).toMatchObject({ lost: 4, away: 3 });
+    volumeAt(world.volumes, 0).liveness = "retired";
+    expect(counted(world)).toMatchObject({ lost: 4, away: 3 });
+    for (const volume of [1, 2]) volumeAt(world.volumes, volume).liveness = "retired";
+    expect(counted(world)).toMatchObject({ lost: 4, away: 0 });
+  });
+
+  test("an open chunk is short of the servers of its chain that are gone", () => {
+    const world = chunkWorld(4);
+    for (const [i, members] of [[0, 1, 2], [1, 2, 3], [0, 2, 3], [3]].entries())
+      applyTailOpened(world.chunks, { handle: handleOf(i + 1), version: v1, members, goal: 3, inode: inodeId(2) });
+    expect(counted(world)).toMatchObject({ open: 4, unsealedShort: 1, unsealedAtRisk: 1 });
+    kill(world, 0, 1);
+    expect(counted(world)).toMatchObject({ total: 4, open: 4, short: 0, unsealedShort: 4, unsealedAtRisk: 2 });
+  });
+
+  test("the worst are named first, however many there are and in whatever order they come", () => {
+    const world = chunkWorld(4);
+    for (let i = 1; i <= 150; i++) addSealed(world, i, [0, 2, 3]);
+    for (let i = 151; i <= 160; i++) addSealed(world, i, [0, 1, 2]);
+    for (let i = 161; i <= 165; i++) addSealed(world, i, [0, 1]);
+    kill(world, 0, 1);
+    const { ones } = counted(world);
+    expect(ones).toHaveLength(100);
+    expect(ones.slice(0, 15).map(({ healthy }) => healthy)).toEqual([
+      ...Array<number>(5).fill(0),
+      ...Array<number>(10).fill(1),
+    ]);
+    expect(new Set(ones.slice(15).map(({ healthy }) => healthy))).toEqual(new Set([2]));
+  });
+
+  test.each<[Health, Partial<ReturnType<typeof noCounts>>]>([
+    ["healthy", { healthy: 3, open: 1, sealing: 1 }],
+    ["starting", { pending: 1 }],
+    ["degraded", { short: 1, pending: 1 }],
+    ["degraded", { sealing: 1, unsealedShort: 1 }],
+    ["at-risk", { short: 1, atRisk: 1 }],
+    ["at-risk", { open: 1, unsealedShort: 1, unsealedAtRisk: 1 }],
+    ["lost", { lost: 1, atRisk: 1, short: 1 }],
+  ])("%s of %o", (health, counts) => {
+    expect(healthOf({ ...noCounts(), ...counts })).toBe(health);
+    expect(healthOf(undefined)).toBe("starting");
+  });
+});
