@@ -73,6 +73,11 @@ const groups: readonly VerbGroup[] = [
         summary: "check files against chunks and replicas",
         load: async () => (await import("./fsck.ts")).fsck,
       },
+      {
+        name: "backup",
+        summary: "write all that the master knows to one file",
+        load: async () => (await import("./backup.ts")).backup,
+      },
       { name: "secret", summary: "make a cluster secret", load: async () => (await import("./secret.ts")).secret },
     ],
   },

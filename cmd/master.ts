@@ -8,6 +8,7 @@ import { print, printJson } from "./cli/output.ts";
 import { readSecret } from "./cli/secret-file.ts";
 import { announce, serverFlags, serveUntilSignal } from "./cli/serve.ts";
 import { clientFlags, configFlags } from "./cli/settings.ts";
+import { restore } from "./restore-master.ts";
 import { gfsVersion } from "./version.ts";
 
 async function confirm(call: Call): Promise<number> {
@@ -51,8 +52,9 @@ export const master: Verb = {
     summary: "run the master: it keeps the namespace and knows where each chunk lies",
     positionals: [
       {
-        name: "confirm",
-        about: "instead of serving: accept what made a running master stop changes or deletions (see `gfs status`)",
+        name: "ACTION",
+        about:
+          "instead of serving: confirm, to accept what made a running master stop changes or deletions (see `gfs status`); restore, to rebuild --data-dir from a copy",
         optional: true,
       },
     ],
@@ -70,6 +72,15 @@ export const master: Verb = {
         about: "a mirror that is gone for good: go on without it",
         many: true,
       },
+      from: {
+        type: "string",
+        hint: "WHERE",
+        about:
+          "restore: a backup file, a chunkserver's directory, or HOST:PORT of one that runs; repeat it: the newest whole copy is taken",
+        many: true,
+      },
+      force: { type: "boolean", about: "restore: move what the directory holds aside" },
+      "dry-run": { type: "boolean", about: "restore: only say what would be rebuilt, and whether it is whole" },
       listen: { type: "string", hint: "HOST:PORT", about: "address to bind (127.0.0.1:4370)", key: "master.listen" },
       advertise: {
         type: "string",
@@ -89,12 +100,17 @@ export const master: Verb = {
         about: "mirrored, for a network",
       },
       { command: "gfs master confirm", about: "tell a running master to go on" },
+      {
+        command: "gfs master restore --data-dir DIR --from 10.0.0.2:4371 --from 10.0.0.3:4371",
+        about: "from the copies that chunkservers keep",
+      },
     ],
   },
   run(call) {
     const [action] = call.args.positionals;
     if (action === undefined) return serve(call);
     if (action === "confirm") return confirm(call);
-    throw new GfsError("Usage", `unknown action ${action}${didYouMean(action, ["confirm"])}`);
+    if (action === "restore") return restore(call);
+    throw new GfsError("Usage", `unknown action ${action}${didYouMean(action, ["confirm", "restore"])}`);
   },
 };

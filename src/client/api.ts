@@ -6,6 +6,7 @@ import type { z } from "zod";
 import type { confirm, Entry, fsck, space, stat, status, TrashEntry, usage } from "../wire/control/namespace.ts";
 import type { Setting } from "../wire/control/settings.ts";
 import type { ClusterEvent } from "../wire/control/events.ts";
+import type { BackupFacts } from "../wire/backup-file.ts";
 import type { InodeId } from "../wire/ids.ts";
 
 export interface CallOptions {
@@ -17,6 +18,11 @@ export type ProgressListener = (doneBytes: number, totalBytes: number | undefine
 
 export interface TransferOptions extends CallOptions {
   readonly onProgress?: ProgressListener | undefined;
+}
+
+export interface BackupOptions extends TransferOptions {
+  /** What the backup will hold, before its first byte. */
+  readonly onBegun?: ((facts: BackupFacts) => void) | undefined;
 }
 
 export interface PutOptions extends TransferOptions {
@@ -151,4 +157,6 @@ export interface GfsApi extends AsyncDisposable {
   fsck(path: string, options?: CallOptions): AsyncIterable<FsckPage>;
   confirm(options?: CallOptions): Promise<ConfirmReport>;
   readonly operator: OperatorApi;
+  /** The bytes of a file with all that the master has durable when it begins (docs/DISK-FORMAT.md); whole only when all have come. */
+  backup(options?: BackupOptions): AsyncIterable<Uint8Array>;
 }

@@ -14,6 +14,7 @@ import type { Entry, TrashEntry } from "../wire/control/namespace.ts";
 import type { ClusterId, InodeId } from "../wire/ids.ts";
 import type * as api from "./api.ts";
 import { appendOnce } from "./append.ts";
+import { backupBytes } from "./backup.ts";
 import { AppendLines } from "./append-lines.ts";
 import { type ClientContext, Operation } from "./context.ts";
 import { HedgeBudget } from "./core/hedge-budget.ts";
@@ -220,6 +221,10 @@ export class GfsClient implements api.GfsApi {
 
   confirm(options: api.CallOptions = {}): Promise<api.ConfirmReport> {
     return this.#namespace.confirm(options);
+  }
+
+  backup(options: api.BackupOptions = {}): AsyncIterable<Uint8Array> {
+    return backupBytes(this.#ctx, options);
   }
 
   /** Ends what is in progress, closes the session and all connections. Idempotent. */

@@ -22,6 +22,8 @@ export interface CheckpointerOptions {
   readonly limits: Limits;
   /** Position of the newest checkpoint at the start. */
   readonly position: LogPosition;
+  /** The log after this entry is read by somebody; undefined: by nobody. */
+  readonly pinned: () => LogPosition | undefined;
 }
 
 /** Starts checkpoint children as the log grows, one at a time, and trims what they made superfluous. */
@@ -135,6 +137,6 @@ export class Checkpointer {
       // With a single one, the log from its beginning is the older way back.
       oldest = Math.min(oldest, positions[1] ?? 0);
     }
-    await log.trim(oldest + 1);
+    await log.trim(Math.min(oldest, this.#options.pinned() ?? oldest) + 1);
   }
 }

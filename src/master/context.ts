@@ -46,6 +46,8 @@ export interface SoftState {
   readonly openings: Map<InodeId, Promise<void>>;
   /** Why no mutation is taken until `gfs master confirm`; undefined: they are. */
   mutationsStopped: string | undefined;
+  /** No mutation is taken before a volume that the log knows has registered, or all of them count as dead (monotonic): what they know may prove that our log is an old copy. */
+  volumesAwaitedUntilMs: number | undefined;
   /** What volumes proved that an old copy of our log does not know: raised above by a confirmation. */
   highestHandle: number;
   highestEpoch: number;
@@ -85,6 +87,7 @@ export function newSoftState(nowMs: number): SoftState {
     seals: new Map(),
     openings: new Map(),
     mutationsStopped: undefined,
+    volumesAwaitedUntilMs: undefined,
     highestHandle: 0,
     highestEpoch: 0,
     higherVersions: new Map(),
@@ -129,8 +132,22 @@ export function isAccepted({ soft }: MasterContext, handle: ChunkHandle, version
   return soft.mutationsStopped === undefined && version <= (soft.higherVersions.get(handle) ?? 0);
 }
 
-/** @throws GfsError("MutationsStopped") */
+/** @throws GfsError("MutationsStopped"), GfsError("Unavailable") where no volume has told yet what it knows of the log */
 export function requireMutations(ctx: MasterContext): void {
+  requireNotStopped(ctx);
+  const untilMs = ctx.soft.volumesAwaitedUntilMs;
+  if (untilMs === undefined || nowMs(ctx) >= untilMs) return;
+  throw new GfsError(
+    "Unavailable",
+    "Cannot change anything yet: no chunkserver has registered since the master's start",
+    {
+      retryAfterMs: ctx.limits.heartbeatMs / 10,
+    },
+  );
+}
+
+/** @throws GfsError("MutationsStopped") */
+export function requireNotStopped(ctx: MasterContext): void {
   const why = ctx.soft.mutationsStopped;
   if (why === undefined) return;
   throw new GfsError(

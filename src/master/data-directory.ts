@@ -12,6 +12,10 @@ const identityFile = "identity.json";
 const identityFormat = 2;
 const identityBytesMax = 65_536;
 
+/** What a directory was rebuilt from, until the first start has logged it: `position` is the last entry that is in it, `epoch` the highest start of a master that its sources knew. */
+const RestoredFrom = z.object({ position: z.int().min(0), source: z.string().max(1_024), epoch: z.int().min(0) });
+export type RestoredFrom = z.infer<typeof RestoredFrom>;
+
 /**
  * `directory`: random, tells the copies of one log apart wherever they are moved to. `state`: while it is no whole copy. "empty": of a cluster whose first start
  * has not come to its log; "filling": what it holds counts for nothing until all of it was copied from another directory. Left out of a whole one.
@@ -22,6 +26,7 @@ const Identity = z.object({
   cluster: ClusterId,
   directory: z.string().regex(/^[0-9a-f]{16}$/),
   state: z.enum(["empty", "filling"]).optional(),
+  restored: RestoredFrom.optional(),
 });
 type Identity = z.infer<typeof Identity>;
 
@@ -32,6 +37,8 @@ export interface DataDirectory extends AsyncDisposable {
   readonly directoryId: string;
   /** No whole copy: it is empty, or an earlier start did not come to the end of filling it. `markWhole` ends that. */
   readonly isNew: boolean;
+  /** It was rebuilt, and no master has started on it since. */
+  readonly restored: RestoredFrom | undefined;
   readonly logPath: string;
   readonly checkpointPath: string;
 }
@@ -89,8 +96,8 @@ export async function openDataDirectories(
         clusterId: cluster,
         directoryId: own,
         isNew,
-        logPath: `${path}/operation-log`,
-        checkpointPath: `${path}/checkpoints`,
+        restored: identity?.restored,
+        ...foldersOf(path),
         [Symbol.asyncDispose]: async () => held?.[Symbol.asyncDispose](),
       };
       if (own !== identity?.directory || state !== identity.state) await writeIdentity(world.disk, directory, state);
@@ -107,6 +114,11 @@ export async function openDataDirectories(
     if (!(error instanceof DiskError)) throw error;
     throw new GfsError("DiskFailed", `Cannot open ${paths.join(", ")}: ${error.message}`, { cause: error });
   }
+}
+
+/** Where a master's directory keeps its log and its checkpoints. */
+export function foldersOf(path: string): Pick<DataDirectory, "logPath" | "checkpointPath"> {
+  return { logPath: `${path}/operation-log`, checkpointPath: `${path}/checkpoints` };
 }
 
 async function lock(disk: Disk, path: string): Promise<AsyncDisposable> {
@@ -177,19 +189,37 @@ export function markFilling(disk: Disk, directory: DataDirectory): Promise<void>
   return writeIdentity(disk, directory, "filling");
 }
 
+/** The first start on a rebuilt directory has logged what it was rebuilt from. @throws DiskError */
+export function markStarted(disk: Disk, directory: DataDirectory): Promise<void> {
+  return writeIdentity(disk, { ...directory, restored: undefined }, undefined);
+}
+
+/** A directory that was rebuilt under a path: a whole copy from now on, of which the first start is told. @throws DiskError */
+export function markRestored(
+  disk: Disk,
+  directory: Pick<DataDirectory, "path" | "clusterId" | "directoryId"> & { readonly restored: RestoredFrom },
+): Promise<void> {
+  return writeIdentity(disk, directory, undefined);
+}
+
 /** From now on the directory is believed: it holds all that the others do, synced. @throws DiskError */
 export function markWhole(disk: Disk, directory: DataDirectory): Promise<void> {
   return writeIdentity(disk, directory, undefined);
 }
 
-async function writeIdentity(disk: Disk, directory: DataDirectory, state: Identity["state"]): Promise<void> {
-  const { path, clusterId: cluster, directoryId } = directory;
+async function writeIdentity(
+  disk: Disk,
+  directory: Pick<DataDirectory, "path" | "clusterId" | "directoryId" | "restored">,
+  state: Identity["state"],
+): Promise<void> {
+  const { path, clusterId: cluster, directoryId, restored } = directory;
   const identity: Identity = {
     gfs: "master",
     format: identityFormat,
     cluster,
     directory: directoryId,
     ...(state === undefined ? {} : { state }),
+    ...(restored === undefined ? {} : { restored }),
   };
   const file = await disk.open(`${path}/${identityFile}.partial`, "write");
   try {

@@ -14,10 +14,11 @@ import { failOnBrokenInvariant, type MasterContext, newSoftState, nowMs, repeat,
 import { beginServing } from "./core/chunk-apply.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
 import { expectVolumes } from "./core/volumes.ts";
-import { type DataDirectory, markWhole, openDataDirectories } from "./data-directory.ts";
+import { type DataDirectory, markStarted, markWhole, openDataDirectories } from "./data-directory.ts";
 import { Engine } from "./engine.ts";
 import { KeptEvents } from "./kept-events.ts";
 import { requireLoopback } from "./bind-rule.ts";
+import { Backups } from "./metadata/backups.ts";
 import { directoryRecords, openOperationLog, requireAllDirectories, startRecords } from "./operation-log.ts";
 import { expire, reap, startDeletions } from "./reaper.ts";
 import { safeModeTick, scanChunks, startRepairs } from "./repairer.ts";
@@ -25,6 +26,7 @@ import { resolveAbsences } from "./reports.ts";
 import { chunkserverRoutes } from "./routes-chunkservers.ts";
 import { eventRoutes } from "./routes-events.ts";
 import { fileRoutes } from "./routes-files.ts";
+import { metadataRoutes } from "./routes-metadata.ts";
 import { namespaceRoutes } from "./routes-namespace.ts";
 import { operatorRoutes } from "./routes-operator.ts";
 import { resumeSeals, stopSeals } from "./sealer.ts";
@@ -165,7 +167,9 @@ class RunningMaster implements Master {
     const { log, state, time } = opened;
     this.#log = log;
     const { filled } = opened;
-    requireAllDirectories(state, { directories: this.#directories, filled, lost: this.#options.lostDataDirs ?? [] });
+    // One that was rebuilt is believed without those that the lost master had beside it.
+    if (!this.#directories.some(({ restored }) => restored !== undefined))
+      requireAllDirectories(state, { directories: this.#directories, filled, lost: this.#options.lostDataDirs ?? [] });
     for (const directory of filled)
       if (this.#liveDirectories().includes(directory)) await markFilled(world.disk, directory);
     const clock = new ClusterClock(world.clock);
@@ -188,6 +192,9 @@ class RunningMaster implements Master {
     await engine.commit(startRecords(world, state, this.#liveDirectories())).catch((error: unknown) => {
       throw engine.failure ?? error;
     });
+    await this.#startRestored(ctx);
+    if (state.volumes.byId.size > 0)
+      soft.volumesAwaitedUntilMs = nowMs(ctx) + limits.deadHeartbeats * limits.heartbeatMs;
     for (const { logPath } of this.#directories)
       if (!log.directories.includes(logPath)) this.#warnOfFailed(ctx, logPath);
 
@@ -197,9 +204,15 @@ class RunningMaster implements Master {
       limits,
       directories: () => this.#liveDirectories(),
       position: opened.checkpoint,
+      pinned: () => backups.pinned,
+    });
+    const backups = new Backups(world, {
+      log,
+      checkpoint: () => checkpointer.position,
+      directories: () => this.#liveDirectories(),
     });
     this.#checkpointer = checkpointer;
-    this.#listener = await this.#serve(ctx, { log, checkpointer });
+    this.#listener = await this.#serve(ctx, { log, checkpointer, backups });
     resumeSeals(ctx);
     this.#startLoops(ctx, checkpointer);
     world.events.emit("info", "master.ready", {
@@ -210,7 +223,23 @@ class RunningMaster implements Master {
     });
   }
 
-  #serve(ctx: MasterContext, { log, checkpointer }: Pick<StatusSources, "log" | "checkpointer">): Promise<Listener> {
+  /** The log tells from here on that it was rebuilt: the identities need not. */
+  async #startRestored(ctx: MasterContext): Promise<void> {
+    for (const directory of this.#directories)
+      if (directory.restored !== undefined)
+        await markStarted(ctx.world.disk, directory).catch((error: unknown) => {
+          throw diskFailed(`mark ${directory.path} as started`, error);
+        });
+    const { restored } = ctx.state.cluster;
+    if (restored === undefined) return;
+    const { source, position } = restored;
+    stopMutations(ctx, `it was rebuilt from ${source}, up to entry ${position} of the log: what came later is lost`);
+  }
+
+  #serve(
+    ctx: MasterContext,
+    { log, checkpointer, backups }: Pick<StatusSources, "log" | "checkpointer"> & { readonly backups: Backups },
+  ): Promise<Listener> {
     const { secret, listen, version } = this.#options;
     const insecureBind = this.#insecureBind;
     const sources: StatusSources = {
@@ -235,6 +264,7 @@ class RunningMaster implements Master {
         ...operatorRoutes(ctx),
         ...chunkserverRoutes(ctx),
         ...eventRoutes(ctx, this.#kept),
+        ...metadataRoutes(ctx, backups),
       ].map((each) => releasingRefusals(ctx, each)),
       healthz: () => ({
         ok: ctx.engine.failure === undefined,

@@ -179,11 +179,16 @@ export function startRecords(
   directories: readonly DataDirectory[],
 ): LogRecord[] {
   const records: LogRecord[] = [];
+  const restored = directories.find((directory) => directory.restored !== undefined)?.restored;
   const [first] = directories;
   if (state.cluster.clusterId === undefined && first !== undefined)
     records.push({ kind: "cluster-created", clusterId: first.clusterId });
   records.push(...directoryRecords(state, directories));
-  const number = (state.cluster.epoch?.number ?? 0) + 1;
+  if (restored !== undefined) {
+    const { position, source } = restored;
+    records.push({ kind: "master-restored", position, source });
+  }
+  const number = Math.max(state.cluster.epoch?.number ?? 0, restored?.epoch ?? 0) + 1;
   const startId = world.random.bytes(8).toHex();
   records.push({ kind: "epoch-begun", epoch: { number, startId }, wallMs: world.clock.wallMs() });
   return records;

@@ -3,7 +3,7 @@ import { GfsError } from "../base/errors.ts";
 import { type Route, route } from "../net/control-server.ts";
 import { heartbeat, register, report } from "../wire/control/chunkservers.ts";
 import { hearBad } from "./bad-replica.ts";
-import { type MasterContext, nowMs, requireMutations, stopMutations } from "./context.ts";
+import { type MasterContext, nowMs, requireNotStopped, stopMutations } from "./context.ts";
 import { handFactMark } from "./core/chunk-replicas.ts";
 import { isStranger } from "./core/chunk-table.ts";
 import { wantScan } from "./core/chunk-scan.ts";
@@ -56,8 +56,9 @@ function registerServer(
   }
   if (known !== undefined) refuseSecond(ctx, known, { request, superseded });
   noteWhatItKnows(ctx, request, name);
-  if (known === undefined) {
-    requireMutations(ctx);
+  if (known !== undefined) ctx.soft.volumesAwaitedUntilMs = undefined;
+  else {
+    requireNotStopped(ctx);
     const index = nextVolumeIndex(state.volumes);
     engine.apply([{ kind: "volume-added", index, volume: request.volume, label: request.label }]);
   }

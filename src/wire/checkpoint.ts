@@ -20,6 +20,8 @@ export const CheckpointHead = z.object({
   epochWallMs: z.number(),
   clusterMs: z.number(),
   dataDirectories: z.array(z.string()),
+  /** What the directory was rebuilt from, as long as nobody has confirmed that. */
+  restored: z.object({ position: Uint53, source: z.string() }).optional(),
   nextLink: Uint53,
   slotEnd: Uint53,
   chunks: Uint53,

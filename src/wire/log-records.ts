@@ -150,6 +150,8 @@ export const LogRecord = z.discriminatedUnion("kind", [
   z.object({ kind: kind("lost-handles-accepted"), upTo: Uint53 }),
   /** draining: it is to be emptied. forgotten: for good; its index and id are never given again. */
   z.object({ kind: kind("volume-marked"), index: VolumeIndex, mark: VolumeMark }),
+  /** The directory was rebuilt from a copy that ends at entry `position`: nothing is changed or deleted before a `confirmed`. */
+  z.object({ kind: kind("master-restored"), position: Uint53, source: z.string().max(1_024) }),
 ]);
 export type LogRecord = z.infer<typeof LogRecord>;
 

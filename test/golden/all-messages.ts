@@ -4,6 +4,7 @@ import * as chunkservers from "../../src/wire/control/chunkservers.ts";
 import * as commands from "../../src/wire/control/commands.ts";
 import * as events from "../../src/wire/control/events.ts";
 import * as files from "../../src/wire/control/files.ts";
+import * as metadata from "../../src/wire/control/metadata.ts";
 import * as handshake from "../../src/wire/control/handshake.ts";
 import * as namespace from "../../src/wire/control/namespace.ts";
 import * as settings from "../../src/wire/control/settings.ts";
@@ -20,4 +21,5 @@ export const allMessages: readonly MessageType[] = [
   events,
   chunkservers,
   commands,
+  metadata,
 ].flatMap((module) => Object.values(module).filter((value) => isMessage(value)));

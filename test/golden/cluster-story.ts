@@ -148,6 +148,7 @@ const history: readonly (readonly LogRecord[])[] = [
     { kind: "volume-marked", index: 2, mark: "draining" },
   ],
   [{ kind: "volume-marked", index: 1, mark: "forgotten" }],
+  [{ kind: "master-restored", position: 12, source: "/backup" }],
 ];
 
 /** Each with a mutation's answer where one can be. */

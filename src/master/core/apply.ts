@@ -78,7 +78,8 @@ export function apply(state: MasterState, record: LogRecord): void {
       applyVolumeAdded(state.volumes, record);
       return;
     case "confirmed":
-      // What was stopped is soft; the record tells who reads the log that it was let go on.
+      // What else was stopped is soft; the record tells who reads the log that it was let go on.
+      state.cluster.restored = undefined;
       return;
     case "session-opened":
       openSession(state.sessions, record, clusterMs);
@@ -164,6 +165,9 @@ export function apply(state: MasterState, record: LogRecord): void {
       return;
     case "volume-marked":
       applyVolumeMarked(state.volumes, record.index, record.mark);
+      return;
+    case "master-restored":
+      state.cluster.restored = { position: record.position, source: record.source };
       return;
     default:
       unreachable(record);

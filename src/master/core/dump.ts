@@ -17,7 +17,7 @@ import { type MasterState, newMasterState } from "./state.ts";
 
 /** Pieces of at most 1 MiB, each made when it is asked for. The state must not change until the last. */
 export function* dumpState(state: MasterState): Generator<Uint8Array> {
-  const { clusterId, epoch, featureLevel, epochWallMs, clusterMs, dataDirectories } = state.cluster;
+  const { clusterId, epoch, featureLevel, epochWallMs, clusterMs, dataDirectories, restored } = state.cluster;
   const head: CheckpointHead = {
     ...(clusterId === undefined ? {} : { clusterId }),
     featureLevel,
@@ -25,6 +25,7 @@ export function* dumpState(state: MasterState): Generator<Uint8Array> {
     epochWallMs,
     clusterMs,
     dataDirectories: [...dataDirectories],
+    ...(restored === undefined ? {} : { restored: { position: restored.position, source: restored.source } }),
     nextLink: state.inodes.nextLink,
     slotEnd: state.inodes.slotEnd,
     chunks: chunkCount(state.chunks),
@@ -107,9 +108,17 @@ function loadHead(load: StateLoad, reader: SectionReader): void {
   const parsed = CheckpointHead.safeParse(decodeStoredCbor(reader.bytes(), "the head of a checkpoint"));
   if (!parsed.success) return corrupt("its head has not the form of one");
   load.head = parsed.data;
-  const { clusterId, epoch, featureLevel, epochWallMs, clusterMs, dataDirectories } = parsed.data;
+  const { clusterId, epoch, featureLevel, epochWallMs, clusterMs, dataDirectories, restored } = parsed.data;
   load.state.chunks.index.reserve(parsed.data.chunks);
-  Object.assign(load.state.cluster, { clusterId, epoch, featureLevel, epochWallMs, clusterMs, dataDirectories });
+  Object.assign(load.state.cluster, {
+    clusterId,
+    epoch,
+    featureLevel,
+    epochWallMs,
+    clusterMs,
+    dataDirectories,
+    restored,
+  });
 }
 
 function corrupt(why: string): never {

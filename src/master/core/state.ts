@@ -22,6 +22,8 @@ export interface ClusterFacts {
   clusterMs: number;
   /** Directories that the operation log is written to. */
   dataDirectories: readonly string[];
+  /** The log was rebuilt from a copy that ends at this entry, and nobody has confirmed that. */
+  restored: { readonly position: number; readonly source: string } | undefined;
 }
 
 export interface MasterState {
@@ -54,6 +56,7 @@ export function newMasterState(limits: Limits = defaultLimits): MasterState {
       epochWallMs: 0,
       clusterMs: 0,
       dataDirectories: [],
+      restored: undefined,
     },
     inodes,
     trash: newTrash(inodes),
