@@ -2,7 +2,7 @@ import { formatSize } from "../src/config/units.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { print, printJson } from "./cli/output.ts";
-import { serversTable } from "./cli/servers-table.ts";
+import { serversTable, sharedDisks } from "./cli/servers-table.ts";
 import { clientFlags } from "./cli/settings.ts";
 
 export const df: Verb = {
@@ -23,7 +23,7 @@ export const df: Verb = {
         `${formatSize(report.usedBytes)} used, ${formatSize(report.freeBytes)} free of ${formatSize(report.totalBytes)}${trash}`,
       );
       await print(`room for about ${formatSize(report.usableBytes)} of files with ${report.replicas} replicas`);
-      await print(serversTable(report.servers));
+      await print([serversTable(report.servers), ...sharedDisks(report.servers)].join("\n"));
     }
     return 0;
   },

@@ -63,6 +63,11 @@ const groups: readonly VerbGroup[] = [
         load: async () => (await import("./status.ts")).status,
       },
       {
+        name: "servers",
+        summary: "show every chunkserver: alive or not, how full, how busy",
+        load: async () => (await import("./servers.ts")).servers,
+      },
+      {
         name: "events",
         summary: "show what happened, when and why",
         load: async () => (await import("./events.ts")).events,

@@ -1,41 +1,99 @@
+/** Servers for people: one row each, and the worst first where only some can be shown. */
 import { formatDuration, formatSize } from "../../src/config/units.ts";
 import type { ServerStatus } from "../../src/wire/control/namespace.ts";
 import { showName, table } from "./output.ts";
 
-function livenessText(server: ServerStatus): string {
-  if (server.liveness === "retired") return `retired: ${server.retiredReason ?? "its disk failed"}`;
-  return server.liveness === "live"
-    ? "live"
-    : `${server.liveness}, silent for ${formatDuration(Math.max(0, Date.now() - server.lastHeartbeatMs))}`;
+export const noServer = "no chunkserver has registered yet (start one: gfs chunk --help)";
+
+/** What of a server an operator looks at first: lower is worse. */
+function rankOf(server: ServerStatus): number {
+  const { liveness } = server;
+  if (liveness !== "live") return ["dead", "retired", "suspect"].indexOf(liveness);
+  return server.draining === true ? 3 : 4;
 }
 
-/** One row a server: who, where, how full, alive or not. */
-export function serversTable(servers: readonly ServerStatus[]): string {
-  if (servers.length === 0) return "no chunkserver has registered yet (start one: gfs chunk --help)";
-  const rows = servers.map((server) => [
-    showName(server.label),
-    server.data,
-    server.location === undefined ? "-" : `${server.location.x},${server.location.y}`,
-    server.rack ?? "-",
-    formatSize(server.usedBytes),
-    formatSize(server.freeBytes),
-    formatSize(server.totalBytes),
-    String(server.replicas),
-    livenessText(server),
-  ]);
-  const rowsText = table(
-    [["SERVER", "DATA", "LOCATION", "RACK", "USED", "FREE", "TOTAL", "REPLICAS", "STATE"], ...rows],
-    [4, 5, 6, 7],
+/** The worst first, the fullest first among those that are well. */
+export function worstFirst(servers: readonly ServerStatus[]): ServerStatus[] {
+  return servers.toSorted((a, b) => rankOf(a) - rankOf(b) || usedShare(b) - usedShare(a));
+}
+
+/** From 0 to 1; 1 where there is no space at all. */
+function usedShare({ totalBytes, freeBytes }: ServerStatus): number {
+  return totalBytes > 0 ? 1 - freeBytes / totalBytes : 1;
+}
+
+/** `live`, `dead, silent for 2 min 5 s`, `live, draining` … */
+export function stateText(server: ServerStatus): string {
+  const { liveness, silentMs, retiredReason, draining } = server;
+  const mark = draining === true ? ", draining" : "";
+  if (liveness === "retired") return `retired: ${retiredReason ?? "its disk failed"}${mark}`;
+  return (liveness === "live" ? "live" : `${liveness}, silent for ${formatDuration(silentMs)}`) + mark;
+}
+
+export function showServer({ label, volume }: ServerStatus): string {
+  return label === "" ? volume.slice(0, 12) : showName(label);
+}
+
+interface Column {
+  readonly title: string;
+  readonly cell: (server: ServerStatus) => string;
+  readonly right?: boolean;
+  /** Of what only some releases or servers tell: left out where no server does. */
+  readonly optional?: boolean;
+}
+
+const columns: readonly Column[] = [
+  { title: "SERVER", cell: showServer },
+  { title: "ADDRESS", cell: ({ data }) => data },
+  {
+    title: "LOCATION",
+    cell: ({ location }) => (location === undefined ? "-" : `${location.x},${location.y}`),
+    optional: true,
+  },
+  { title: "RACK", cell: ({ rack }) => (rack === undefined ? "-" : showName(rack)), optional: true },
+  { title: "USED", cell: ({ usedBytes }) => formatSize(usedBytes), right: true },
+  { title: "FREE", cell: ({ freeBytes }) => formatSize(freeBytes), right: true },
+  { title: "FULL", cell: (server) => `${Math.round(usedShare(server) * 100)} %`, right: true },
+  { title: "CHUNKS", cell: ({ replicas }) => String(replicas), right: true },
+  { title: "LOAD", cell: ({ streams }) => String(streams), right: true },
+  { title: "HEARD", cell: ({ silentMs }) => formatDuration(silentMs), right: true },
+  { title: "STATE", cell: stateText },
+];
+
+/** `max`: the worst so many; the rest is counted. */
+export function serversTable(servers: readonly ServerStatus[], max = Number.POSITIVE_INFINITY): string {
+  if (servers.length === 0) return noServer;
+  const shown = servers.length > max ? worstFirst(servers).slice(0, max) : servers;
+  const used = columns.filter(({ cell, optional }) => optional !== true || servers.some((each) => cell(each) !== "-"));
+  const right = used.flatMap((column, i) => (column.right === true ? [i] : []));
+  const rows = table(
+    [used.map(({ title }) => title), ...shown.map((each) => used.map(({ cell }) => cell(each)))],
+    right,
   );
-  return [rowsText, ...sharedDisks(servers)].join("\n");
+  const left = servers.length - shown.length;
+  return left === 0 ? rows : `${rows}\nand ${left} more, none in a worse state: gfs servers`;
 }
 
-/** Who lies on one disk with others: their space is the same, and so is their loss. */
-function sharedDisks(servers: readonly ServerStatus[]): string[] {
-  const labels = new Map<string, string[]>();
-  for (const { fileSystem, label } of servers)
-    if (fileSystem !== undefined) labels.set(fileSystem, [...(labels.get(fileSystem) ?? []), showName(label)]);
-  return [...labels.values()]
-    .filter(({ length }) => length > 1)
-    .map((sharing) => `on one disk, whose space they share: ${sharing.join(", ")}`);
+/**
+ * Who lies on one disk with others: their space is the same, and so is their loss. Of one that is gone nobody knows where its directory is now; its successor lies on the disk that
+ * it had.
+ */
+export function sharedDisks(servers: readonly ServerStatus[], max = Number.POSITIVE_INFINITY): string[] {
+  const sharing = new Map<string, string[]>();
+  for (const server of servers) {
+    const { fileSystem, liveness } = server;
+    if (fileSystem === undefined || (liveness !== "live" && liveness !== "suspect")) continue;
+    sharing.set(fileSystem, [...(sharing.get(fileSystem) ?? []), showServer(server)]);
+  }
+  const disks = [...sharing.values()].filter(({ length }) => length > 1);
+  const lines = disks.slice(0, max).map((labels) => `on one disk, whose space they share: ${few(labels)}`);
+  return disks.length > max ? [...lines, `and ${disks.length - max} more disks that servers share`] : lines;
+}
+
+const fewMax = 5;
+
+/** `a, b, c and 7 more` */
+export function few(names: readonly string[]): string {
+  const left = names.length - fewMax;
+  return left <= 1 ? names.join(", ") : `${names.slice(0, fewMax).join(", ")} and ${left} more`;
 }

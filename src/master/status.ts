@@ -117,14 +117,18 @@ function shortChunksOf(ctx: MasterContext): ShortChunk[] {
 }
 
 function serversOf(ctx: MasterContext): ServerStatus[] {
-  const shift = ctx.world.clock.wallMs() - nowMs(ctx);
+  const now = nowMs(ctx);
+  const shift = ctx.world.clock.wallMs() - now;
   const held = ctx.soft.replicaTally;
   return allVolumes(ctx.state.volumes).map((volume) =>
-    serverOf(volume, { shift, replicas: held.get(volume.index) ?? 0 }),
+    serverOf(volume, { now, shift, replicas: held.get(volume.index) ?? 0 }),
   );
 }
 
-function serverOf(volume: Volume, { shift, replicas }: { shift: number; replicas: number }): ServerStatus {
+function serverOf(
+  volume: Volume,
+  { now, shift, replicas }: { now: number; shift: number; replicas: number },
+): ServerStatus {
   const { registration, retiredReason, space: held } = volume;
   return {
     volume: volume.volume,
@@ -137,6 +141,8 @@ function serverOf(volume: Volume, { shift, replicas }: { shift: number; replicas
     ...(volume.mark === "draining" ? { draining: true as const } : {}),
     ...(retiredReason === undefined ? {} : { retiredReason }),
     lastHeartbeatMs: volume.heardMs + shift,
+    silentMs: Math.max(0, now - volume.heardMs),
+    streams: volume.streams,
     totalBytes: held.totalBytes,
     freeBytes: held.freeBytes,
     usedBytes: held.usedBytes,
@@ -152,7 +158,6 @@ function warningsOf(ctx: MasterContext, sources: StatusSources): string[] {
   const { failure } = sources.checkpointer;
   if (failure !== undefined) warnings.push(`checkpoints fail, the log grows: ${failure}`);
   const counts = ctx.soft.scan.finished?.counts;
-  if (counts !== undefined && counts.lost > 0) warnings.push(`${counts.lost} chunks are lost: no server has them`);
   if (counts !== undefined && counts.misplaced > 0)
     warnings.push(`${counts.misplaced} chunks have too many replicas in one rack`);
   if (ctx.soft.repair.blocked !== "") warnings.push(`repair waits: ${ctx.soft.repair.blocked}`);

@@ -106,6 +106,10 @@ export const ServerStatus = z.object({
   /** It is to be emptied: `gfs drain`. */
   draining: z.boolean().optional(),
   lastHeartbeatMs: z.number(),
+  /** Since the last heartbeat, by the master's clock. */
+  silentMs: z.number(),
+  /** Transfers in progress, as it told last. */
+  streams: Uint32,
   totalBytes: Uint53,
   freeBytes: Uint53,
   usedBytes: Uint53,

@@ -1,11 +1,54 @@
-import { expect, test } from "bun:test";
-import { serversTable } from "../../../cmd/cli/servers-table.ts";
+import { describe, expect, test } from "bun:test";
+import { serversTable, sharedDisks, worstFirst } from "../../../cmd/cli/servers-table.ts";
 import { started } from "../master/cluster-with-puts.ts";
-import { status } from "../../../src/wire/control/namespace.ts";
+import { space, type ServerStatus } from "../../../src/wire/control/namespace.ts";
 
-test("a server that is not live is shown with how long it has been silent, not with the time of day", () => {
-  const [first] = started(1, 2).call(status, {}).servers;
+const [first] = started(1, 1).call(space, {}).servers;
+
+function server(label: string, changes: Partial<ServerStatus> = {}): ServerStatus {
   if (first === undefined) throw new Error("no server");
-  const hour = { ...first, liveness: "suspect" as const, lastHeartbeatMs: Date.now() - 3_600_000 };
-  expect(serversTable([hour])).toMatch(/suspect, silent for 1 h/);
+  return { ...first, label, silentMs: 400, ...changes };
+}
+
+describe("servers on a screen", () => {
+  test("one that is not live is shown with how long it has been silent, not with the time of day", () => {
+    expect(serversTable([server("a", { liveness: "suspect", silentMs: 3_600_000 })])).toMatch(
+      /suspect, silent for 1 h/,
+    );
+  });
+
+  test("the worst first: dead, out of service, silent, drained, and then the fullest", () => {
+    const all = [
+      server("empty", { freeBytes: 1e9 }),
+      server("full", { freeBytes: 1e7 }),
+      server("leaving", { draining: true }),
+      server("silent", { liveness: "suspect" }),
+      server("broken", { liveness: "retired" }),
+      server("gone", { liveness: "dead" }),
+    ];
+    const order = ["gone", "broken", "silent", "leaving", "full", "empty"];
+    expect(worstFirst(all).map(({ label }) => label)).toEqual(order);
+    const lines = serversTable(all, 2).split("\n");
+    expect(lines.map((line) => line.split(" ")[0])).toEqual(["SERVER", "gone", "broken", "and"]);
+    expect(lines.at(-1)).toBe("and 4 more, none in a worse state: gfs servers");
+  });
+
+  test("a disk is shared by servers that are there, not by one that is gone and its successor", () => {
+    const shared = { fileSystem: "disk 1" };
+    expect(sharedDisks([server("old", { ...shared, liveness: "dead" }), server("new", shared)])).toEqual([]);
+    expect(sharedDisks([server("old", { ...shared, liveness: "retired" }), server("new", shared)])).toEqual([]);
+    expect(sharedDisks([server("a", shared), server("b", { ...shared, liveness: "suspect" }), server("c")])).toEqual([
+      "on one disk, whose space they share: a, b",
+    ]);
+  });
+
+  test("racks and places are shown where a server has one, and names can't move the cursor", () => {
+    expect(serversTable([server("a")])).not.toContain("RACK");
+    const lines = serversTable([server("a\u001b[2J", { rack: "r1", location: { x: 1, y: 2 } }), server("b")]).split(
+      "\n",
+    );
+    expect(lines[0]).toMatch(/SERVER .*LOCATION +RACK/);
+    expect(lines[1]).toContain("a\\x1b[2J");
+    expect(lines[1]).toMatch(/1,2 +r1 /);
+  });
 });

@@ -1,0 +1,203 @@
+/**
+ * The state of a cluster in a screenful, however many servers it has and however much is wrong: what its data is, then what is wrong and what to do, then the numbers.
+ */
+import type { ClusterStatus } from "../../src/client/api.ts";
+import { formatDuration, formatSize } from "../../src/config/units.ts";
+import type { ServerStatus } from "../../src/wire/control/namespace.ts";
+import { counted, showName, table } from "./output.ts";
+import { few, serversTable, sharedDisks, showServer } from "./servers-table.ts";
+
+const alarmsMax = 6;
+const serversMax = 8;
+const chunksMax = 5;
+const lineCharsMax = 200;
+
+const are = (count: number): string => (count === 1 ? "is" : "are");
+const have = (count: number): string => (count === 1 ? "has" : "have");
+
+/** One line: what the data is, in the worst word that is true of any of it. */
+export function verdictOf(status: ClusterStatus): string {
+  const { chunks, health } = status;
+  const { total, lost, atRisk, short, pending, unsealedShort, unsealedAtRisk } = chunks;
+  if (health === "healthy")
+    return total === 0
+      ? "healthy (no chunks yet)"
+      : `healthy: all ${counted(total, "chunk")} (${formatSize(chunks.totalBytes)}) ${have(total)} the replicas wanted`;
+  if (health === "starting")
+    return `starting: ${pending} of ${counted(total, "chunk")} ${are(pending)} not reported yet`;
+  const others = short - atRisk;
+  const parts = [
+    ...(lost > 0 ? [`${lost} (${formatSize(chunks.lostBytes)}) ${have(lost)} no replica that can be read`] : []),
+    ...(atRisk > 0 ? [`${atRisk} (${formatSize(chunks.atRiskBytes)}) ${have(atRisk)} one copy left`] : []),
+    ...(others > 0
+      ? [`${others} (${formatSize(chunks.shortBytes - chunks.atRiskBytes)}) ${have(others)} fewer replicas than wanted`]
+      : []),
+    ...(unsealedAtRisk > 0
+      ? [`${unsealedAtRisk} that ${are(unsealedAtRisk)} appended to ${have(unsealedAtRisk)} one server left`]
+      : []),
+    ...(unsealedShort > unsealedAtRisk
+      ? [
+          `${unsealedShort - unsealedAtRisk} that ${are(unsealedShort - unsealedAtRisk)} appended to ${have(unsealedShort - unsealedAtRisk)} too few servers`,
+        ]
+      : []),
+    ...(pending > 0 ? [`${pending} ${are(pending)} not reported yet`] : []),
+  ];
+  const word = { lost: "LOST", "at-risk": "AT RISK", degraded: "degraded" }[health];
+  return `${word}: of ${counted(total, "chunk")} (${formatSize(chunks.totalBytes)}) ${parts.join(", ")}${untilWhole(status)}`;
+}
+
+function untilWhole({ chunks, repair }: ClusterStatus): string {
+  if (chunks.short === 0) return "";
+  const what = chunks.lost > 0 ? "the short ones are whole" : "whole";
+  const bytes = formatSize(chunks.missingBytes);
+  if (repair.estimateMs !== undefined)
+    return `; ${what} in about ${formatDuration(repair.estimateMs)} (${bytes} to copy)`;
+  return `; ${bytes} to copy, no estimate: ${repair.noEstimate ?? "nothing has been copied yet"}`;
+}
+
+/** What is wrong, the worst first, each with what to do. */
+export function alarmsOf(status: ClusterStatus): string[] {
+  const { servers, stopped, safeMode, chunks } = status;
+  const dead = servers.filter(({ liveness }) => liveness === "dead");
+  const silent = servers.filter(({ liveness }) => liveness === "suspect");
+  const retired = servers.filter(({ liveness }) => liveness === "retired");
+  const gone = chunks.lost - chunks.away;
+  return [
+    ...(stopped.mutations === undefined
+      ? []
+      : [
+          `changes are stopped: ${stopped.mutations}; if this copy of the master's data is the right one: gfs master confirm`,
+        ]),
+    ...(chunks.away > 0
+      ? [`${counted(chunks.away, "lost chunk")} ${are(chunks.away)} on dead servers: start them again with their disks`]
+      : []),
+    ...(gone > 0
+      ? [`${counted(gone, "lost chunk")} ${are(gone)} on no server that is known: gfs fsck names the files`]
+      : []),
+    ...(stopped.deletions === undefined || stopped.deletions === stopped.mutations
+      ? []
+      : [`deletions are stopped: ${stopped.deletions}; if that is right: gfs master confirm`]),
+    ...(dead.length === 0
+      ? []
+      : [
+          `${named(dead)} ${are(dead.length)} dead${since(dead)}: start ${dead.length === 1 ? "it" : "them"} again; what ${dead.length === 1 ? "it has" : "they have"} is copied elsewhere meanwhile`,
+        ]),
+    ...(retired.length === 0
+      ? []
+      : [
+          `${named(retired)} ${are(retired.length)} out of service: replace the disk and start with an empty directory`,
+        ]),
+    ...(silent.length === 0 ? [] : [`${named(silent)} ${are(silent.length)} silent${since(silent)}`]),
+    ...(safeMode.active ? [`safe mode: ${safeMode.reason}`] : []),
+    ...status.warnings,
+  ];
+}
+
+function named(servers: readonly ServerStatus[]): string {
+  const names = few(servers.map(showServer));
+  return servers.length === 1 ? `server ${names}` : `${servers.length} servers (${names})`;
+}
+
+/** Of several the longest silence. */
+function since(servers: readonly ServerStatus[]): string {
+  return `, silent for ${formatDuration(Math.max(...servers.map(({ silentMs }) => silentMs)))}`;
+}
+
+/** Whether a script that asks should be told that all is well. */
+export function isWell(status: ClusterStatus): boolean {
+  const { health, stopped, safeMode, dataDirs } = status;
+  const writes = dataDirs.every(({ state }) => state === "in use");
+  return (
+    health === "healthy" &&
+    stopped.mutations === undefined &&
+    stopped.deletions === undefined &&
+    !safeMode.active &&
+    writes
+  );
+}
+
+export function describeStatus(status: ClusterStatus): string {
+  const alarms = alarmsOf(status);
+  const more = alarms.length - alarmsMax;
+  const shown = more > 1 ? alarms.slice(0, alarmsMax) : alarms;
+  return [
+    cut(verdictOf(status), 400),
+    ...shown.map((alarm) => `! ${cut(showName(alarm))}`),
+    ...(more > 1 ? [`! and ${more} more: gfs status --json`] : []),
+    factsOf(status),
+    ...serversOf(status),
+    ...chunksOf(status),
+  ].join("\n");
+}
+
+/** The last bytes of such files count as far as heartbeats have told. */
+function openFiles({ openFiles: count = 0 }: ClusterStatus): string {
+  return count === 0 ? "" : ` as last told (${count} open for append)`;
+}
+
+function factsOf(status: ClusterStatus): string {
+  const { chunks, repair, garbage, trash } = status;
+  const states = [
+    `${chunks.healthy} healthy`,
+    ...(chunks.short > 0 ? [`${chunks.short} short`] : []),
+    ...(chunks.lost > 0 ? [`${chunks.lost} lost`] : []),
+    ...(chunks.pending > 0 ? [`${chunks.pending} pending`] : []),
+    ...(chunks.open > 0 ? [`${chunks.open} open`] : []),
+    ...(chunks.sealing > 0 ? [`${chunks.sealing} sealing`] : []),
+    ...(chunks.misplaced > 0 ? [`${chunks.misplaced} not spread over racks as wanted`] : []),
+  ];
+  const security = status.secure
+    ? "with a secret"
+    : status.insecureBind
+      ? "WITHOUT a secret, open to the network (--insecure)"
+      : "without a secret, this machine only";
+  const dirs = status.dataDirs.map((dir) => `${dir.path} (${dir.state})`).join(", ");
+  return table([
+    ["cluster", `${status.clusterId}, ${security}`],
+    ["master", `gfs ${status.version}, up ${formatDuration(status.uptimeMs)}, epoch ${status.epoch.number}; ${dirs}`],
+    [
+      "files",
+      `${status.files} in ${counted(status.directories, "directory", "directories")}, ${formatSize(status.bytes)}${openFiles(status)}; trash: ${counted(trash.entries, "entry", "entries")}, ${formatSize(trash.bytes)}`,
+    ],
+    ["chunks", states.join(", ")],
+    [
+      "repair",
+      `${repair.running} running, ${repair.queued} waiting, ${repair.done} (${formatSize(repair.doneBytes)}) done since the start`,
+    ],
+    ["garbage", `${garbage.waiting} replicas waiting, ${garbage.deleted} deleted since the start`],
+    [
+      "clients",
+      `${status.clients.length} connected, ${counted(status.sessions, "session")}, ${counted(status.drafts, "put")} in progress`,
+    ],
+  ]);
+}
+
+function serversOf({ servers }: ClusterStatus): string[] {
+  const lines = [serversTable(servers, serversMax), ...sharedDisks(servers, 2)];
+  if (servers.length <= serversMax) return lines;
+  const states = new Map<string, number>();
+  for (const { liveness } of servers) states.set(liveness, (states.get(liveness) ?? 0) + 1);
+  return [
+    `${servers.length} servers: ${[...states].map(([state, count]) => `${count} ${state}`).join(", ")}`,
+    ...lines,
+  ];
+}
+
+function chunksOf({ shortChunks, chunks }: ClusterStatus): string[] {
+  if (shortChunks.length === 0) return [];
+  const rows = shortChunks
+    .slice(0, chunksMax)
+    .map((chunk) => [
+      String(chunk.handle),
+      `${chunk.healthy} of ${chunk.wanted}`,
+      cut(showName(chunk.path), 80),
+      cut(chunk.why, 100),
+    ]);
+  const total = Math.max(shortChunks.length, chunks.lost + chunks.short + chunks.sealing);
+  const more = total - rows.length;
+  return [table([["CHUNK", "REPLICAS", "FILE", "WHY"], ...rows]), ...(more > 0 ? [`and ${more} more: gfs fsck`] : [])];
+}
+
+function cut(text: string, max = lineCharsMax): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+}

@@ -1,0 +1,28 @@
+import type { Verb } from "./cli/call.ts";
+import { connect } from "./cli/connect.ts";
+import { print, printJson } from "./cli/output.ts";
+import { serversTable, sharedDisks, worstFirst } from "./cli/servers-table.ts";
+import { clientFlags } from "./cli/settings.ts";
+
+export const servers: Verb = {
+  spec: {
+    name: "servers",
+    summary: "show every chunkserver on a line: where it is, alive or not, how full, how much it does; the worst first",
+    positionals: [],
+    flags: clientFlags,
+    examples: [
+      { command: "gfs servers", about: "dead ones first, then silent ones, then the fullest" },
+      { command: "gfs servers --json | jq .servers", about: "all that is known of each" },
+    ],
+    notes: [
+      "USED: bytes of replicas. FREE: what the server may still use. FULL: of what it may use in all. LOAD: transfers in progress. HEARD: since its last heartbeat.",
+    ],
+  },
+  async run(call) {
+    await using client = await connect(call);
+    const { servers: all } = await client.space({ signal: call.signal });
+    if (call.json) await printJson({ servers: all });
+    else await print([serversTable(worstFirst(all)), ...sharedDisks(all)].join("\n"));
+    return 0;
+  },
+};
