@@ -1,6 +1,8 @@
 /**
  * How a chunkserver stays known to its master (DESIGN §4.5): it registers, sends heartbeats on a control connection of their own, and registers again whenever
  * the master does not know it or was started anew. Nothing here gives up: a master may be away for as long as it likes.
+ *
+ * A server whose drive hangs sends none: it can neither vote nor answer a fence, and what waits for it must go on elsewhere, as after its death.
  */
 import { AssertionError } from "../base/assert.ts";
 import { asGfsError, type GfsError, hasCode } from "../base/errors.ts";
@@ -53,6 +55,7 @@ export class Heartbeats {
   #nudged = false;
   /** Of the last heartbeat that was answered; undefined while unregistered. */
   #answeredMs: number | undefined;
+  #stalled = false;
 
   constructor(context: Context, options: HeartbeatOptions) {
     this.#context = context;
@@ -152,6 +155,7 @@ export class Heartbeats {
     while (!stopping.aborted) {
       await this.#pause(terms.heartbeatMs);
       if (stopping.aborted) return;
+      if (this.#driveHangs(terms)) continue;
       try {
         if (!(await this.#beatOnce(terms))) return;
         attempt = 0;
@@ -164,6 +168,18 @@ export class Heartbeats {
         this.#nudged = true;
       }
     }
+  }
+
+  /** For longer than a heartbeat may be missing. */
+  #driveHangs({ heartbeatMs }: Terms): boolean {
+    const { store, limits, world } = this.#context;
+    const { stalledMs } = store;
+    const stalled = stalledMs >= heartbeatMs * limits.suspectHeartbeats && store.retired === undefined;
+    if (stalled && !this.#stalled)
+      world.events.emit("error", "volume.stalled", { reason: `no sync has ended for ${Math.round(stalledMs)} ms` });
+    if (!stalled && this.#stalled) world.events.emit("info", "volume.goes-on");
+    this.#stalled = stalled;
+    return stalled;
   }
 
   /** False: register again. */

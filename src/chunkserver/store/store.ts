@@ -236,6 +236,8 @@ export interface Store extends AsyncDisposable {
   promised(handle: ChunkHandle): ChunkVersion;
   /** False: the volume log is full for now; whoever appends should `await room()` before the next. */
   readonly hasRoom: boolean;
+  /** Milliseconds for which nothing has become durable though something waits for it; 0 where nothing does. */
+  readonly stalledMs: number;
   /** Resolves when appends are taken again. @throws GfsError NoSpace (the disk is full, so that the log can't be emptied) | VolumeRetired */
   room(): Promise<void>;
   /** Of an open or fenced replica: handed table and own records durable so far; empty for others. */

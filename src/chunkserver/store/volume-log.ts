@@ -1,6 +1,7 @@
 /** The volume's log with the state that follows it: a record is applied when it is durable, never before (DESIGN §4.7). */
 import { byteLengthOf } from "../../base/bytes.ts";
 import { GfsError } from "../../base/errors.ts";
+import type { Clock } from "../../io.ts";
 import type { Limits } from "../../limits.ts";
 import type { EntryPlace, Log, LogPosition } from "../../log/log-types.ts";
 import { encodeVolumeRecord, type VolumeRecord } from "../../wire/volume-records.ts";
@@ -8,6 +9,7 @@ import type { Retirement } from "./retirement.ts";
 import type { VolumeState } from "./volume-state.ts";
 
 export interface VolumeLogOptions {
+  readonly clock: Clock;
   readonly limits: Limits;
   readonly state: VolumeState;
   readonly retirement: Retirement;
@@ -22,6 +24,8 @@ export class VolumeLog {
   /** Why the log could not be emptied at the last attempt. */
   #stuck: GfsError | undefined;
   #stopped: GfsError | undefined;
+  /** When the oldest record that is not durable was written, or one before it became durable. */
+  #waitingSinceMs = 0;
 
   constructor(log: Log, options: VolumeLogOptions) {
     this.#log = log;
@@ -46,6 +50,12 @@ export class VolumeLog {
   /** It takes no more records. */
   get stopped(): boolean {
     return this.#stopped !== undefined;
+  }
+
+  /** How long nothing has become durable though something waits for it: the drive hangs. */
+  get stalledMs(): number {
+    const waits = this.#log.lastPosition > this.#log.durablePosition && !this.stopped;
+    return waits ? this.#options.clock.monotonicMs() - this.#waitingSinceMs : 0;
   }
 
   get hasRoom(): boolean {
@@ -78,7 +88,7 @@ export class VolumeLog {
 
   /** Queues a record; it is applied once it is durable. @param parts see AppliedPayload. @throws GfsError VolumeRetired | Unavailable (stopped) | ProtocolError (too long) */
   write(record: VolumeRecord, payload: readonly Uint8Array[] = [], parts: readonly number[] = []): LogPosition {
-    const { retirement, state, onPressure } = this.#options;
+    const { clock, retirement, state, onPressure } = this.#options;
     this.#check();
     const header = encodeVolumeRecord(record);
     const bytes = header.length + byteLengthOf(payload);
@@ -88,7 +98,9 @@ export class VolumeLog {
         `Cannot log a ${record.kind} record of ${bytes} bytes: a log entry has at most ${this.#log.entryBytesMax}`,
       );
     }
+    if (this.#log.lastPosition === this.#log.durablePosition) this.#waitingSinceMs = clock.monotonicMs();
     return this.#log.append([header, ...payload], (place) => {
+      this.#waitingSinceMs = clock.monotonicMs();
       try {
         state.apply(record, { place, at: header.length, parts });
       } catch (error) {

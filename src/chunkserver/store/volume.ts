@@ -98,6 +98,10 @@ export class VolumeStore implements Store {
     return this.#ground.log.hasRoom;
   }
 
+  get stalledMs(): number {
+    return this.#ground.log.stalledMs;
+  }
+
   onRetire(listener: (reason: string) => void): () => void {
     return this.#ground.retirement.onRetire(listener);
   }
