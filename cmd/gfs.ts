@@ -51,6 +51,11 @@ const groups: readonly VerbGroup[] = [
         summary: "list, restore or purge what was removed",
         load: async () => (await import("./trash.ts")).trash,
       },
+      {
+        name: "setrep",
+        summary: "choose how many replicas files have",
+        load: async () => (await import("./setrep.ts")).setrep,
+      },
       { name: "du", summary: "show how much a directory holds", load: async () => (await import("./du.ts")).du },
     ],
   },

@@ -17,12 +17,16 @@ function join(directory: string, name: string): string {
 function longTable(entries: readonly Entry[], human: boolean): string {
   const rows = entries.map((entry) => [
     entry.kind === "directory" ? "d" : entry.open ? "a" : "-",
-    entry.kind === "directory" ? "-" : String(entry.replicas),
+    entry.kind === "file" ? String(entry.replicas) : defaultOf(entry),
     entry.kind === "directory" ? "-" : human ? formatSize(entry.bytes) : String(entry.bytes),
     showTime(entry.modifiedMs),
     shown(entry),
   ]);
   return table(rows, [1, 2]);
+}
+
+function defaultOf({ attributes }: Entry): string {
+  return attributes?.replicas === undefined ? "-" : `(${attributes.replicas})`;
 }
 
 function shown(entry: Entry): string {
@@ -52,7 +56,8 @@ export const ls: Verb = {
       long: {
         type: "boolean",
         short: "l",
-        about: "kind (d directory, a being appended to), replicas, bytes, time, name",
+        about:
+          "kind (d directory, a being appended to), replicas wanted (of a directory, in brackets: its own default), bytes, time, name",
       },
       recursive: { type: "boolean", short: "R", about: "directories in it as well" },
       human: { type: "boolean", short: "h", about: "sizes like 1.2 GB" },

@@ -18,7 +18,11 @@ export const put: Verb = {
       { name: "PATH", about: "its name in gfs; missing directories are made" },
     ],
     flags: {
-      replicas: { type: "string", hint: "N", about: "how many servers keep it (the master's replication_factor)" },
+      replicas: {
+        type: "string",
+        hint: "N",
+        about: "how many servers keep it; its directory's default (gfs setrep), or the master's replication_factor",
+      },
       overwrite: { type: "boolean", about: "take the place of an existing file, which goes to the trash" },
       "if-generation": { type: "string", hint: "N", about: "only if the existing file has this generation" },
       "chunk-size": {

@@ -1,8 +1,8 @@
-import { formatSize } from "../src/config/units.ts";
+import { formatDuration, formatSize } from "../src/config/units.ts";
 import type { FileStatus } from "../src/client/api.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { print, printJson, showName, showTime, table } from "./cli/output.ts";
+import { counted, print, printJson, showName, showTime, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 
 type Extent = FileStatus["extents"][number];
@@ -13,12 +13,24 @@ function replicaText(replica: Extent["replicas"][number]): string {
   return `${replica.health} on ${replica.label} (${replica.data}${where}${rack})`;
 }
 
+function inheritedFacts(path: string, { replicas, trashMs }: NonNullable<FileStatus["inherited"]>): string[][] {
+  const from = (of: { from?: string | undefined }): string =>
+    of.from === path ? "its own" : `from ${of.from === undefined ? "the master's configuration" : showName(of.from)}`;
+  const kept = trashMs.value === 0 ? "nothing" : formatDuration(trashMs.value);
+  return [
+    ["new files want", `${counted(replicas.value, "replica")} (${from(replicas)})`],
+    ["trash keeps", `${kept} (${from(trashMs)})`],
+  ];
+}
+
 function describe(status: FileStatus): string {
   const { entry, extents } = status;
   const lines = [`${showName(status.path)}: ${entry.kind}`];
   const facts: string[][] = [];
-  if (entry.kind === "directory") facts.push(["entries", String(status.children ?? 0)]);
-  else {
+  if (entry.kind === "directory") {
+    facts.push(["entries", String(status.children ?? 0)]);
+    if (status.inherited !== undefined) facts.push(...inheritedFacts(status.path, status.inherited));
+  } else {
     facts.push(
       ["size", `${entry.bytes} bytes (${formatSize(entry.bytes)})`],
       ["replicas wanted", String(entry.replicas)],

@@ -14,6 +14,8 @@ export const protocol = {
   versionMax: 1,
   nameBytesMax: 255,
   pathBytesMax: 4_096,
+  /** A hundred years: what is longer is meant for ever, and no directory's retention is. */
+  trashMsMax: 3_155_760_000_000,
   chunkBytesMin: 65_536,
   chunkBytesMax: 1_073_741_824,
   replicasMax: 16,

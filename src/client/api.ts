@@ -7,6 +7,7 @@ import type { confirm, Entry, fsck, space, stat, status, TrashEntry, usage } fro
 import type { Setting } from "../wire/control/settings.ts";
 import type { ClusterEvent } from "../wire/control/events.ts";
 import type { BackupFacts } from "../wire/backup-file.ts";
+import type { goalProgress } from "../wire/control/attributes.ts";
 import type { InodeId } from "../wire/ids.ts";
 
 export interface CallOptions {
@@ -99,6 +100,15 @@ export interface EventsOptions extends CallOptions {
   readonly kinds?: readonly string[] | undefined;
   readonly follow?: boolean | undefined;
 }
+/** Of a change of replicas: `files` looked at, `changed` among them, with so many `chunks`. Below `minReplicas` copies nothing of them is acknowledged. */
+export interface GoalReport {
+  readonly files: number;
+  readonly changed: number;
+  readonly chunks: number;
+  readonly minReplicas: number;
+}
+/** `reached` of the `chunks` have as many replicas as asked for; `otherwise` want another number. `servers` may hold replicas now; `waitsFor`: why nothing is copied. */
+export type GoalProgress = Omit<z.infer<typeof goalProgress.reply>, "cursor">;
 
 export type ClusterStatus = z.infer<typeof status.reply>;
 export type SpaceReport = z.infer<typeof space.reply>;
@@ -146,6 +156,26 @@ export interface GfsApi extends AsyncDisposable {
   /** `entry.bytes` is exact, for a file that is being appended to as well. */
   stat(path: string, options?: CallOptions): Promise<FileStatus>;
   usage(path: string, options?: CallOptions): Promise<UsageReport>;
+
+  /** Of a file, or with `recursive` of all files below a directory. `onProgress`: files looked at so far. */
+  setReplicas(
+    path: string,
+    replicas: number,
+    options?: CallOptions & {
+      readonly recursive?: boolean | undefined;
+      readonly onProgress?: ((files: number) => void) | undefined;
+    },
+  ): Promise<GoalReport>;
+  /** Until every chunk at or below the path that wants so many replicas has them. @throws TooFewServers, Timeout (nothing was gained for the client's time-out) */
+  awaitReplicas(
+    path: string,
+    replicas: number,
+    options?: CallOptions & { readonly onProgress?: ((progress: GoalProgress) => void) | undefined },
+  ): Promise<GoalProgress>;
+  /** Of files made below a directory that ask for no number; undefined: as the directory above says. */
+  setDefaultReplicas(path: string, replicas: number | undefined, options?: CallOptions): Promise<void>;
+  /** How long what is removed below a directory can be restored, in milliseconds; 0: not at all; undefined: as the directory above says. */
+  setTrashRetention(path: string, trashMs: number | undefined, options?: CallOptions): Promise<void>;
 
   trashList(options?: CallOptions): AsyncIterable<TrashEntry>;
   trashRestore(entry: InodeId | string, options?: CallOptions & { readonly to?: string | undefined }): Promise<string>;

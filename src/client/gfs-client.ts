@@ -27,6 +27,7 @@ import { Namespace } from "./namespace.ts";
 import { type Appending, appendRefusal, openFile } from "./one-append.ts";
 import { Operator } from "./operator.ts";
 import { putFile } from "./put.ts";
+import { Replication } from "./replication.ts";
 import { backOff, isMasterRetry } from "./retry.ts";
 import { MutationSession } from "./session.ts";
 import { formatPath, parsePath } from "../wire/path.ts";
@@ -64,6 +65,7 @@ export class GfsClient implements api.GfsApi {
   readonly #session: MutationSession;
   readonly #lines: AppendLines;
   readonly #namespace: Namespace;
+  readonly #replication: Replication;
   readonly #heartbeats: Disposable;
   #closing: Promise<void> | undefined;
 
@@ -74,6 +76,7 @@ export class GfsClient implements api.GfsApi {
     this.#session = new MutationSession(ctx);
     this.#lines = new AppendLines(ctx, this.#session);
     this.#namespace = new Namespace(ctx, this.#session);
+    this.#replication = new Replication(ctx, this.#session);
     this.operator = new Operator(ctx, this.#session);
     this.#heartbeats = startHeartbeats(ctx, Math.min(ctx.limits.clientHeartbeatMs, info.clientHeartbeatMs));
   }
@@ -119,8 +122,7 @@ export class GfsClient implements api.GfsApi {
   }
 
   put(source: api.Source, gfsPath: string, options: api.PutOptions = {}): Promise<api.PutResult> {
-    const defaults = { chunkBytes: this.#chunkBytes, replicas: this.#info.replicas };
-    return putFile(this.#ctx, this.#session, { source, path: gfsPath, defaults }, options);
+    return putFile(this.#ctx, this.#session, { source, path: gfsPath, chunkBytes: this.#chunkBytes }, options);
   }
 
   downloadFile(gfsPath: string, localPath: string, options: api.DownloadOptions = {}): Promise<api.DownloadResult> {
@@ -190,6 +192,30 @@ export class GfsClient implements api.GfsApi {
 
   usage(path: string, options: api.CallOptions = {}): Promise<api.UsageReport> {
     return this.#namespace.usage(path, options);
+  }
+
+  setReplicas(
+    path: string,
+    replicas: number,
+    options: Parameters<api.GfsApi["setReplicas"]>[2] = {},
+  ): Promise<api.GoalReport> {
+    return this.#replication.setReplicas(path, replicas, { ...options, recursive: options.recursive === true });
+  }
+
+  awaitReplicas(
+    path: string,
+    replicas: number,
+    options: Parameters<api.GfsApi["awaitReplicas"]>[2] = {},
+  ): Promise<api.GoalProgress> {
+    return this.#replication.awaitReplicas(path, replicas, options);
+  }
+
+  setDefaultReplicas(path: string, replicas: number | undefined, options: api.CallOptions = {}): Promise<void> {
+    return this.#replication.setDefaultReplicas(path, replicas, options);
+  }
+
+  setTrashRetention(path: string, trashMs: number | undefined, options: api.CallOptions = {}): Promise<void> {
+    return this.#replication.setTrashRetention(path, trashMs, options);
   }
 
   trashList(options: api.CallOptions = {}): AsyncIterable<TrashEntry> {

@@ -9,28 +9,24 @@ import type { MutationSession } from "./session.ts";
 import { type OpenSource, openSource } from "./sources.ts";
 import { abortDraft, writeDraft } from "./write-draft.ts";
 
-export interface PutDefaults {
-  /** What the cluster uses, or this client was told to use. */
-  readonly chunkBytes: number;
-  readonly replicas: number;
-}
-
 /**
+ * `chunkBytes`: of the chunks, where the options don't say.
+ *
  * @throws GfsError: PathInvalid, Exists, IsDirectory, GenerationMismatch; NotFound, LocalFile, SourceChanged for the source; NoSpace, TooFewServers, Unavailable, Timeout; ChunkLost;
  * OutcomeUnknown where the commit was not answered in time; Interrupted
  */
 export async function putFile(
   ctx: ClientContext,
   session: MutationSession,
-  put: { readonly source: Source; readonly path: string; readonly defaults: PutDefaults },
+  put: { readonly source: Source; readonly path: string; readonly chunkBytes: number },
   options: PutOptions,
 ): Promise<PutResult> {
   const path = formatPath(parsePath(put.path));
   using op = new Operation(ctx, `put ${path}`, options.signal);
   await using source = await beginSource(ctx, op, put.source, "piecewise");
   op.progress();
-  if (source.bytes === 0) return await putEmpty({ ctx, session, op, path, options }, put.defaults);
-  return await putContent({ ctx, session, op, path, options }, source, put.defaults);
+  if (source.bytes === 0) return await putEmpty({ ctx, session, op, path, options });
+  return await putContent({ ctx, session, op, path, options }, source, put.chunkBytes);
 }
 
 /** A stream's first bytes may be long in coming: who gives up before does not wait for them. */
@@ -50,7 +46,7 @@ export async function beginSource(
   }
 }
 
-async function putEmpty({ session, op, path, options }: Putting, defaults: PutDefaults): Promise<PutResult> {
+async function putEmpty({ session, op, path, options }: Putting): Promise<PutResult> {
   const { overwrite, replicas, ifGeneration, onProgress } = options;
   const mode = overwrite === true ? ("replace" as const) : ("new" as const);
   const reply = await session.mutate(op, createFile, (id) => ({
@@ -67,7 +63,7 @@ async function putEmpty({ session, op, path, options }: Putting, defaults: PutDe
     generation: reply.generation,
     bytes: 0,
     chunks: 0,
-    replicas: replicas ?? defaults.replicas,
+    replicas: reply.replicas,
     shortChunks: 0,
   };
 }
@@ -83,10 +79,10 @@ interface Putting {
 async function putContent(
   { ctx, session, op, path, options }: Putting,
   source: OpenSource,
-  defaults: PutDefaults,
+  chunkBytesDefault: number,
 ): Promise<PutResult> {
   const { overwrite = false, replicas, ifGeneration, onProgress } = options;
-  const chunkBytes = options.chunkBytes ?? defaults.chunkBytes;
+  const chunkBytes = options.chunkBytes ?? chunkBytesDefault;
   const plan = await session.mutate(op, draftCreate, (id) => ({
     id,
     target: {

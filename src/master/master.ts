@@ -23,6 +23,7 @@ import { directoryRecords, openOperationLog, requireAllDirectories, startRecords
 import { expire, reap, startDeletions } from "./reaper.ts";
 import { safeModeTick, scanChunks, startRepairs } from "./repairer.ts";
 import { resolveAbsences } from "./reports.ts";
+import { attributeRoutes } from "./routes-attributes.ts";
 import { chunkserverRoutes } from "./routes-chunkservers.ts";
 import { eventRoutes } from "./routes-events.ts";
 import { fileRoutes } from "./routes-files.ts";
@@ -261,6 +262,7 @@ class RunningMaster implements Master {
       routes: [
         ...fileRoutes(ctx, { insecure: insecureBind }),
         ...namespaceRoutes(ctx, sources),
+        ...attributeRoutes(ctx),
         ...operatorRoutes(ctx),
         ...chunkserverRoutes(ctx),
         ...eventRoutes(ctx, this.#kept),

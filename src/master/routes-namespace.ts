@@ -18,6 +18,7 @@ import {
 import { formatPath, parsePath } from "../wire/path.ts";
 import { confirmAll } from "./confirm.ts";
 import { type MasterContext, nextTurn, requireMutations } from "./context.ts";
+import { inheritedAt } from "./core/attributes.ts";
 import { childCount } from "./core/children.ts";
 import { decideMkdir } from "./core/decide-files.ts";
 import { decideMove, decideRemove } from "./core/decide-namespace.ts";
@@ -96,7 +97,14 @@ function statOf(ctx: MasterContext, request: RequestOf<typeof stat>): ReplyOf<ty
   const entry = entryWithTail(ctx, slot);
   const path = formatPath(parsePath(request.path));
   if (isDirectory(inodes, slot))
-    return { entry, path, children: childCount(inodes, slot), extentCount: 0, extents: [] };
+    return {
+      entry,
+      path,
+      children: childCount(inodes, slot),
+      inherited: inheritedAt(ctx.state, slot),
+      extentCount: 0,
+      extents: [],
+    };
   const tail = tails.has(idOfSlot(inodes, slot)) ? 1 : 0;
   return { entry, path, extentCount: extentCount(inodes, slot) + tail, extents: statExtents(ctx, slot, request) };
 }

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { protocol } from "../limits.ts";
+import { Attributes, Replicas } from "./control/attributes.ts";
 import { AppendTable, Crc, Label, NameText, Uint32, Uint53 } from "./control/common.ts";
 import {
   ChunkHandle,
@@ -152,6 +153,10 @@ export const LogRecord = z.discriminatedUnion("kind", [
   z.object({ kind: kind("volume-marked"), index: VolumeIndex, mark: VolumeMark }),
   /** The directory was rebuilt from a copy that ends at entry `position`: nothing is changed or deleted before a `confirmed`. */
   z.object({ kind: kind("master-restored"), position: Uint53, source: z.string().max(1_024) }),
+  /** All attributes that a directory has from now on. */
+  z.object({ kind: kind("attributes-set"), inode: InodeId, ...Attributes.shape }),
+  /** A file wants so many replicas, and so do the chunks of its extents from `from` up to, and without, `to`. */
+  z.object({ kind: kind("goal-set"), inode: InodeId, replicas: Replicas, from: Uint32, to: Uint32 }),
 ]);
 export type LogRecord = z.infer<typeof LogRecord>;
 

@@ -1,5 +1,6 @@
 /** Every message of the control plane. */
 import type { MessageType } from "../../src/wire/control/common.ts";
+import * as attributes from "../../src/wire/control/attributes.ts";
 import * as chunkservers from "../../src/wire/control/chunkservers.ts";
 import * as commands from "../../src/wire/control/commands.ts";
 import * as events from "../../src/wire/control/events.ts";
@@ -17,6 +18,7 @@ export const allMessages: readonly MessageType[] = [
   handshake,
   files,
   namespace,
+  attributes,
   settings,
   events,
   chunkservers,

@@ -149,6 +149,11 @@ const history: readonly (readonly LogRecord[])[] = [
   ],
   [{ kind: "volume-marked", index: 1, mark: "forgotten" }],
   [{ kind: "master-restored", position: 12, source: "/backup" }],
+  [{ kind: "attributes-set", inode: inodeId(1), trashMs: 86_400_000 }],
+  [
+    { kind: "attributes-set", inode: directory, replicas: 2, trashMs: 0 },
+    { kind: "goal-set", inode: appended, replicas: 2, from: 0, to: 2 },
+  ],
 ];
 
 /** Each with a mutation's answer where one can be. */

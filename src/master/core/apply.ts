@@ -6,6 +6,7 @@ import { assert, AssertionError, fail, unreachable } from "../../base/assert.ts"
 import { utf8 } from "../../base/bytes.ts";
 import type { ChunkHandle, InodeId } from "../../wire/ids.ts";
 import type { LogBatch, LogRecord } from "../../wire/log-records.ts";
+import { applyAttributesSet } from "./attributes.ts";
 import { dropInodeFromTables, dropSessionFromTables, mergeAppendTable } from "./append-tables.ts";
 import { addBytesToAncestors, findChild, linkBlock, linkNamed, rename, unlinkBlock, unlinkNamed } from "./children.ts";
 import {
@@ -24,6 +25,7 @@ import {
 import { chunkOf } from "./chunk-table.ts";
 import { addDraft, endDraft, touchAllDrafts } from "./drafts.ts";
 import { appendExtent, dropExtents } from "./extents.ts";
+import { applyChunkGoal, applyGoalSet } from "./goals.ts";
 import {
   createInode,
   detachedSlot,
@@ -169,6 +171,12 @@ export function apply(state: MasterState, record: LogRecord): void {
     case "master-restored":
       state.cluster.restored = { position: record.position, source: record.source };
       return;
+    case "attributes-set":
+      applyAttributesSet(state.inodes, liveSlot(state.inodes, record.inode), record);
+      return;
+    case "goal-set":
+      applyGoalSet(state, liveSlot(state.inodes, record.inode), record);
+      return;
     default:
       unreachable(record);
   }
@@ -259,7 +267,11 @@ function applyChunksAdded(state: MasterState, record: RecordOf<"file-published" 
   assert(isFile(inodes, slot) && !state.tails.has(record.inode), "chunks are for a file without a tail");
   // Tens of thousands may be published at once: what is the same for all is done once.
   let bytes = 0;
+  // Another number of replicas may be wanted of the file since the draft was made.
+  const replicas = inodes.replicas.get(slot);
+  const differs = state.drafts.byId.get(record.draft)?.replicas !== replicas;
   const add = (handle: ChunkHandle, length: number): void => {
+    if (differs) applyChunkGoal(state.chunks, handle, replicas);
     appendExtent(inodes, slot, { handle, offset: 0, length });
     bytes += length;
   };
@@ -286,6 +298,7 @@ function applyTailSealed(state: MasterState, record: RecordOf<"chunk-sealed">): 
     unreferenceChunk(state.chunks, record.handle);
     return;
   }
+  applyChunkGoal(state.chunks, record.handle, state.inodes.replicas.get(slot));
   appendExtent(state.inodes, slot, { handle: record.handle, offset: 0, length: record.length });
   addBytesToAncestors(state.inodes, slot, record.length);
   state.inodes.modifiedMs.set(slot, record.modifiedMs);

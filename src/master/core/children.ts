@@ -128,6 +128,14 @@ export function addBytesToAncestors(inodes: Inodes, file: number, bytes: number)
   addToAncestors(inodes, inodes.parent.get(file), sums, 1);
 }
 
+/** The file wants so many replicas of each byte. */
+export function setReplicas(inodes: Inodes, file: number, replicas: number): void {
+  const bytes = fileBytes(inodes, file);
+  const storedBytes = bytes * (replicas - inodes.replicas.get(file));
+  inodes.replicas.set(file, replicas);
+  addToAncestors(inodes, inodes.parent.get(file), { files: 0, directories: 0, bytes: 0, storedBytes }, 1);
+}
+
 function sumsWith(inodes: Inodes, slot: number): TreeSums {
   if (isFile(inodes, slot)) {
     const bytes = fileBytes(inodes, slot);

@@ -11,12 +11,13 @@ import type {
 } from "../../wire/control/files.ts";
 import { type ChunkHandle, draftId, type DraftId, type InodeId } from "../../wire/ids.ts";
 import type { LogRecord, PublishedChunk } from "../../wire/log-records.ts";
+import { defaultReplicas } from "./attributes.ts";
 import { membersAt, slotOf } from "./chunk-table.ts";
 import { checkTarget, generationAt, makeFile } from "./decide-files.ts";
 import type { Decision, Now, PlacedChunk, ReplyOf, RequestOf } from "./decision.ts";
 import { type Draft, type DraftTarget, liveDraft } from "./drafts.ts";
 import { fileBytes } from "./extents.ts";
-import { idOfSlot, isFile } from "./inodes.ts";
+import { idOfSlot, isFile, slotOfId } from "./inodes.ts";
 import { notFound, resolve } from "./namespace.ts";
 import type { MasterState } from "./state.ts";
 import { appendableFile, requireSealedTails, reserveRecords } from "./tails.ts";
@@ -41,13 +42,14 @@ export interface DraftPlan {
  */
 export function planDraft(state: MasterState, request: RequestOf<typeof draftCreate>): DraftPlan {
   const target = boundTarget(state, request.target);
-  let replicas = request.replicas ?? state.limits.replicas;
+  let replicas: number;
   if (target.kind === "append") {
     // A file has one goal for all its chunks.
     replicas = state.inodes.replicas.get(appendableFile(state, target.inode));
   } else {
     const found = resolve(state.inodes, target.path, "put");
     checkTarget(state, found, { what: "put", overwrite: target.overwrite, ifGeneration: target.ifGeneration });
+    replicas = request.replicas ?? defaultReplicas(state, found.parent);
   }
   return {
     target,
@@ -117,14 +119,15 @@ export function decideDraftCommit(
   now: Now,
 ): Decision<ReplyOf<typeof draftCommit>> {
   const draft = liveDraft(state.drafts, request.draft, "commit");
+  const target = targetNow(state, draft, request.ifExists);
+  const goal = goalAtCommit(state, draft, target);
   const chunks = checkChunks(state, draft, request.chunks);
-  const listed = checkList(state, draft, request.first);
+  const listed = checkList(state, draft, { first: request.first, goal });
   const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, listed.bytes);
-  const short = chunks.filter((chunk) => chunk.members.length < draft.replicas).length;
-  const summary = { bytes, shortChunks: short + listed.shortChunks, replicas: draft.replicas };
+  const short = chunks.filter((chunk) => chunk.members.length < goal).length;
+  const summary = { bytes, shortChunks: short + listed.shortChunks, replicas: goal };
   const named = { draft: draft.draft, ...(request.first === undefined ? {} : { first: request.first }), chunks };
   const ended: LogRecord = { kind: "draft-ended", draft: draft.draft, reason: "committed" };
-  const target = targetNow(state, draft, request.ifExists);
   if (target.kind === "append") {
     const { inode } = target;
     const slot = spliceTarget(state, inode);
@@ -178,7 +181,7 @@ export function decideDraftWritten(
 function checkList(
   state: MasterState,
   draft: Draft,
-  first: ChunkHandle | undefined,
+  { first, goal }: { readonly first: ChunkHandle | undefined; readonly goal: number },
 ): { readonly bytes: number; readonly shortChunks: number } {
   if (first === undefined) return { bytes: 0, shortChunks: 0 };
   const { chunks: table, volumes } = state;
@@ -195,7 +198,7 @@ function checkList(
     for (const index of members) if (!isGone(volumeAt(volumes, index))) left++;
     if (left < needed) throw chunkLost(draft, handle, { left, needed });
     bytes += table.lengths.get(slot);
-    if (members.length < draft.replicas) shortChunks++;
+    if (members.length < goal) shortChunks++;
   }
   return { bytes, shortChunks };
 }
@@ -219,6 +222,12 @@ function targetNow(state: MasterState, { target, replicas }: Draft, ifExists: "a
   const { slot } = resolve(state.inodes, target.path, "append to");
   if (slot === 0 || !isFile(state.inodes, slot) || state.inodes.replicas.get(slot) !== replicas) return target;
   return { kind: "append", inode: idOfSlot(state.inodes, slot) };
+}
+
+/** A file may have got another goal since an append to it began; one that was removed is refused later. */
+function goalAtCommit({ inodes }: MasterState, { replicas }: Draft, target: DraftTarget): number {
+  const slot = target.kind === "append" ? slotOfId(inodes, target.inode) : 0;
+  return slot === 0 ? replicas : inodes.replicas.get(slot);
 }
 
 function spliceTarget(state: MasterState, inode: InodeId): number {

@@ -6,6 +6,7 @@ import type { mkdir } from "../../wire/control/namespace.ts";
 import { generation, type Generation, type InodeId } from "../../wire/ids.ts";
 import type { LogRecord } from "../../wire/log-records.ts";
 import { formatPath } from "../../wire/path.ts";
+import { defaultReplicas } from "./attributes.ts";
 import type { Decision, Now, ReplyOf, RequestOf } from "./decision.ts";
 import { idOfSlot, isDirectory, isFile, nextInodeIds } from "./inodes.ts";
 import { notFound, resolve, type Resolved } from "./namespace.ts";
@@ -27,13 +28,19 @@ export function decideCreateFile(
     checkGeneration(state, found, { what: "open", ifGeneration: request.ifGeneration });
     return {
       records: [],
-      reply: { inode: idOfSlot(state.inodes, found.slot), generation: generationAt(state, found.slot), created: false },
+      reply: {
+        inode: idOfSlot(state.inodes, found.slot),
+        generation: generationAt(state, found.slot),
+        replicas: state.inodes.replicas.get(found.slot),
+        created: false,
+      },
     };
   }
   const overwrite = request.mode === "replace";
   checkTarget(state, found, { what: "create", overwrite, ifGeneration: request.ifGeneration });
-  const made = makeFile(state, found, { what: "create", replicas: request.replicas ?? state.limits.replicas, now });
-  return { records: made.records, reply: { inode: made.inode, generation: made.generation, created: true } };
+  const replicas = request.replicas ?? defaultReplicas(state, found.parent);
+  const made = makeFile(state, found, { what: "create", replicas, now });
+  return { records: made.records, reply: { inode: made.inode, generation: made.generation, replicas, created: true } };
 }
 
 /** @throws GfsError of `resolve`, "Exists", "NotFound" for a missing parent without `parents` */

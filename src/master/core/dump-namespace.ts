@@ -4,13 +4,16 @@
  */
 import { GfsError } from "../../base/errors.ts";
 import { utf8, viewOf } from "../../base/bytes.ts";
+import { Attributes } from "../../wire/control/attributes.ts";
 import { chunkHandle, inodeId } from "../../wire/ids.ts";
+import { applyAttributesSet, attributesAt } from "./attributes.ts";
 import type { Column, Numbers } from "./column.ts";
 import { appendExtent, extentAt, extentCount } from "./extents.ts";
 import {
   firstFreeSlot,
   idOfSlot,
   type Inodes,
+  isDirectory,
   isFile,
   restoreFreeSlots,
   rootSlot,
@@ -38,6 +41,7 @@ export function* dumpNamespace(inodes: Inodes): Generator<Uint8Array> {
   }
   yield* left(writer);
   yield* dumpExtents(inodes);
+  yield* dumpAttributes(inodes);
 }
 
 /** The piece of what a writer still holds. */
@@ -51,6 +55,9 @@ export function loadNamespaceSection(reader: SectionReader, inodes: Inodes): boo
   switch (reader.section) {
     case "inodes":
       while (reader.nextEntry()) readBlock(reader, inodes);
+      return true;
+    case "attributes":
+      while (reader.nextEntry()) readAttributes(reader, inodes);
       return true;
     case "extents":
       while (reader.nextEntry()) readExtents(reader, inodes);
@@ -169,6 +176,33 @@ function readExtents(reader: SectionReader, inodes: Inodes): void {
     throw new GfsError("Corrupt", `Cannot read a checkpoint: it has extents of inode ${inode}, which is no file in it`);
   for (let left = reader.u16(); left > 0; left--)
     appendExtent(inodes, slot, { handle: chunkHandle(reader.u53()), offset: reader.u32(), length: reader.u32() });
+}
+
+function* dumpAttributes(inodes: Inodes): Generator<Uint8Array> {
+  const writer = new SectionWriter("attributes");
+  for (const slot of [...inodes.attributes.keys()].sort((a, b) => a - b)) {
+    const { replicas, trashMs } = attributesAt(inodes, slot);
+    writer.u53(idOfSlot(inodes, slot));
+    writer.u8(replicas ?? 0);
+    writer.u8(trashMs === undefined ? 0 : 1);
+    writer.f64(trashMs ?? 0);
+    const piece = writer.endEntry();
+    if (piece !== undefined) yield piece;
+  }
+  yield* left(writer);
+}
+
+function readAttributes(reader: SectionReader, inodes: Inodes): void {
+  const inode = inodeId(reader.u53());
+  const slot = slotOfId(inodes, inode);
+  const [replicas, hasTrash, trashMs] = [reader.u8(), reader.u8(), reader.f64()];
+  const parsed = Attributes.safeParse({
+    ...(replicas === 0 ? {} : { replicas }),
+    ...(hasTrash === 0 ? {} : { trashMs }),
+  });
+  if (slot === 0 || !isDirectory(inodes, slot) || !parsed.success)
+    throw new GfsError("Corrupt", `Cannot read a checkpoint: the attributes of inode ${inode} are none of a directory`);
+  applyAttributesSet(inodes, slot, parsed.data);
 }
 
 function writeExtent(writer: SectionWriter, inodes: Inodes, slot: number, index: number): void {

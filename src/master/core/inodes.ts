@@ -5,6 +5,7 @@
 import { assert } from "../../base/assert.ts";
 import { hashBytes, HashIndex } from "../../base/hash-index.ts";
 import { protocol } from "../../limits.ts";
+import type { Attributes } from "../../wire/control/attributes.ts";
 import { inodeId, type InodeId, rootInode } from "../../wire/ids.ts";
 import { ByteArena } from "./byte-arena.ts";
 import { Column } from "./column.ts";
@@ -64,6 +65,8 @@ export interface Inodes {
   readonly second: Column;
   /** Of files with more than one extent. */
   readonly extentLists: Map<number, ExtentList>;
+  /** Of directories that have any (attributes.ts). */
+  readonly attributes: Map<number, Attributes>;
   readonly directories: DirectoryRows;
   readonly arena: ByteArena;
   readonly index: HashIndex<NameKey>;
@@ -106,6 +109,7 @@ export function newInodes(): Inodes {
     first: new Column("u32"),
     second: new Column("u32"),
     extentLists: new Map(),
+    attributes: new Map(),
     directories: {
       children: new Column("u32"),
       files: new Column("f64"),
@@ -202,7 +206,10 @@ export function createInode(inodes: Inodes, made: NewInode): number {
 /** Ends an inode that is in no directory any more and has neither children nor extents; its number is never seen again. */
 export function freeInode(inodes: Inodes, slot: number): void {
   assert(inodes.parent.get(slot) === 0, "an inode that ends is in no directory");
-  if (isDirectory(inodes, slot)) giveRow(inodes.directories, inodes.content.get(slot));
+  if (isDirectory(inodes, slot)) {
+    giveRow(inodes.directories, inodes.content.get(slot));
+    inodes.attributes.delete(slot);
+  }
   for (const column of [inodes.replicas, inodes.generation, inodes.modifiedMs, inodes.link]) column.set(slot, 0);
   for (const column of [inodes.content, inodes.first, inodes.second]) column.set(slot, 0);
   const reuse = inodes.reuse.get(slot) + 1;

@@ -96,6 +96,7 @@ export function describeInode(inodes: Inodes, slot: number): string {
 /** `open`: whether the file has an open tail. */
 export function entryOf(inodes: Inodes, slot: number, open: boolean): Entry {
   const file = isFile(inodes, slot);
+  const attributes = inodes.attributes.get(slot);
   return {
     name: nameOf(inodes, slot),
     inode: idOfSlot(inodes, slot),
@@ -105,6 +106,7 @@ export function entryOf(inodes: Inodes, slot: number, open: boolean): Entry {
     generation: generation(inodes.generation.get(slot)),
     modifiedMs: inodes.modifiedMs.get(slot),
     open,
+    ...(attributes === undefined ? {} : { attributes: { ...attributes } }),
   };
 }
 

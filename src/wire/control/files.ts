@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { protocol } from "../../limits.ts";
 import { ChunkHandle, ChunkVersion, ClusterId, DraftId, Generation, InodeId, SessionId, VolumeId } from "../ids.ts";
+import { Replicas } from "./attributes.ts";
 import {
   Chain,
   Crc,
@@ -17,7 +18,6 @@ import {
   Whereabouts,
 } from "./common.ts";
 
-const Replicas = z.int().min(1).max(protocol.replicasMax);
 const ChunkBytes = z.int().min(protocol.chunkBytesMin).max(protocol.chunkBytesMax);
 
 /** With a key, the same key gets the same session again; its sequences go on. */
@@ -68,7 +68,7 @@ export const createFile = message(
     replicas: Replicas.optional(),
     ifGeneration: Generation.optional(),
   }),
-  z.object({ inode: InodeId, generation: Generation, created: z.boolean() }),
+  z.object({ inode: InodeId, generation: Generation, replicas: Replicas, created: z.boolean() }),
 );
 
 /**

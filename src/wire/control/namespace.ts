@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { protocol } from "../../limits.ts";
 import { ChunkHandle, ChunkVersion, ClusterId, Epoch, Generation, InodeId, VolumeId } from "../ids.ts";
+import { Attributes, InheritedAttributes } from "./attributes.ts";
 import {
   HostPort,
   Label,
@@ -48,6 +49,8 @@ export const Entry = z.object({
   generation: Generation,
   modifiedMs: z.number(),
   open: z.boolean(),
+  /** Of a directory that has any itself. */
+  attributes: Attributes.optional(),
 });
 export type Entry = z.infer<typeof Entry>;
 
@@ -74,6 +77,8 @@ export const stat = message(
     entry: Entry,
     path: PathText,
     children: Uint53.optional(),
+    /** Of a directory: what holds for what is made or removed below it. */
+    inherited: InheritedAttributes.optional(),
     extentCount: Uint32,
     extents: z
       .array(

@@ -225,9 +225,9 @@ export class FakeCluster {
           if (known !== undefined && request.mode === "new")
             throw new GfsError("Exists", `Cannot create ${request.path}`);
           if (known !== undefined && request.mode === "open")
-            return { inode: known.inode, generation: generation(1), created: false };
+            return { inode: known.inode, generation: generation(1), replicas: 3, created: false };
           this.addFile(request.path, []);
-          return { inode: this.files.get(request.path)!.inode, generation: generation(1), created: true };
+          return { inode: this.files.get(request.path)!.inode, generation: generation(1), replicas: 3, created: true };
         }),
       ),
       route(files.draftCreate, async (request) =>

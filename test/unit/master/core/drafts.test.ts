@@ -285,7 +285,7 @@ describe("drafts", () => {
     const inode = putFile(driver, "/f", 10);
     const create = (mode: "new" | "replace" | "open") =>
       driver.do(decideCreateFile(driver.state, { id: mutationId(), path: "/f", mode }, driver.now));
-    expect(create("open")).toEqual({ inode, generation: generation(1), created: false });
+    expect(create("open")).toEqual({ inode, generation: generation(1), replicas: 3, created: false });
     refusal("Exists", () => create("new"));
     expect(create("replace")).toMatchObject({ generation: 2, created: true });
   });
