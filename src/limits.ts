@@ -109,6 +109,10 @@ export interface Limits {
   /** Beyond the first few, events of one kind are told as one, with their count, after this time. */
   readonly eventFoldMs: number;
   readonly reserveBytes: number;
+  /** Within which a chunkserver reads all that it holds, in the background; 0: it does not. */
+  readonly scrubMs: number;
+  /** The most that it reads for that; 0: without a limit. */
+  readonly scrubBytesPerSecondMax: number;
   /** Clones per chunkserver at a time, as source or target. */
   readonly repairStreamsPerServer: number;
   /** A master that would delete more than this share and number of all chunks on reports' evidence stops (DESIGN §4.5). */
@@ -164,6 +168,8 @@ export const defaultLimits: Limits = {
   eventSegments: 4,
   eventFoldMs: 600_000,
   reserveBytes: 512_000_000,
+  scrubMs: 14 * 86_400_000,
+  scrubBytesPerSecondMax: 50_000_000,
   repairStreamsPerServer: 1,
   deleteShareMax: 0.2,
   deleteCountFree: 1_000,

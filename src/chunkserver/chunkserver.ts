@@ -14,6 +14,7 @@ import type { Context } from "./context.ts";
 import { DataServer } from "./data-server.ts";
 import { Heartbeats } from "./heartbeat.ts";
 import { Roles } from "./roles.ts";
+import { Scrubber } from "./scrubber.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/store.ts";
 
@@ -119,8 +120,10 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
   const roles = new Roles();
   held.push(() => roles.stopAll());
 
+  const busy = (): boolean => (late.data?.transfers ?? 0) > 0;
+  const scrubber = new Scrubber(context, busy);
   // The control port must be bound before heartbeats can tell its address.
-  const late: { heartbeats?: Heartbeats } = {};
+  const late: { heartbeats?: Heartbeats; data?: DataServer } = {};
   const controlOptions = {
     role: "chunkserver" as const,
     secret,
@@ -154,6 +157,7 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
     async () => control[Symbol.asyncDispose](),
   );
 
+  late.data = data;
   const controlAddress = advertise(control.address, options.advertise);
   const dataAddress = advertise(data.address, options.advertise);
   const beats = new Heartbeats(context, {
@@ -167,6 +171,7 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
     dataAddress,
     roles,
     transfers: () => data.transfers,
+    scrubber,
   });
   late.heartbeats = beats;
   held.push(() => beats.close());
@@ -177,7 +182,7 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
   held.push(forgetRetire);
 
   beats.registered.catch(reject);
-  const running = beats.run().catch(onBug);
+  const running = Promise.all([beats.run().catch(onBug), scrubber.run().catch(onBug)]);
   held.push(async () => {
     stopping.abort(new GfsError("Interrupted", "Cannot go on: the chunkserver stops"));
     beats.close();

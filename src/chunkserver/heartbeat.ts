@@ -15,6 +15,7 @@ import type { Epoch } from "../wire/ids.ts";
 import type { Context } from "./context.ts";
 import { FullReports } from "./full-reports.ts";
 import type { Roles } from "./roles.ts";
+import type { Scrubber } from "./scrubber.ts";
 
 export interface HeartbeatOptions {
   readonly master: string;
@@ -29,6 +30,7 @@ export interface HeartbeatOptions {
   readonly roles: Roles;
   /** Load, for placement. */
   readonly transfers: () => number;
+  readonly scrubber: Scrubber;
 }
 
 /** What the master said at registration. */
@@ -185,7 +187,7 @@ export class Heartbeats {
   /** False: register again. */
   async #beatOnce(terms: Terms): Promise<boolean> {
     const { world, store, limits, stopping } = this.#context;
-    const { roles, master, transfers } = this.#options;
+    const { roles, master, transfers, scrubber } = this.#options;
     roles.rest(world.clock.monotonicMs());
     const bad = store.bad().slice(0, 16_384);
     const request = {
@@ -195,6 +197,7 @@ export class Heartbeats {
       streams: transfers(),
       open: roles.report(store),
       bad: [...bad],
+      scrub: scrubber.report(),
       ...(store.retired === undefined ? {} : { retired: store.retired.slice(0, 1_024) }),
     };
     const sentMs = world.clock.monotonicMs();
@@ -206,6 +209,7 @@ export class Heartbeats {
     this.#reports.noteFactMark(reply.factMark);
     store.forgetBad(bad);
     roles.extendLeases(reply.leases, sentMs + terms.leaseMs);
+    if (reply.scrub !== undefined) scrubber.set(reply.scrub);
     if (reply.report) this.#reports.send();
     return true;
   }

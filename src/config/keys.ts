@@ -118,6 +118,18 @@ export const configKeys = {
     unit: "seconds",
     about: "least time after a start before repair and deletion begin",
   },
+  "master.scrub_days": {
+    type: { kind: "number", min: 0, max: 3_650 },
+    fallback: defaultLimits.scrubMs / 86_400_000,
+    unit: "days",
+    about: "within which every chunkserver reads and checks all that it holds, in the background; 0: never",
+  },
+  "master.scrub_rate": {
+    type: size(0, 1e12),
+    fallback: defaultLimits.scrubBytesPerSecondMax,
+    unit: "bytes/s",
+    about: "most that a chunkserver reads for that; 0: no limit",
+  },
   "chunk_server.base_port": {
     type: whole(0, 64_535),
     fallback: 4371,

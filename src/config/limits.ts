@@ -25,6 +25,8 @@ export function limitsOf(config: Config): Limits {
     loneSealMs: ms(config.get("master.lone_seal_seconds")),
     safeModeShare: config.get("master.safe_mode_share"),
     safeModeMs: ms(config.get("master.safe_mode_seconds")),
+    scrubMs: Math.round(config.get("master.scrub_days") * 86_400_000),
+    scrubBytesPerSecondMax: config.get("master.scrub_rate"),
     heartbeatMs: ms(config.get("chunk_server.heartbeat_interval")),
     reserveBytes: Math.round(config.get("chunk_server.reserve_mb") * 1e6),
     clientHeartbeatMs: ms(config.get("client.heartbeat_interval")),

@@ -9,9 +9,11 @@ import { isStranger } from "./core/chunk-table.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { hearOpenReplicas, sealForVolume } from "./core/leases.ts";
+import { scrubTerms } from "./core/runtime-settings.ts";
 import { findVolume, heartbeatVolume, nextVolumeIndex, registerVolume, type Volume, volumeAt } from "./core/volumes.ts";
 import { takeReportPage } from "./reports.ts";
 import { chunkHandle } from "../wire/ids.ts";
+import { hearScrub } from "./scrub-news.ts";
 import { sealAll } from "./sealer.ts";
 import { clusterIdOf, epochOf } from "./status.ts";
 import { livenessChanged } from "./volume-changes.ts";
@@ -138,16 +140,18 @@ function hearHeartbeat(ctx: MasterContext, request: RequestOf<typeof heartbeat>)
   const { state, limits, soft } = ctx;
   const now = nowMs(ctx);
   const volume = findVolume(state.volumes, request.volume);
-  const { incarnation, space, streams, retired } = request;
+  const { incarnation, space, streams, retired, scrub } = request;
+  const scrubBefore = volume?.registration?.incarnation === incarnation ? volume.scrub : undefined;
   const heard =
     volume === undefined
       ? undefined
-      : heartbeatVolume(volume, { incarnation, space, streams, retired }, { nowMs: now, limits });
+      : heartbeatVolume(volume, { incarnation, space, streams, retired, scrub }, { nowMs: now, limits });
   const epoch = epochOf(ctx);
   if (volume === undefined || heard?.known !== true) return { known: false, epoch, leases: [], report: false };
   volume.placements = 0;
   if (heard.change !== undefined) livenessChanged(ctx, heard.change);
   hearBad(ctx, volume.index, request.bad);
+  hearScrub(ctx, volume, scrubBefore);
   const label = volume.label === "" ? volume.volume : volume.label;
   const { extended, mustSeal } = hearOpenReplicas(
     { leases: soft.leases, chunks: state.chunks },
@@ -157,5 +161,5 @@ function hearHeartbeat(ctx: MasterContext, request: RequestOf<typeof heartbeat>)
   sealAll(ctx, mustSeal);
   const leases = soft.mutationsStopped === undefined ? extended.slice(0, 16_384) : [];
   const factMark = handFactMark(state.chunks, now);
-  return { known: true, epoch, leases, report: volume.reportWanted, factMark };
+  return { known: true, epoch, leases, report: volume.reportWanted, factMark, scrub: scrubTerms(state) };
 }

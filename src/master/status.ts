@@ -148,6 +148,7 @@ function serverOf(
     usedBytes: held.usedBytes,
     ...(held.disk === undefined ? {} : { fileSystem: held.disk.fileSystem }),
     replicas,
+    ...(volume.scrub === undefined ? {} : { scrub: volume.scrub }),
   };
 }
 

@@ -33,6 +33,7 @@ export const simLimits: Limits = {
   eventSegmentBytes: 16_384,
   eventFoldMs: 5_000,
   reserveBytes: 1_000_000,
+  scrubMs: 10_000,
 };
 
 /** Those of one seed: a few bounds at either end of what is sensible. */

@@ -11,6 +11,7 @@ import type { Origin } from "../../wire/control/commands.ts";
 import type { AppendTable } from "../../wire/control/common.ts";
 import type { BlockRun } from "../../wire/data/blocks.ts";
 import type { ChunkHandle, ChunkVersion, ClusterId, Epoch, Sequence, SessionId, VolumeId } from "../../wire/ids.ts";
+import type { ScrubRound } from "../core/scrub-round.ts";
 
 export interface StoreOptions {
   /** Absolute; made when missing. Not empty and without an identity file: refused. */
@@ -267,6 +268,10 @@ export interface Store extends AsyncDisposable {
    * taken for a bad one. @throws GfsError Interrupted | VolumeRetired (the disk failed) | what `pace` throws
    */
   verifyReplica(handle: ChunkHandle, options?: VerifyOptions): Promise<Verdict>;
+  /** Where the scrub is, as of the last `keepScrub` or a little before; undefined where it never was anywhere. Damage is told, and no error. */
+  scrub(): Promise<ScrubRound | undefined>;
+  /** Durable. A full disk is no error. @throws GfsError VolumeRetired */
+  keepScrub(round: ScrubRound): Promise<void>;
   /** Replicas found corrupt or missing that `forgetBad` was not told of yet: for heartbeats. */
   bad(): readonly BadReplica[];
   forgetBad(reported: readonly BadReplica[]): void;

@@ -14,6 +14,7 @@ import {
   type Epoch,
   type VolumeId,
 } from "../../wire/ids.ts";
+import type { ScrubRound } from "../core/scrub-round.ts";
 import type { ActiveReplica } from "./active-replica.ts";
 import type { Aside } from "./aside.ts";
 import { readFailure, readReplica } from "./chunk-reader.ts";
@@ -24,6 +25,7 @@ import { beginWrite, openReplica } from "./new-replica.ts";
 import { promiseVersion } from "./promise-version.ts";
 import { moveAside } from "./remove-replica.ts";
 import type { Row } from "./replica-table.ts";
+import { keepScrub, loadScrub } from "./scrub-place.ts";
 import { finishReplica } from "./seal-replica.ts";
 import type {
   BadReplica,
@@ -256,6 +258,14 @@ export class VolumeStore implements Store {
 
   verifyReplica(handle: ChunkHandle, options?: VerifyOptions): Promise<Verdict> {
     return verifyReplica(this.#ground, handle, options);
+  }
+
+  scrub(): Promise<ScrubRound | undefined> {
+    return loadScrub(this.#ground);
+  }
+
+  keepScrub(round: ScrubRound): Promise<void> {
+    return keepScrub(this.#ground, round);
   }
 
   bad(): readonly BadReplica[] {

@@ -196,6 +196,17 @@ const chunks: Readonly<Record<string, EventKind>> = {
       "A server found that a replica of its own is corrupt or missing. Nobody reads it; it is replaced from a good one.",
     todo: "Nothing for one. Several on one server: its disk is going; take the server away.",
   },
+  "scrub.corrupt": {
+    text: ({ fields, server }) => `the scrub of ${server} found ${field(fields, "found")} bad replicas`,
+    about: "A server that read all that it holds found replicas that rotted. Each is a `replica.bad`, and is replaced.",
+    todo: "As for `replica.bad`.",
+  },
+  "scrub.round-finished": {
+    text: ({ server }) => `${server} has read and checked all that it holds`,
+    about: "A round of a server's scrub is over; the next has begun.",
+    todo: "Nothing.",
+    burst: often,
+  },
   "repair.healed": {
     text: ({ server, chunk }) => `${chunk} has another replica, on ${server}`,
     about: "A chunk that was short of replicas was copied.",

@@ -8,6 +8,7 @@
  */
 import { GfsError } from "../../base/errors.ts";
 import type { Limits } from "../../limits.ts";
+import type { ScrubTerms } from "../../wire/control/scrub.ts";
 import type { changeSettings, Setting } from "../../wire/control/settings.ts";
 import type { LogRecord } from "../../wire/log-records.ts";
 import type { Decision, ReplyOf, RequestOf } from "./decision.ts";
@@ -17,12 +18,14 @@ import type { MasterState } from "./state.ts";
 
 interface SettingRow {
   readonly about: string;
-  readonly unit: "clones" | "bytes/s";
+  readonly unit: "clones" | "bytes/s" | "days";
   /** Inclusive bounds, in `unit`; only whole numbers. */
   readonly min: number;
   readonly max: number;
   readonly configured: (limits: Limits) => number;
 }
+
+const dayMs = 86_400_000;
 
 export const runtimeSettings = {
   "repair-streams-per-server": {
@@ -31,6 +34,20 @@ export const runtimeSettings = {
     min: 0,
     max: 64,
     configured: (limits) => limits.repairStreamsPerServer,
+  },
+  "scrub-days": {
+    about: "within which every server reads and checks all that it holds; 0: never",
+    unit: "days",
+    min: 0,
+    max: 3_650,
+    configured: (limits) => limits.scrubMs / dayMs,
+  },
+  "scrub-rate": {
+    about: "most that a server reads for its scrub; 0: no limit",
+    unit: "bytes/s",
+    min: 0,
+    max: 1_000_000_000_000,
+    configured: (limits) => limits.scrubBytesPerSecondMax,
   },
 } as const satisfies Record<string, SettingRow>;
 
@@ -106,4 +123,12 @@ export function decideChangeSettings(
       ...(value === undefined ? {} : { value }),
     }));
   return { records, reply: {} };
+}
+
+/** How each volume reads all that it holds: told in the answers to heartbeats. */
+export function scrubTerms(state: Pick<MasterState, "settings" | "limits">): ScrubTerms {
+  return {
+    everyMs: Math.round(settingOf(state, "scrub-days") * dayMs),
+    bytesPerSecondMax: settingOf(state, "scrub-rate"),
+  };
 }

@@ -5,6 +5,7 @@
 import { defined, fail } from "../../base/assert.ts";
 import type { VolumeSpace } from "../../wire/control/chunkservers.ts";
 import type { Location, VolumeAddress } from "../../wire/control/common.ts";
+import type { ScrubReport } from "../../wire/control/scrub.ts";
 import type { DraftId, VolumeId } from "../../wire/ids.ts";
 import type { VolumeMark } from "../../wire/log-records.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
@@ -47,6 +48,7 @@ export interface Volume {
   heardMs: number;
   space: VolumeSpace;
   streams: number;
+  scrub: ScrubReport | undefined;
   /** Chunks placed here and not finished, by this master: breaks ties before the next heartbeat tells. */
   placements: number;
   reservedBytes: number;
@@ -95,6 +97,7 @@ export function applyVolumeAdded(
     heardMs: 0,
     space: noSpace,
     streams: 0,
+    scrub: undefined,
     placements: 0,
     reservedBytes: 0,
     report: undefined,
@@ -173,6 +176,7 @@ export function registerVolume(volume: Volume, registration: Registration, nowMs
     volume.report = undefined;
     volume.reported = false;
     volume.streams = 0;
+    volume.scrub = undefined;
     // A directory that failed may have been repaired: only the running process knows that it retired.
     volume.retiredReason = undefined;
   }
@@ -191,6 +195,7 @@ export function heartbeatVolume(
     readonly space: VolumeSpace;
     readonly streams: number;
     readonly retired?: string | undefined;
+    readonly scrub?: ScrubReport | undefined;
   },
   time: { readonly nowMs: number; readonly limits: LivenessLimits },
 ): { readonly known: boolean; readonly change: LivenessChange | undefined } {
@@ -199,6 +204,7 @@ export function heartbeatVolume(
   volume.heardMs = time.nowMs;
   volume.space = beat.space;
   volume.streams = beat.streams;
+  volume.scrub = beat.scrub;
   const from = volume.liveness;
   if (beat.retired !== undefined) volume.retiredReason = beat.retired;
   const event = beat.retired === undefined ? ({ kind: "heartbeat" } as const) : ({ kind: "retired" } as const);

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { protocol } from "../../limits.ts";
 import { ChunkHandle, ChunkVersion, ClusterId, Epoch, VolumeId } from "../ids.ts";
 import { HostPort, Label, message, Nothing, Uint32, Uint53, Whereabouts } from "./common.ts";
+import { ScrubReport, ScrubTerms } from "./scrub.ts";
 
 /**
  * `freeBytes`: what chunks may still take here; the server's own reserve and space limit are off already. `disk`: the file system that it lies on, less the reserve: several volumes
@@ -69,6 +70,7 @@ export const heartbeat = message(
       .array(z.object({ handle: ChunkHandle, version: ChunkVersion, reason: z.enum(["corrupt", "missing"]) }))
       .max(16_384),
     retired: z.string().max(1_024).optional(),
+    scrub: ScrubReport.optional(),
   }),
   z.object({
     known: z.boolean(),
@@ -79,6 +81,7 @@ export const heartbeat = message(
     report: z.boolean(),
     /** Goes into the next reports, unchanged: `report`. */
     factMark: Uint53.optional(),
+    scrub: ScrubTerms.optional(),
   }),
 );
 

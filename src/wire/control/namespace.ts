@@ -17,6 +17,7 @@ import {
   Whereabouts,
 } from "./common.ts";
 import { LocatedExtent } from "./files.ts";
+import { ScrubReport } from "./scrub.ts";
 
 /** `parents`: make missing parents, and no error where the directory exists. */
 export const mkdir = message(
@@ -121,6 +122,8 @@ export const ServerStatus = z.object({
   /** Equal for servers that share a disk: its space is theirs together. */
   fileSystem: z.string().max(64).optional(),
   replicas: Uint53,
+  /** As of its last heartbeat. */
+  scrub: ScrubReport.optional(),
 });
 export type ServerStatus = z.infer<typeof ServerStatus>;
 
