@@ -11,8 +11,10 @@ import type { Location } from "../wire/control/common.ts";
 import type { VolumeId } from "../wire/ids.ts";
 import { commandRoutes } from "./commands.ts";
 import type { Context } from "./context.ts";
+import { TimeTally } from "./core/operation-times.ts";
 import { DataServer } from "./data-server.ts";
 import { Heartbeats } from "./heartbeat.ts";
+import { measuredDisk } from "./measured-disk.ts";
 import { Roles } from "./roles.ts";
 import { Scrubber } from "./scrubber.ts";
 import { openStore } from "./store/open-store.ts";
@@ -68,12 +70,17 @@ export async function startChunkserver(world: World, options: ChunkserverOptions
   for (const { listen, dataListen } of listensOf(options))
     for (const address of [listen, dataListen]) checkBind(address, options);
   const { limits } = options;
-  const store = await openStore(world, {
-    directory: options.dataDir,
-    limits,
-    spaceLimitBytes: options.spaceLimitBytes,
-    reserveBytes: limits.reserveBytes,
-  });
+  const times = new TimeTally();
+  const disk = measuredDisk(world.disk, world.clock, (operation, ms) => times.note(operation, ms));
+  const store = await openStore(
+    { ...world, disk },
+    {
+      directory: options.dataDir,
+      limits,
+      spaceLimitBytes: options.spaceLimitBytes,
+      reserveBytes: limits.reserveBytes,
+    },
+  );
   const held: (() => void | Promise<void>)[] = [() => store.close()];
   const release = async (): Promise<void> => {
     for (const free of held.splice(0).reverse()) {
@@ -85,7 +92,7 @@ export async function startChunkserver(world: World, options: ChunkserverOptions
     }
   };
   try {
-    return await serve(world, options, { store, held, release });
+    return await serve(world, options, { store, times, held, release });
   } catch (thrown) {
     await release();
     throw thrown;
@@ -94,12 +101,17 @@ export async function startChunkserver(world: World, options: ChunkserverOptions
 
 interface Held {
   readonly store: Store;
+  readonly times: TimeTally;
   /** What to let go of, in reverse order. */
   readonly held: (() => void | Promise<void>)[];
   readonly release: () => Promise<void>;
 }
 
-async function serve(world: World, options: ChunkserverOptions, { store, held, release }: Held): Promise<Chunkserver> {
+async function serve(
+  world: World,
+  options: ChunkserverOptions,
+  { store, times, held, release }: Held,
+): Promise<Chunkserver> {
   const { limits, secret } = options;
   const stopping = new AbortController();
   const identity = { role: "chunkserver" as const, secret, clusterId: () => store.clusterId };
@@ -116,7 +128,7 @@ async function serve(world: World, options: ChunkserverOptions, { store, held, r
     });
     reject(bug);
   };
-  const context: Context = { world, limits, store, pool, calls, stopping: stopping.signal, onBug };
+  const context: Context = { world, limits, store, times, pool, calls, stopping: stopping.signal, onBug };
   const roles = new Roles();
   held.push(() => roles.stopAll());
 

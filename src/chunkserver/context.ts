@@ -6,12 +6,15 @@ import type { Limits } from "../limits.ts";
 import type { FrameCalls } from "../net/frame-calls.ts";
 import type { FramePool } from "../net/frame-pool.ts";
 import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
+import type { TimeTally } from "./core/operation-times.ts";
 import type { Store } from "./store/store.ts";
 
 export interface Context {
   readonly world: World;
   readonly limits: Limits;
   readonly store: Store;
+  /** Of the store's disk. */
+  readonly times: TimeTally;
   /** Connections to other chunkservers. */
   readonly pool: FramePool;
   /** Small chunks on their way to them. */

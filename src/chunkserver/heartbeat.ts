@@ -190,6 +190,7 @@ export class Heartbeats {
     const { roles, master, transfers, scrubber } = this.#options;
     roles.rest(world.clock.monotonicMs());
     const bad = store.bad().slice(0, 16_384);
+    const times = this.#context.times.report();
     const request = {
       volume: store.volume,
       incarnation: this.#incarnation,
@@ -199,6 +200,7 @@ export class Heartbeats {
       bad: [...bad],
       scrub: scrubber.report(),
       ...(store.retired === undefined ? {} : { retired: store.retired.slice(0, 1_024) }),
+      ...(times === undefined ? {} : { times }),
     };
     const sentMs = world.clock.monotonicMs();
     const call = { timeoutMs: limits.controlMs, signal: stopping };

@@ -32,6 +32,7 @@ import { namespaceRoutes } from "./routes-namespace.ts";
 import { operatorRoutes } from "./routes-operator.ts";
 import { resumeSeals, stopSeals } from "./sealer.ts";
 import { clusterIdOf, epochOf, type StatusSources } from "./status.ts";
+import { comparePaces } from "./slow-servers.ts";
 import { livenessTick } from "./volume-changes.ts";
 
 export interface MasterOptions {
@@ -288,6 +289,7 @@ class RunningMaster implements Master {
       livenessTick(ctx);
       safeModeTick(ctx);
     });
+    repeat(ctx, ctx.limits.heartbeatMs, "compare servers", () => comparePaces(ctx));
     repeat(ctx, loops.scanMs, "scan chunks", async () => {
       await resolveAbsences(ctx);
       const beganMs = nowMs(ctx);

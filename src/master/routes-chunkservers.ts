@@ -149,6 +149,7 @@ function hearHeartbeat(ctx: MasterContext, request: RequestOf<typeof heartbeat>)
   const epoch = epochOf(ctx);
   if (volume === undefined || heard?.known !== true) return { known: false, epoch, leases: [], report: false };
   volume.placements = 0;
+  volume.pace.times = request.times;
   if (heard.change !== undefined) livenessChanged(ctx, heard.change);
   hearBad(ctx, volume.index, request.bad);
   hearScrub(ctx, volume, scrubBefore);

@@ -17,6 +17,7 @@ import { allVolumes, type Volume } from "./core/volumes.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import { pathOfChunk } from "./locating.ts";
 import { untilWhole } from "./health.ts";
+import { slowWarnings } from "./slow-servers.ts";
 import { usageWithTails } from "./tail-bytes.ts";
 
 /** What only the start knows. */
@@ -129,7 +130,7 @@ function serverOf(
   volume: Volume,
   { now, shift, replicas }: { now: number; shift: number; replicas: number },
 ): ServerStatus {
-  const { registration, retiredReason, space: held } = volume;
+  const { registration, retiredReason, space: held, pace } = volume;
   return {
     volume: volume.volume,
     label: volume.label,
@@ -149,6 +150,8 @@ function serverOf(
     ...(held.disk === undefined ? {} : { fileSystem: held.disk.fileSystem }),
     replicas,
     ...(volume.scrub === undefined ? {} : { scrub: volume.scrub }),
+    ...(pace.slow === undefined ? {} : { slow: cut(pace.slow, 256) }),
+    ...(pace.times === undefined ? {} : { times: pace.times }),
   };
 }
 
@@ -161,6 +164,7 @@ function warningsOf(ctx: MasterContext, sources: StatusSources): string[] {
   const counts = ctx.soft.scan.finished?.counts;
   if (counts !== undefined && counts.misplaced > 0)
     warnings.push(`${counts.misplaced} chunks have too many replicas in one rack`);
+  warnings.push(...slowWarnings(allVolumes(ctx.state.volumes)));
   if (ctx.soft.repair.blocked !== "") warnings.push(`repair waits: ${ctx.soft.repair.blocked}`);
   const detached = detachedCount(ctx.state.inodes);
   if (detached > 0) warnings.push(`${detached} removed trees are being cleared away`);

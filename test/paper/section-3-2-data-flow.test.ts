@@ -23,6 +23,7 @@ describe("paper §3.2 data flow", () => {
       freeBytes: 500,
       load: 0,
       liveness: "live" as const,
+      slow: false,
     }));
     const { chosen } = place(candidates, {
       replicas: 3,

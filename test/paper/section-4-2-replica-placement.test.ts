@@ -12,6 +12,7 @@ function server(volume: number, more: Partial<Candidate> = {}): Candidate {
     freeBytes: 500,
     load: 0,
     liveness: "live",
+    slow: false,
     ...more,
   };
 }

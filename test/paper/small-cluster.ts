@@ -35,7 +35,7 @@ export class SmallCluster {
   begin<T>(name: string, code: ClientCode<T>, options: { location?: Location } = {}): Task<T> {
     return this.simulation.machine(name).run(async (world) => {
       const master = this.cluster.masterAddress;
-      await using client = await GfsClient.connect(world, { master, limits: simLimits, ...options });
+      await using client = await GfsClient.connect(world, { master, limits: this.cluster.limits, ...options });
       return await code(client, world);
     });
   }

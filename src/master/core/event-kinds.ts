@@ -157,6 +157,16 @@ const servers: Readonly<Record<string, EventKind>> = {
       "A server that was silent, dead or out of service is back. Its replicas count as soon as it has reported them.",
     todo: "Nothing.",
   },
+  "server.slow": {
+    text: ({ server, because }) => `${server} is slow${because}`,
+    about: "A server's disk takes much longer than its peers' do. New chunks, and readers, go there last.",
+    todo: "Look at its disk and at what else uses it. If it stays slow, `gfs drain` it and replace the disk.",
+  },
+  "server.no-longer-slow": {
+    text: ({ server }) => `${server} is no longer slow`,
+    about: "It is near its peers again, or has had nothing to do for a while and is tried again.",
+    todo: "Nothing.",
+  },
 };
 
 function of(fields: EventFields, name: string): string {

@@ -23,6 +23,8 @@ export interface Candidate {
   /** Streams and placements in flight. */
   readonly load: number;
   readonly liveness: Liveness | "unregistered" | "draining";
+  /** Chosen last, by placement and by readers. */
+  readonly slow: boolean;
 }
 
 export interface PlacementRequest {
@@ -41,7 +43,7 @@ export interface PlacementRequest {
 }
 
 export interface PlacementResult {
-  /** Nearest first: the chain. At least `minReplicas`, at most `replicas`. */
+  /** Nearest first, slow ones last: the chain. At least `minReplicas`, at most `replicas`. */
   readonly chosen: readonly VolumeIndex[];
   /** More replicas share a rack than ⌈replicas / racks⌉. */
   readonly rackBreached: boolean;
@@ -138,8 +140,8 @@ export function tryPlace(candidates: readonly Candidate[], request: PlacementReq
   if (able.length < request.minReplicas || able.length === 0) return undefined;
 
   const order = ranked(able, request.from.location, request.weights);
-  const preferred = order.filter((each) => !request.excluded.has(each.candidate.volume));
-  const lastResort = order.filter((each) => request.excluded.has(each.candidate.volume));
+  const preferred = slowLast(order.filter((each) => !request.excluded.has(each.candidate.volume)));
+  const lastResort = slowLast(order.filter((each) => request.excluded.has(each.candidate.volume)));
   const holders = candidates.filter((candidate) => request.holders?.includes(candidate.volume));
   const picked = new Map<Scored, undefined>();
   const perRack = new Map<string, number>();
@@ -170,9 +172,15 @@ export function tryPlace(candidates: readonly Candidate[], request: PlacementReq
   };
 }
 
-/** Nearest first; of equal or unknown distance the better score first. */
+/** A rack of its own counts for more than speed: a slow server is taken before two share a rack. */
+function slowLast(order: readonly Scored[]): Scored[] {
+  return [...order.filter((each) => !each.candidate.slow), ...order.filter((each) => each.candidate.slow)];
+}
+
+/** Nearest first; of equal or unknown distance the better score first. Slow ones last: they hold up nobody behind them. */
 function chainOrder(picked: readonly Scored[]): Scored[] {
   return [...picked].sort((a, b) => {
+    if (a.candidate.slow !== b.candidate.slow) return a.candidate.slow ? 1 : -1;
     const [near, far] = [a.distance ?? Infinity, b.distance ?? Infinity];
     return near === far ? a.score - b.score || a.candidate.volume - b.candidate.volume : near - far;
   });
@@ -228,6 +236,7 @@ export function candidateOf(volume: Volume): Candidate {
     freeBytes: unreservedBytes(volume),
     load: volume.streams + volume.placements,
     liveness: placeable(volume),
+    slow: volume.pace.slow !== undefined,
   };
 }
 
@@ -236,8 +245,8 @@ function placeable({ registration, liveness, mark }: Volume): Candidate["livenes
   return mark === "draining" && liveness === "live" ? "draining" : liveness;
 }
 
-function readRank({ liveness }: Candidate): number {
-  return liveness === "live" ? 0 : liveness === "draining" ? 1 : 2;
+function readRank({ liveness, slow }: Candidate): number {
+  return (liveness === "live" ? 0 : liveness === "draining" ? 1 : 4) + (slow ? 2 : 0);
 }
 
 export interface RankedReader {
@@ -246,7 +255,7 @@ export interface RankedReader {
 }
 
 /**
- * Replicas in the order in which a reader tries them: live ones, those on servers that are being drained, suspect ones; then nearest first. Without locations, and among equals, same
+ * Replicas in the order in which a reader tries them: live ones, those on servers that are being drained, slow ones, suspect ones; then nearest first. Without locations, and among equals, same
  * rack first, then least load, then spread by `spread` (the chunk's handle), so that readers of many chunks share the servers and each asks
  * again in the same order.
  */

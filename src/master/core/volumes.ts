@@ -11,6 +11,7 @@ import type { VolumeMark } from "../../wire/log-records.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import { nextLiveness } from "./liveness.ts";
 import type { Liveness, LivenessLimits } from "./liveness.ts";
+import { newPace, type Pace } from "./pace.ts";
 
 /** What a volume told when it registered. */
 export interface Registration {
@@ -59,6 +60,7 @@ export interface Volume {
   reported: boolean;
   /** The master wants a report: said in the next heartbeat's answer. */
   reportWanted: boolean;
+  readonly pace: Pace;
 }
 
 export interface VolumeTable {
@@ -104,6 +106,7 @@ export function applyVolumeAdded(
     reportsBegun: 0,
     reported: false,
     reportWanted: false,
+    pace: newPace(),
   };
   table.byIndex[added.index] = volume;
   table.byId.set(added.volume, volume);

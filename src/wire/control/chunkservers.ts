@@ -57,6 +57,13 @@ export const OpenReplica = z.object({
 });
 export type OpenReplica = z.infer<typeof OpenReplica>;
 
+/** Mean of the last few heartbeats, in milliseconds, and of how many operations; later ones count more. */
+const OperationTime = z.object({ ms: z.number().min(0).max(1e12), count: Uint32 });
+
+/** `sync`: of a file, or a write that is durable at once. `read`: of a file. */
+export const OperationTimes = z.object({ sync: OperationTime.optional(), read: OperationTime.optional() });
+export type OperationTimes = z.infer<typeof OperationTimes>;
+
 export const heartbeat = message(
   "heartbeat",
   z.object({
@@ -71,6 +78,7 @@ export const heartbeat = message(
       .max(16_384),
     retired: z.string().max(1_024).optional(),
     scrub: ScrubReport.optional(),
+    times: OperationTimes.optional(),
   }),
   z.object({
     known: z.boolean(),

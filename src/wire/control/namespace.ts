@@ -16,6 +16,7 @@ import {
   Uint53,
   Whereabouts,
 } from "./common.ts";
+import { OperationTimes } from "./chunkservers.ts";
 import { LocatedExtent } from "./files.ts";
 import { ScrubReport } from "./scrub.ts";
 
@@ -124,6 +125,9 @@ export const ServerStatus = z.object({
   replicas: Uint53,
   /** As of its last heartbeat. */
   scrub: ScrubReport.optional(),
+  /** Why it is slow, where it is much slower than the others. */
+  slow: z.string().max(256).optional(),
+  times: OperationTimes.optional(),
 });
 export type ServerStatus = z.infer<typeof ServerStatus>;
 

@@ -8,6 +8,7 @@ import { readMutants } from "./list/read.ts";
 import { repairMutants } from "./list/repair.ts";
 import { sealMutants } from "./list/seal.ts";
 import { sessionsMutants } from "./list/sessions.ts";
+import { slowMutants } from "./list/slow.ts";
 import type { Mutant } from "./mutant.ts";
 
 export const mutants: readonly Mutant[] = [
@@ -20,4 +21,5 @@ export const mutants: readonly Mutant[] = [
   ...garbageMutants,
   ...brakesMutants,
   ...repairMutants,
+  ...slowMutants,
 ];

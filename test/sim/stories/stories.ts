@@ -4,6 +4,7 @@ import { runScenario } from "../scenarios.ts";
 import { latePuts } from "./late-puts.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { earlyFacts } from "./early-facts.ts";
+import { frozenReads, slowCluster, slowDisk } from "./slow-servers.ts";
 import { smallPuts } from "./small-puts.ts";
 import { thinPuts } from "./thin-puts.ts";
 import { twoMasters } from "./two-masters.ts";
@@ -17,6 +18,9 @@ export const stories: Readonly<Record<string, Story>> = {
   earlyFacts,
   thinPuts,
   latePuts,
+  frozenReads,
+  slowCluster,
+  slowDisk,
 };
 
 /** What a run noticed: a story, or a scenario. */

@@ -15,6 +15,20 @@ describe("DESIGN §4.5 heartbeats", () => {
     expect(own[0]!.space.freeBytes).toBeGreaterThan(0);
   });
 
+  test("tell how long syncs and reads took lately, also on a disk that is slow", () => {
+    const trio = new Trio();
+    const chain = trio.chain("s1", "s2");
+    const timesOf = (server: number) =>
+      trio.master.beats.findLast(({ volume, times }) => volume === chain[server]!.volume && times?.sync !== undefined)
+        ?.times;
+    trio.machines[1]!.drive().slow(200);
+    trio.do(async (world) => put(await dial(world, chain[0]!.data), chain, content(200_000)));
+    trio.simulation.runFor(1_000);
+    expect(timesOf(0)!.sync!.ms).toBeLessThan(3);
+    expect(timesOf(0)!.sync!.count).toBeGreaterThan(0);
+    expect(timesOf(1)!.sync!.ms).toBeGreaterThan(10);
+  });
+
   test("a full report follows a registration, and whenever the master wants one", () => {
     const trio = new Trio();
     const chain = trio.chain("s1");

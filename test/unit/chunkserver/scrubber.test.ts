@@ -1,6 +1,7 @@
 /** DESIGN §4.5: every chunkserver reads all its blocks in the background within `scrub_days`, at a bounded rate. */
 import { describe, expect, test } from "bun:test";
 import type { Context } from "../../../src/chunkserver/context.ts";
+import { TimeTally } from "../../../src/chunkserver/core/operation-times.ts";
 import { Scrubber } from "../../../src/chunkserver/scrubber.ts";
 import type { Store } from "../../../src/chunkserver/store/store.ts";
 import type { World } from "../../../src/io.ts";
@@ -43,6 +44,7 @@ async function scrubFor(
     world,
     limits,
     store: watched,
+    times: new TimeTally(),
     pool,
     calls: new FrameCalls(world, pool),
     stopping: stopping.signal,

@@ -19,6 +19,7 @@ function server(volume: number, more: Partial<Candidate> = {}): Candidate {
     freeBytes: 500,
     load: 0,
     liveness: "live",
+    slow: false,
     ...more,
   };
 }
@@ -141,6 +142,30 @@ describe("who is not chosen", () => {
   });
 });
 
+describe("slow servers", () => {
+  const slow = { slow: true };
+
+  test("are left out where enough others remain, however near and empty", () => {
+    const servers = [server(0, { ...at(0), ...slow, freeBytes: 1_000 }), server(1, at(5)), server(2, at(6))];
+    const others = [...servers, server(3, at(7))];
+    expect(place(others, ask()).chosen).toEqual([1, 2, 3]);
+    expect(place(servers, ask({ replicas: 2 })).chosen).toEqual([1, 2]);
+  });
+
+  test("are taken, last in the chain, rather than too few replicas or two in a rack", () => {
+    const servers = [server(0, { ...at(0), ...slow, rack: "a" }), server(1, { ...at(5), rack: "b" })];
+    expect(place(servers, ask())).toEqual({ chosen: [1, 0], rackBreached: false, short: true });
+    const crowded = [...servers, server(2, { ...at(6), rack: "b" })];
+    expect(place(crowded, ask({ replicas: 2 })).chosen).toEqual([1, 0]);
+    expect(place([server(0, slow), server(1, slow)], ask()).chosen).toEqual([0, 1]);
+  });
+
+  test("are taken before those who failed the client", () => {
+    const servers = [server(0, slow), server(1), server(2)];
+    expect(place(servers, ask({ replicas: 2, excluded: new Set([1]) })).chosen).toEqual([2, 0]);
+  });
+});
+
 describe("refusals name the rule and the server", () => {
   test("fewer live than min_replicas: TooFewServers", () => {
     const servers = [server(0), server(1, { liveness: "suspect" }), server(2, { liveness: "dead" })];
@@ -181,6 +206,16 @@ describe("the order for a reader", () => {
       { volume: 3, distance: undefined },
       { volume: 1, distance: 1 },
     ]);
+  });
+
+  test("slow ones after quick ones, and before suspect ones", () => {
+    const servers = [
+      server(0, { ...at(1), liveness: "suspect" }),
+      server(1, { ...at(1), slow: true }),
+      server(2, { ...at(1), liveness: "suspect", slow: true }),
+      server(3, at(9)),
+    ];
+    expect(order(servers, at(0))).toEqual([3, 1, 0, 2]);
   });
 
   test("without locations: the same rack, then the least load", () => {
