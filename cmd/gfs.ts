@@ -88,6 +88,21 @@ const groups: readonly VerbGroup[] = [
         summary: "write all that the master knows to one file",
         load: async () => (await import("./backup.ts")).backup,
       },
+      {
+        name: "drain",
+        summary: "empty a server, so that it can be taken away",
+        load: async () => (await import("./drain.ts")).drain,
+      },
+      {
+        name: "undrain",
+        summary: "keep a server that is being drained",
+        load: async () => (await import("./undrain.ts")).undrain,
+      },
+      {
+        name: "decommission",
+        summary: "forget a server for good",
+        load: async () => (await import("./decommission.ts")).decommission,
+      },
       { name: "secret", summary: "make a cluster secret", load: async () => (await import("./secret.ts")).secret },
     ],
   },

@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import type { confirm, Entry, fsck, space, stat, status, TrashEntry, usage } from "../wire/control/namespace.ts";
+import type { decommission, decommissionCheck, drain, DrainReport, undrain } from "../wire/control/drains.ts";
 import type { Setting } from "../wire/control/settings.ts";
 import type { ClusterEvent } from "../wire/control/events.ts";
 import type { BackupFacts } from "../wire/backup-file.ts";
@@ -123,6 +124,16 @@ export interface SettingChange {
   readonly value: number | undefined;
 }
 
+export type DrainBegun = z.infer<typeof drain.reply>;
+export type Undrained = z.infer<typeof undrain.reply>;
+export type DecommissionCheck = z.infer<typeof decommissionCheck.reply>;
+export type Decommissioned = z.infer<typeof decommission.reply>;
+
+export interface DecommissionOptions extends CallOptions {
+  readonly force?: boolean | undefined;
+  readonly lostMax?: number | undefined;
+}
+
 /** What operators ask of a running cluster, and change in it. */
 export interface OperatorApi {
   /** What can be changed while the cluster runs. */
@@ -131,6 +142,16 @@ export interface OperatorApi {
   changeSettings(changes: readonly SettingChange[], options?: CallOptions): Promise<void>;
   /** What the master has kept of what happened, the oldest first. */
   events(options?: EventsOptions): AsyncIterable<ClusterEvent>;
+  /** Begins to empty a server, named by label, volume id or address. False: it was being drained. @throws NotFound, Usage where several have the name */
+  drain(server: string, options?: CallOptions): Promise<DrainBegun>;
+  /** Its replicas count again. */
+  undrain(server: string, options?: CallOptions): Promise<Undrained>;
+  /** How far one server is, or all that are being drained. */
+  drains(server?: string, options?: CallOptions): Promise<readonly DrainReport[]>;
+  /** What forgetting a server would cost now. */
+  decommissionCheck(server: string, options?: CallOptions): Promise<DecommissionCheck>;
+  /** Forgets a server that is safe to stop; with `force` also one that is not, where no more than `lostMax` chunks are lost. @throws Denied with the reason */
+  decommission(server: string, options?: DecommissionOptions): Promise<Decommissioned>;
 }
 
 export interface GfsApi extends AsyncDisposable {

@@ -1,6 +1,17 @@
 /** What operators ask of a running cluster and change in it, as the library offers it: one call to the master each. */
+import { decommission, decommissionCheck, drain, type DrainReport, drains, undrain } from "../wire/control/drains.ts";
 import { changeSettings, type Setting, settings } from "../wire/control/settings.ts";
-import type { CallOptions, ClusterEvent, EventsOptions, SettingChange } from "./api.ts";
+import type {
+  CallOptions,
+  ClusterEvent,
+  EventsOptions,
+  DecommissionCheck,
+  Decommissioned,
+  DecommissionOptions,
+  DrainBegun,
+  SettingChange,
+  Undrained,
+} from "./api.ts";
 import { type ClientContext, Operation } from "./context.ts";
 import { listEvents } from "./events.ts";
 import { askMaster } from "./retry.ts";
@@ -28,5 +39,34 @@ export class Operator {
 
   events(options: EventsOptions = {}): AsyncIterable<ClusterEvent> {
     return listEvents(this.#ctx, options);
+  }
+
+  async drain(server: string, { signal }: CallOptions = {}): Promise<DrainBegun> {
+    using op = new Operation(this.#ctx, `drain ${server}`, signal);
+    return await this.#session.mutate(op, drain, (id) => ({ id, server }));
+  }
+
+  async undrain(server: string, { signal }: CallOptions = {}): Promise<Undrained> {
+    using op = new Operation(this.#ctx, `undrain ${server}`, signal);
+    return await this.#session.mutate(op, undrain, (id) => ({ id, server }));
+  }
+
+  async drains(server?: string, { signal }: CallOptions = {}): Promise<readonly DrainReport[]> {
+    using op = new Operation(this.#ctx, "look at the servers that are being drained", signal);
+    const reply = await askMaster(this.#ctx, op, drains, server === undefined ? {} : { server });
+    return reply.drains;
+  }
+
+  async decommissionCheck(server: string, { signal }: CallOptions = {}): Promise<DecommissionCheck> {
+    using op = new Operation(this.#ctx, `look what is lost with ${server}`, signal);
+    return await askMaster(this.#ctx, op, decommissionCheck, { server });
+  }
+
+  async decommission(
+    server: string,
+    { signal, force = false, lostMax = 0 }: DecommissionOptions = {},
+  ): Promise<Decommissioned> {
+    using op = new Operation(this.#ctx, `forget ${server}`, signal);
+    return await this.#session.mutate(op, decommission, (id) => ({ id, server, force, lostMax }));
   }
 }

@@ -10,6 +10,7 @@ import type { FoundBad } from "./bad-replica.ts";
 import type { Commands } from "./commands.ts";
 import { type ChunkScan, type ChunkView, createChunkScan } from "./core/chunk-scan.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
+import { createDrains, type Drains } from "./core/drain.ts";
 import { createGarbage, type Garbage } from "./core/garbage.ts";
 import { createLeaseTable, type LeaseTable } from "./core/leases.ts";
 import { createRepair, type Repair } from "./core/repair.ts";
@@ -37,6 +38,7 @@ export interface SoftState {
   readonly repair: Repair;
   readonly repairRate: RepairRate;
   readonly garbage: Garbage;
+  readonly drains: Drains;
   readonly absences: AbsenceScan;
   /** Bad replicas, by volume, of chunks that are still being written. */
   readonly badEarly: Map<VolumeIndex, Map<ChunkHandle, FoundBad>>;
@@ -81,6 +83,7 @@ export function newSoftState(nowMs: number): SoftState {
     repair: createRepair(),
     repairRate: createRepairRate(),
     garbage: createGarbage(),
+    drains: createDrains(),
     absences: createAbsenceScan(),
     badEarly: new Map(),
     clients: new Map(),

@@ -15,6 +15,7 @@ import { beginServing } from "./core/chunk-apply.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
 import { expectVolumes } from "./core/volumes.ts";
 import { type DataDirectory, markStarted, markWhole, openDataDirectories } from "./data-directory.ts";
+import { tickDrains } from "./drains.ts";
 import { Engine } from "./engine.ts";
 import { KeptEvents } from "./kept-events.ts";
 import { requireLoopback } from "./bind-rule.ts";
@@ -29,6 +30,7 @@ import { eventRoutes } from "./routes-events.ts";
 import { fileRoutes } from "./routes-files.ts";
 import { metadataRoutes } from "./routes-metadata.ts";
 import { namespaceRoutes } from "./routes-namespace.ts";
+import { drainRoutes } from "./routes-drains.ts";
 import { operatorRoutes } from "./routes-operator.ts";
 import { resumeSeals, stopSeals } from "./sealer.ts";
 import { clusterIdOf, epochOf, type StatusSources } from "./status.ts";
@@ -265,6 +267,7 @@ class RunningMaster implements Master {
         ...namespaceRoutes(ctx, sources),
         ...attributeRoutes(ctx),
         ...operatorRoutes(ctx),
+        ...drainRoutes(ctx),
         ...chunkserverRoutes(ctx),
         ...eventRoutes(ctx, this.#kept),
         ...metadataRoutes(ctx, backups),
@@ -299,6 +302,7 @@ class RunningMaster implements Master {
       if (ctx.soft.scan.finished !== undefined && ctx.soft.scan.finished.atMs >= beganMs)
         nextScanMs = nowMs(ctx) + Math.min(scanPause.maxMs, Math.max(scanPause.minMs, scanPause.perRound * tookMs));
     });
+    repeat(ctx, loops.scanMs, "drain", () => tickDrains(ctx));
     repeat(ctx, loops.repairMs, "repair", () => startRepairs(ctx));
     repeat(ctx, loops.expiryMs, "expire", () => expire(ctx));
     repeat(ctx, loops.deletionMs, "clear away", async () => {

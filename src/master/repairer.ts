@@ -4,15 +4,16 @@ import { clone, verify } from "../wire/control/commands.ts";
 import type { ChunkHandle } from "../wire/ids.ts";
 import { markBad } from "./bad-replica.ts";
 import { chunkView, inBackground, inSlices, type MasterContext, nowMs } from "./context.ts";
-import { noteReplicaFact, replicaCountAt, replicasOf, replicaVolumeAt } from "./core/chunk-replicas.ts";
+import { noteReplicaFact, replicasOf } from "./core/chunk-replicas.ts";
 import { scanSlotsPerSlice, stepScan, wantScan } from "./core/chunk-scan.ts";
-import { findChunk, stateAt, type VolumeIndex } from "./core/chunk-table.ts";
+import { findChunk, type VolumeIndex } from "./core/chunk-table.ts";
 import { queueGarbage } from "./core/garbage.ts";
 import { planRepairs, queueRepair, type RepairCommand, repairEnded } from "./core/repair.ts";
 import { settingOf } from "./core/runtime-settings.ts";
 import { tickSafeMode } from "./core/safe-mode.ts";
 import { noteHealth } from "./health.ts";
 import { originOf } from "./origin.ts";
+import { beginRound, endRound, stepRound } from "./scan-round.ts";
 
 const clonesAtOnceMax = 64;
 /** The slowest copy that is waited for. */
@@ -22,35 +23,20 @@ const cloneBytesPerMs = 2_000;
 export async function scanChunks(ctx: MasterContext): Promise<void> {
   const { scan, repair, garbage } = ctx.soft;
   if (!scan.running && !scan.wanted) return;
-  const tally = new Map<VolumeIndex, number>();
+  const round = beginRound(ctx);
   await inSlices(ctx, () => {
     const from = scan.running ? scan.slot : 0;
     const step = stepScan(chunkView(ctx), scan, { slotsMax: scanSlotsPerSlice, nowMs: nowMs(ctx) });
-    tallyReplicas(ctx, { from, end: scan.slot }, tally);
+    stepRound(ctx, round, { from, end: scan.slot });
     for (const short of step.short) queueRepair(repair, short);
     for (const { handle, volume } of step.surplus)
       queueGarbage(garbage, { handle, volume, cause: "surplus" }, { nowMs: nowMs(ctx), limits: ctx.limits });
     if (scan.running) return "more";
     noteHealth(ctx);
     // One round at a time: another one that is wanted already begins with the next call.
-    ctx.soft.replicaTally = tally;
+    endRound(ctx, round);
     return "done";
   });
-}
-
-function tallyReplicas(
-  ctx: MasterContext,
-  slots: { from: number; end: number },
-  tally: Map<VolumeIndex, number>,
-): void {
-  const { chunks } = ctx.state;
-  for (let slot = slots.from; slot < slots.end; slot++) {
-    if (stateAt(chunks, slot) === undefined) continue;
-    for (let i = replicaCountAt(chunks, slot) - 1; i >= 0; i--) {
-      const volume = replicaVolumeAt(chunks, slot, i);
-      tally.set(volume, (tally.get(volume) ?? 0) + 1);
-    }
-  }
 }
 
 /** Leaves safe mode when enough is known. */

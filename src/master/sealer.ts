@@ -106,6 +106,16 @@ export function stopSeals(ctx: MasterContext): void {
   for (const { timer } of ctx.soft.seals.values()) timer?.cancel();
 }
 
+/** Nothing is left to seal: it is sealed, or all of its members are forgotten. */
+export function abandonSeal(ctx: MasterContext, handle: ChunkHandle): void {
+  const sealing = ctx.soft.seals.get(handle);
+  sealing?.timer?.cancel();
+  sealing?.resolveSealed();
+  ctx.soft.seals.delete(handle);
+  dropLease(ctx.soft.leases, handle);
+  wantScan(ctx.soft.scan);
+}
+
 function goneMembers(ctx: MasterContext, members: readonly VolumeIndex[]): Set<VolumeIndex> {
   return new Set(members.filter((member) => isGone(ctx.state.volumes.byIndex[member])));
 }
@@ -170,14 +180,9 @@ function perform(ctx: MasterContext, effect: SealEffect): void {
       if (isAccepted(ctx, handle, effect.version)) queueMicrotask(() => step(ctx, handle, { kind: "confirmed" }));
       else stopMutations(ctx, effect.why);
       return;
-    case "done": {
-      const sealing = ctx.soft.seals.get(handle);
-      sealing?.timer?.cancel();
-      sealing?.resolveSealed();
-      ctx.soft.seals.delete(handle);
-      wantScan(ctx.soft.scan);
+    case "done":
+      abandonSeal(ctx, handle);
       return;
-    }
     default:
       unreachable(effect);
   }

@@ -4,6 +4,7 @@ import * as attributes from "../../src/wire/control/attributes.ts";
 import * as chunkservers from "../../src/wire/control/chunkservers.ts";
 import * as commands from "../../src/wire/control/commands.ts";
 import * as events from "../../src/wire/control/events.ts";
+import * as drains from "../../src/wire/control/drains.ts";
 import * as files from "../../src/wire/control/files.ts";
 import * as metadata from "../../src/wire/control/metadata.ts";
 import * as handshake from "../../src/wire/control/handshake.ts";
@@ -21,6 +22,7 @@ export const allMessages: readonly MessageType[] = [
   attributes,
   settings,
   events,
+  drains,
   chunkservers,
   commands,
   metadata,

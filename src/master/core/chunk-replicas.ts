@@ -101,8 +101,10 @@ export function putReplica(
   assert(volume >= 0 && volume <= 0xffff && seen >= 0 && seen <= 0xff, "replica out of range");
   const packed = (volume | (healths.indexOf(health) << 16) | (seen << 24)) >>> 0;
   const i = indexOfVolume(table, slot, volume);
-  if (i >= 0) setPackedAt(table, { slot, i }, packed);
-  else {
+  if (i >= 0) {
+    if (!isHolder(health)) noteLost(table, slot, i);
+    setPackedAt(table, { slot, i }, packed);
+  } else {
     const count = table.replicaCounts.get(slot);
     assert(count < 0xff, "too many replicas of one chunk");
     setPackedAt(table, { slot, i: count }, packed);
@@ -119,9 +121,17 @@ function markReported(table: ChunkTable, slot: number): void {
   table.sealedReportedCount++;
 }
 
+/** Replica `i` is about to go, or to be good no more. */
+function noteLost(table: ChunkTable, slot: number, i: number): void {
+  if (!isHolder(replicaHealthAt(table, slot, i))) return;
+  const volume = replicaVolumeAt(table, slot, i);
+  table.lost.set(volume, (table.lost.get(volume) ?? 0) + 1);
+}
+
 export function dropReplica(table: ChunkTable, slot: number, volume: VolumeIndex): void {
   const i = indexOfVolume(table, slot, volume);
   if (i < 0) return;
+  noteLost(table, slot, i);
   const last = table.replicaCounts.get(slot) - 1;
   if (i !== last) setPackedAt(table, { slot, i }, packedAt(table, slot, last));
   table.replicaCounts.set(slot, last);

@@ -91,6 +91,8 @@ export interface ChunkTable {
   sealedCount: number;
   sealedReportedCount: number;
   replicaTotal: number;
+  /** By volume: replicas that ceased to be holders, since the start. Who looked at the table in slices sees by it whether what was seen still holds. */
+  readonly lost: Map<VolumeIndex, number>;
 }
 
 export function createChunkTable(): ChunkTable {
@@ -126,6 +128,7 @@ export function createChunkTable(): ChunkTable {
     sealedCount: 0,
     sealedReportedCount: 0,
     replicaTotal: 0,
+    lost: new Map(),
   };
 }
 

@@ -169,6 +169,41 @@ const servers: Readonly<Record<string, EventKind>> = {
   },
 };
 
+const drains: Readonly<Record<string, EventKind>> = {
+  "drain.begun": {
+    text: ({ server }) => `${server} is being drained`,
+    about: "An operator takes a server away: nothing new is placed there, and its chunks are copied elsewhere.",
+    todo: "Leave it running until it is safe to stop: `gfs drain` says how far it is.",
+  },
+  "drain.finished": {
+    text: ({ server }) => `${server} is safe to stop`,
+    about: "No chunk needs the server that was drained.",
+    todo: "Stop it, and forget it: `gfs decommission SERVER`.",
+  },
+  "drain.stuck": {
+    text: ({ fields, server, because }) =>
+      `${server} can't be emptied as things are: ${field(fields, "chunks")} chunks are left${because}`,
+    about: "Chunks of a server that is being drained find no other place.",
+    todo: "Add a server, or space. Or keep it: `gfs undrain SERVER`.",
+  },
+  "drain.resumed": {
+    text: ({ fields, server }) => `${server} is not safe to stop yet: ${field(fields, "chunks")} chunks are left`,
+    about: "A drain that was stuck goes on; or a replica or server was lost that made this one dispensable.",
+    todo: "Don't stop it until it is safe again.",
+  },
+  "drain.cancelled": {
+    text: ({ server }) => `${server} is not being drained any more`,
+    about: "An operator keeps the server: its replicas count again.",
+    todo: "Nothing.",
+  },
+  "volume.forgotten": {
+    text: ({ fields, server }) =>
+      `${server} is forgotten${fields["lost"] === 0 ? "" : `, and ${field(fields, "lost")} chunks with it`}`,
+    about: "An operator decommissioned a server. It is refused if it comes back with its old data directory.",
+    todo: "Nothing. To use the machine again, empty its data directory.",
+  },
+};
+
 function of(fields: EventFields, name: string): string {
   return `${field(fields, name)} of ${field(fields, "total")} chunks`;
 }
@@ -254,7 +289,7 @@ const chunks: Readonly<Record<string, EventKind>> = {
   },
 };
 
-const kinds = new Map<string, EventKind>(Object.entries({ ...master, ...servers, ...health, ...chunks }));
+const kinds = new Map<string, EventKind>(Object.entries({ ...master, ...servers, ...drains, ...health, ...chunks }));
 
 /** Undefined: not for operators. */
 export function eventKind(name: string): EventKind | undefined {

@@ -67,6 +67,8 @@ export interface VolumeTable {
   readonly byIndex: (Volume | undefined)[];
   readonly byId: Map<VolumeId, Volume>;
   readonly reservations: Map<DraftId, Map<VolumeIndex, number>>;
+  /** Marks changed since the start. */
+  markChanges: number;
 }
 
 export interface LivenessChange {
@@ -80,7 +82,7 @@ export interface LivenessChange {
 const noSpace: VolumeSpace = { totalBytes: 0, freeBytes: 0, usedBytes: 0 };
 
 export function createVolumeTable(): VolumeTable {
-  return { byIndex: [], byId: new Map(), reservations: new Map() };
+  return { byIndex: [], byId: new Map(), reservations: new Map(), markChanges: 0 };
 }
 
 /** Log record `volume-added`. */
@@ -117,6 +119,7 @@ export function applyVolumeMarked(table: VolumeTable, index: VolumeIndex, mark: 
   const volume = volumeAt(table, index);
   if (volume.mark === "forgotten") fail(`volume ${volume.volume} is forgotten already`);
   volume.mark = mark;
+  table.markChanges++;
   if (mark !== "forgotten") return;
   Object.assign(volume, { registration: undefined, liveness: "dead", space: noSpace, report: undefined });
 }

@@ -1,6 +1,7 @@
 /** All stories by name; none has the name of a scenario. */
 import type { Violation } from "../history.ts";
 import { runScenario } from "../scenarios.ts";
+import { drainedServers } from "./drained-servers.ts";
 import { latePuts } from "./late-puts.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { earlyFacts } from "./early-facts.ts";
@@ -21,6 +22,7 @@ export const stories: Readonly<Record<string, Story>> = {
   frozenReads,
   slowCluster,
   slowDisk,
+  drainedServers,
 };
 
 /** What a run noticed: a story, or a scenario. */

@@ -1,0 +1,194 @@
+/** Servers on their way out (DESIGN §4.5; core/drain.ts): their tails are sealed, how far they are is told, and who is empty is forgotten. */
+import { GfsError } from "../base/errors.ts";
+import type { EventFields } from "../io.ts";
+import { decommission, type decommissionCheck, type DrainReport } from "../wire/control/drains.ts";
+import { chunkView, inBackground, inSlices, type MasterContext, requireMutations } from "./context.ts";
+import { scanSlotsPerSlice, wantScan } from "./core/chunk-scan.ts";
+import { findChunk } from "./core/chunk-table.ts";
+import { addCost, type Cost, decideDecommission, endingTails, type Judged, noCost } from "./core/decide-drains.ts";
+import type { ReplyOf, RequestOf } from "./core/decision.ts";
+import { drainingVolumes, type DrainProgress, drainProgress, forgetDrain } from "./core/drain.ts";
+import { sealForVolume } from "./core/leases.ts";
+import { findServer } from "./core/server-names.ts";
+import { nameOf, type Volume } from "./core/volumes.ts";
+import { pathOfChunk } from "./locating.ts";
+import { abandonSeal, sealAll, tellSeals } from "./sealer.ts";
+
+/** Looks after all servers that are being drained: after a start of the master as before it. */
+export function tickDrains(ctx: MasterContext): void {
+  const { drains } = ctx.soft;
+  for (const volume of drainingVolumes(ctx.state.volumes)) {
+    sealAll(ctx, sealForVolume(ctx.state.chunks, volume.index, `${nameOf(volume)} is being drained`));
+    const { safe, left, stuck } = progressOf(ctx, volume);
+    // While nothing is known yet nothing is taken back.
+    if (left === undefined) continue;
+    const news = safe ? "safe" : left.chunks > 0 && stuck !== undefined ? "stuck" : "moving";
+    const told = drains.told.get(volume.index);
+    if (told === news || (told === undefined && news === "moving")) continue;
+    drains.told.set(volume.index, news);
+    const fields = { volume: volume.volume, label: volume.label, chunks: left.chunks, bytes: left.bytes };
+    inBackground(
+      ctx,
+      "tell of a drain",
+      tellWhenDurable(ctx, { ...fields, reason: news === "stuck" ? stuck : undefined }, news),
+    );
+  }
+}
+
+/** As a reply would leave: when nothing that it rests on can be undone. */
+async function tellWhenDurable(
+  ctx: MasterContext,
+  fields: EventFields,
+  news: "safe" | "stuck" | "moving",
+): Promise<void> {
+  await ctx.engine.release(undefined);
+  if (news === "safe") ctx.world.events.emit("info", "drain.finished", fields);
+  else if (news === "stuck") ctx.world.events.emit("warn", "drain.stuck", fields);
+  else ctx.world.events.emit("info", "drain.resumed", fields);
+}
+
+function progressOf(ctx: MasterContext, volume: Volume): DrainProgress {
+  return drainProgress(ctx.soft.drains, chunkView(ctx), { volume: volume.index, limits: ctx.limits });
+}
+
+/** Of a server that an operator asks for, also where it is not being drained. */
+export function drainReport(ctx: MasterContext, volume: Volume): DrainReport {
+  const progress = progressOf(ctx, volume);
+  const { left, bytesPerSecond, estimateMs } = progress;
+  const why = whyNotSafe(ctx, volume, progress);
+  const { registration, liveness, label } = volume;
+  return {
+    volume: volume.volume,
+    label,
+    ...(registration === undefined ? {} : { control: registration.control }),
+    liveness,
+    state: why === undefined ? "safe" : progress.stuck !== undefined && (left?.chunks ?? 0) > 0 ? "stuck" : "moving",
+    why: (why ?? "").slice(0, 1_024),
+    ...(left === undefined ? {} : { chunksLeft: left.chunks, bytesLeft: left.bytes, openChunks: left.unsealed }),
+    bytesPerSecond,
+    ...(estimateMs === undefined ? {} : { estimateMs }),
+  };
+}
+
+/** What it waits for, for people; undefined: safe to stop. */
+function whyNotSafe(ctx: MasterContext, volume: Volume, { safe, left, stuck }: DrainProgress): string | undefined {
+  const { safeMode, mutationsStopped } = ctx.soft;
+  if (volume.mark !== "draining") return "it is not being drained";
+  if (mutationsStopped !== undefined) return `the master may be an old copy: ${mutationsStopped}`;
+  if (safeMode.active) return `safe mode: ${safeMode.reason}`;
+  if (safe) return undefined;
+  if (left === undefined) return "all chunks are being looked at";
+  const parts: string[] = [];
+  if (left.chunks > 0)
+    parts.push(
+      `${left.chunks} chunks (${left.bytes} bytes) have too few replicas on other servers${stuck === undefined ? "" : `: ${stuck}`}`,
+    );
+  if (left.unsealed > 0) parts.push(`${left.unsealed} chunks are being written there, or sealed`);
+  return parts.length > 0 ? parts.join("; ") : "something changed: all chunks are looked at once more";
+}
+
+/** Its mark is durable. */
+export function drainBegun(ctx: MasterContext, volume: Volume): void {
+  ctx.world.events.emit("info", "drain.begun", { volume: volume.volume, label: volume.label });
+  tickDrains(ctx);
+  wantScan(ctx.soft.scan);
+}
+
+export function drainCancelled(ctx: MasterContext, volume: Volume): void {
+  forgetDrain(ctx.soft.drains, volume.index);
+  ctx.world.events.emit("info", "drain.cancelled", { volume: volume.volume, label: volume.label });
+  wantScan(ctx.soft.scan);
+}
+
+/** In slices. @throws GfsError("Busy") in safe mode: nobody knows yet who else has what */
+async function costOf(ctx: MasterContext, volume: Volume): Promise<Cost> {
+  if (ctx.soft.safeMode.active)
+    throw new GfsError("Busy", `Cannot tell what would be lost with ${nameOf(volume)}: ${ctx.soft.safeMode.reason}`, {
+      retryAfterMs: 1_000,
+    });
+  const cost = noCost();
+  let from = 0;
+  await inSlices(ctx, () => {
+    const view = chunkView(ctx);
+    const end = Math.min(view.chunks.slotEnd, from + scanSlotsPerSlice);
+    addCost(view, cost, { volume: volume.index, from, end });
+    from = end;
+    return end < view.chunks.slotEnd ? "more" : "done";
+  });
+  return cost;
+}
+
+/** @throws GfsError of `findServer`, GfsError("Busy") */
+export async function checkDecommission(
+  ctx: MasterContext,
+  { server }: RequestOf<typeof decommissionCheck>,
+): Promise<ReplyOf<typeof decommissionCheck>> {
+  const found = findServer(ctx.state.volumes, server, "forget");
+  const why = whyNotSafe(ctx, found, progressOf(ctx, found));
+  const { lost, lostBytes, short, first } = why === undefined ? noCost() : await costOf(ctx, found);
+  const { volume, label, liveness } = found;
+  const lostChunks = first.map(({ handle, bytes }) => {
+    const owner = findChunk(ctx.state.chunks, handle)?.owner;
+    return { handle, bytes, path: pathOfChunk(ctx, owner?.kind === "inode" ? owner.inode : undefined) };
+  });
+  return {
+    volume,
+    label,
+    liveness,
+    safe: why === undefined,
+    why: (why ?? "").slice(0, 1_024),
+    lost,
+    lostBytes,
+    short,
+    lostChunks,
+  };
+}
+
+/** @throws GfsError of `decideDecommission`, GfsError("Busy") while the master is not sure yet */
+export async function runDecommission(
+  ctx: MasterContext,
+  request: RequestOf<typeof decommission>,
+): Promise<ReplyOf<typeof decommission>> {
+  requireMutations(ctx);
+  let forgotten: Volume | undefined;
+  const reply = await ctx.engine.mutate(decommission, request, async (decideNow) => {
+    const found = findServer(ctx.state.volumes, request.server, "forget");
+    const cost =
+      request.force && whyNotSafe(ctx, found, progressOf(ctx, found)) !== undefined
+        ? await costOf(ctx, found)
+        : undefined;
+    return decideNow(() => {
+      // It may be forgotten by now, or another one have its name.
+      const volume = findServer(ctx.state.volumes, request.server, "forget");
+      const decision = decideDecommission(ctx.state, request, judge(ctx, volume, volume === found ? cost : undefined));
+      for (const handle of endingTails(ctx.state, volume)) abandonSeal(ctx, handle);
+      forgotten = volume;
+      return decision;
+    });
+  });
+  if (forgotten === undefined) return reply;
+  forgetDrain(ctx.soft.drains, forgotten.index);
+  ctx.soft.badEarly.delete(forgotten.index);
+  tellSeals(ctx, { kind: "volume-gone", volume: forgotten.index });
+  ctx.world.events.emit("warn", "volume.forgotten", {
+    volume: forgotten.volume,
+    label: forgotten.label,
+    lost: reply.lost,
+    forced: request.force,
+  });
+  wantScan(ctx.soft.scan);
+  return reply;
+}
+
+/** @throws GfsError("Busy") where all is moved, and only the last look at all chunks is not over */
+function judge(ctx: MasterContext, volume: Volume, cost: Cost | undefined): Judged {
+  const progress = progressOf(ctx, volume);
+  const unsafe = whyNotSafe(ctx, volume, progress);
+  const { left } = progress;
+  const looking = left === undefined || (left.chunks === 0 && left.unsealed === 0);
+  if (unsafe !== undefined && cost === undefined && volume.mark === "draining" && looking) {
+    wantScan(ctx.soft.scan);
+    throw new GfsError("Busy", `Cannot forget ${nameOf(volume)} yet: ${unsafe}`, { retryAfterMs: 500 });
+  }
+  return { unsafe, cost };
+}
