@@ -98,9 +98,9 @@ export async function startMaster(world: World, options: MasterOptions): Promise
 function releasingRefusals(ctx: MasterContext, served: Route): Route {
   return {
     ...served,
-    answer: async (request, caller) => {
+    answer: async (body, caller) => {
       try {
-        return await served.answer(request, caller);
+        return await served.answer(body, caller);
       } catch (error) {
         await ctx.engine.release(undefined);
         throw error;

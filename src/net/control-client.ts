@@ -3,10 +3,11 @@ import type { z } from "zod";
 import { GfsError, hasCode } from "../base/errors.ts";
 import { type ControlChannel, ControlError, type ControlResponse, type World } from "../io.ts";
 import { protocol } from "../limits.ts";
-import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
+import { encodeCbor } from "../wire/cbor.ts";
 import type { MessageType } from "../wire/control/common.ts";
 import { headers, hello, type Role } from "../wire/control/handshake.ts";
 import type { ClusterId } from "../wire/ids.ts";
+import { parseCbor } from "../wire/message-reader.ts";
 import { agreedVersion, checkCluster } from "./agreement.ts";
 import { errorOfResponse, unknownConnection } from "./control-errors.ts";
 import { helloProof, requestKey, requestMac } from "./control-proof.ts";
@@ -84,7 +85,7 @@ export class ControlClient {
       const response = await this.#post(peer, message.name, body, options);
       if (response.body.length > protocol.controlResponseBytesMax)
         throw garbled(address, message.name, "it is too long");
-      const reply = message.reply.safeParse(decodeCbor(response.body));
+      const reply = parseCbor(message.reply, response.body);
       if (reply.success) return reply.data;
       const issue = reply.error.issues[0];
       throw garbled(address, message.name, `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`);
@@ -217,7 +218,7 @@ export class ControlClient {
         throw this.#failure(address, hello.name, error, undefined);
       });
     if (response.status !== 200) throw errorOfResponse(response.status, response.body, address);
-    const parsed = hello.reply.safeParse(decodeCbor(response.body));
+    const parsed = parseCbor(hello.reply, response.body);
     if (!parsed.success) throw garbled(address, hello.name, "it is not a gfs server's");
     const reply = parsed.data;
     agreedVersion(address, { versionMin: reply.version, versionMax: reply.version });

@@ -5,10 +5,11 @@ import { Deadlines, type Expiring } from "../base/deadlines.ts";
 import { asGfsError, GfsError } from "../base/errors.ts";
 import type { Listener, World } from "../io.ts";
 import { protocol } from "../limits.ts";
-import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
+import { encodeCbor } from "../wire/cbor.ts";
 import type { MessageType } from "../wire/control/common.ts";
 import { headers, hello, type Role } from "../wire/control/handshake.ts";
 import type { ClusterId, Epoch } from "../wire/ids.ts";
+import { parseCbor } from "../wire/message-reader.ts";
 import { agreedVersion, checkCluster } from "./agreement.ts";
 import { type ControlConnection, ControlConnections, ReplayWindow } from "./control-connections.ts";
 import { errorResponse, unknownConnection } from "./control-errors.ts";
@@ -21,7 +22,7 @@ export interface Caller {
 /** One message and what answers it. */
 export interface Route {
   readonly message: MessageType;
-  readonly answer: (request: unknown, caller: Caller) => Promise<unknown>;
+  readonly answer: (body: Uint8Array, caller: Caller) => Promise<unknown>;
 }
 
 /** Binds a message to its handler, which gets requests that fit the schema only. What it throws is the answer. */
@@ -32,8 +33,8 @@ export function route<Request extends z.ZodType, Reply extends z.ZodType>(
   const { name, request: schema } = message;
   return {
     message,
-    answer: (request, caller) => {
-      const parsed = schema.safeParse(request);
+    answer: (body, caller) => {
+      const parsed = parseCbor(schema, body);
       if (parsed.success) return handler(parsed.data, caller);
       const issue = parsed.error.issues[0];
       throw new GfsError(
@@ -129,7 +130,7 @@ class ControlApp {
       if (body.length > bytes) throw tooLong(c.req.path, body.length, bytes);
       if (from !== undefined) this.#verify(c, from, body);
       const role = from?.connection.role ?? "tool";
-      const reply = await served.answer(decodeCbor(body), { role });
+      const reply = await served.answer(body, { role });
       return new Response(encodeCbor(reply), cborAnswer);
     } catch (thrown) {
       return this.#refuse(served.message.name, thrown);

@@ -5,9 +5,14 @@
 
 /** What was read, or undefined for whatever the full decoder must judge: unusual, cut, or no CBOR. */
 export function readPlainCbor(bytes: Uint8Array): { readonly value: unknown } | undefined {
+  return readWith(bytes, () => readValue());
+}
+
+/** The same by a reader of a certain form, made of the functions below. */
+export function readWith<Value>(bytes: Uint8Array, read: () => Value): { readonly value: Value } | undefined {
   source = bytes;
   at = 0;
-  const value = read(0);
+  const value = read();
   const whole = at === bytes.length;
   source = nothing;
   return whole ? { value } : undefined;
@@ -30,11 +35,40 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const known = Array.from({ length: 2_048 }, () => "");
 const knownBytesMax = 40;
 
-function giveUp(): undefined {
+/** The full decoder must judge: nothing more is read. */
+export function giveUp(): undefined {
   at = gaveUp;
 }
 
-function read(depth: number): unknown {
+/** Past the bytes that are expected next; false, and no further, where there are others. */
+export function skipBytes(expected: Uint8Array): boolean {
+  const { length } = expected;
+  for (let i = 0; i < length; i++) if (source[at + i] !== expected[i]) return false;
+  at += length;
+  return true;
+}
+
+/** Runs `read`, and is before what it read again. */
+export function lookAhead<Value>(read: () => Value): Value {
+  const before = at;
+  const value = read();
+  if (at !== gaveUp) at = before;
+  return value;
+}
+
+/** How many items a list has that comes next, or pairs a map; gives up, and says 0, where there is none. */
+export function readCount(kind: "list" | "map"): number {
+  const first = source[at++] ?? 0;
+  const low = first & 0x1f;
+  const count = first >>> 5 === (kind === "list" ? 4 : 5) ? (low < 24 ? low : readHead(low)) : gaveUp;
+  // Each item takes a byte at least: a short message must not ask for much memory.
+  if (at + (kind === "list" ? count : 2 * count) <= source.length) return count;
+  giveUp();
+  return 0;
+}
+
+/** Any value. */
+export function readValue(depth = 0): unknown {
   if (at >= source.length || depth > depthMax) return giveUp();
   const first = source[at++] ?? 0;
   const low = first & 0x1f;
@@ -138,7 +172,7 @@ function readArray(length: number, depth: number): unknown {
   // Each item takes a byte at least: a short message must not ask for much memory.
   if (!(at + length <= source.length)) return giveUp();
   const items: unknown[] = [];
-  for (let i = 0; i < length && at !== gaveUp; i++) items.push(read(depth + 1));
+  for (let i = 0; i < length && at !== gaveUp; i++) items.push(readValue(depth + 1));
   return items;
 }
 
@@ -148,7 +182,7 @@ function readMap(length: number, depth: number): unknown {
   for (let i = 0; i < length && at !== gaveUp; i++) {
     const key = readKey();
     if (key === undefined || key === "__proto__") return giveUp();
-    map[key] = read(depth + 1);
+    map[key] = readValue(depth + 1);
   }
   return map;
 }

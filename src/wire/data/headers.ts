@@ -4,7 +4,8 @@ import { protocol } from "../../limits.ts";
 import { Chain, Crc, Uint32, AppendAnswer } from "../control/common.ts";
 import { Origin } from "../control/commands.ts";
 import { Role } from "../control/handshake.ts";
-import { decodeCbor, encodeCbor } from "../cbor.ts";
+import { encodeCbor } from "../cbor.ts";
+import { parseCbor } from "../message-reader.ts";
 import { ChunkHandle, ChunkVersion, ClusterId, InodeId, SessionId, VolumeId } from "../ids.ts";
 import { GfsError } from "../../base/errors.ts";
 
@@ -95,7 +96,7 @@ export function encodeHeader<Schema extends z.ZodType>(_schema: Schema, header: 
 
 /** @throws GfsError("ProtocolError") naming the first field that is wrong. */
 export function decodeHeader<Schema extends z.ZodType>(schema: Schema, bytes: Uint8Array): z.infer<Schema> {
-  const parsed = schema.safeParse(decodeCbor(bytes));
+  const parsed = parseCbor(schema, bytes);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw new GfsError(
