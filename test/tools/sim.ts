@@ -4,12 +4,15 @@
  */
 import { parseArgs } from "node:util";
 import { lineOf, SeedLine, textOf, Totals } from "../sim/campaign.ts";
+import { startQuickly } from "../sim/quick-start.ts";
 import { commandOf, type Reduction, reduced } from "../sim/reduction.ts";
 import { drawSettings, type SeedSettings } from "../sim/run-seed.ts";
 import { runScenario } from "../sim/scenarios.ts";
 import { shrink } from "../sim/shrink.ts";
 import { faultClasses, isFaultClass } from "../sim/without.ts";
 import { formatEvent, type SimEvent } from "../sim/world/sim-events.ts";
+
+await startQuickly(import.meta.path);
 
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;

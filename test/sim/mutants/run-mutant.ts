@@ -1,5 +1,6 @@
 /** Runs of the simulation in a process of its own, with a mutant planted or without any. */
 import { z } from "zod";
+import { quickEnvironment } from "../quick-start.ts";
 import { formatRun, type Run } from "./killers.ts";
 import type { Mutant } from "./mutant.ts";
 
@@ -19,7 +20,7 @@ export async function runMutant(mutant: Mutant | undefined, runs: readonly Run[]
   const plant = mutant === undefined ? [] : ["--preload", `${import.meta.dir}/plant.ts`];
   const child = Bun.spawn({
     cmd: [process.execPath, ...plant, `${import.meta.dir}/child.ts`, String(kills), ...runs.map(formatRun)],
-    env: { ...process.env, GFS_SIM_MUTANT: mutant?.name },
+    env: { ...quickEnvironment(), GFS_SIM_MUTANT: mutant?.name },
     stdout: "pipe",
     stderr: "pipe",
   });
