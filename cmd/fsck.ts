@@ -1,12 +1,23 @@
-import { errorCodes } from "../src/base/errors.ts";
+import { errorCodes, hasCode } from "../src/base/errors.ts";
 import { formatSize } from "../src/config/units.ts";
-import type { FsckPage } from "../src/client/api.ts";
-import type { Verb } from "./cli/call.ts";
+import type { CheckedFile, FileExtent, FsckPage } from "../src/client/api.ts";
+import type { GfsClient } from "../src/client/gfs-client.ts";
+import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
+import { extentLines, extentText } from "./cli/extents-text.ts";
 import { counted, print, printJson, showName } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
+import type { Arguments } from "./cli/verb.ts";
 
-type Kind = FsckPage["problems"][number]["kind"];
+type Problem = FsckPage["problems"][number];
+type Kind = Problem["kind"];
+
+/** What is shown beside the problems: each includes those before it. */
+type Detail = "problems" | "files" | "chunks" | "locations";
+
+function detailOf(args: Arguments): Detail {
+  return (["locations", "chunks", "files"] as const).find((flag) => args.on(flag)) ?? "problems";
+}
 
 /** Lost or corrupt data wins over short replicas (DESIGN §7). */
 function exitCode(counts: ReadonlyMap<Kind, number>): number {
@@ -15,32 +26,73 @@ function exitCode(counts: ReadonlyMap<Kind, number>): number {
   return counts.size > 0 ? errorCodes.PartlyDone.exit : 0;
 }
 
+async function extentsOf(client: GfsClient, path: string, signal: AbortSignal): Promise<FileExtent[]> {
+  const extents: FileExtent[] = [];
+  try {
+    for await (const extent of client.locate(path, { signal })) extents.push(extent);
+  } catch (error) {
+    // Moved or removed since it was checked.
+    if (!hasCode(error, "NotFound", "IsDirectory")) throw error;
+  }
+  return extents;
+}
+
+async function showFile(call: Call, client: GfsClient, file: CheckedFile, detail: Detail): Promise<void> {
+  const extents = detail === "files" ? undefined : await extentsOf(client, file.path, call.signal);
+  if (call.json) {
+    await printJson({ ...file, ...(extents === undefined ? {} : { extents }) });
+    return;
+  }
+  const state = file.problems === 0 ? "ok" : counted(file.problems, "problem");
+  const size = `${formatSize(file.bytes)}, ${counted(file.chunks, "chunk")}, ${file.replicas} replicas wanted`;
+  const lines = (extents ?? []).flatMap((extent) =>
+    detail === "chunks" ? [`  ${extentText(extent)}`] : extentLines(extent, "  "),
+  );
+  await print([`${showName(file.path)}: ${size}: ${state}`, ...lines].join("\n"));
+}
+
+async function showProblem(call: Call, problem: Problem): Promise<void> {
+  if (call.json) await printJson(problem);
+  else await print(`${problem.kind}: ${showName(problem.path)}: ${problem.text}`);
+}
+
 export const fsck: Verb = {
   spec: {
     name: "fsck",
     summary: "check files against the chunk table and what chunkservers report; changes nothing",
     positionals: [{ name: "PATH", about: "only what is under it; / where it is left out", optional: true }],
-    flags: clientFlags,
-    examples: [{ command: "gfs fsck /projects", about: "every problem with the file it belongs to" }],
+    flags: {
+      files: { type: "boolean", about: "show every file that is checked, the good ones too" },
+      chunks: { type: "boolean", about: "of each file its chunks, and how many of their replicas are healthy" },
+      locations: { type: "boolean", about: "of each chunk where its replicas lie, and the health of each" },
+      ...clientFlags,
+    },
+    examples: [
+      { command: "gfs fsck /projects", about: "every problem with the file it belongs to" },
+      { command: "gfs fsck /projects/a.tar --locations", about: "with every chunk and replica" },
+    ],
     notes: [
       "Exit code 0: all is well. 8: data is lost or corrupt. 9: chunks are short of replicas, or not reported yet.",
+      "With --json one object a line: files (where asked for) and problems, and the sums last.",
     ],
   },
   subject: (args) => args.positionals[0] ?? "/",
   async run(call) {
     await using client = await connect(call);
     const counts = new Map<Kind, number>();
+    const detail = detailOf(call.args);
     let files = 0;
     let chunks = 0;
     let bytes = 0;
-    for await (const page of client.fsck(call.args.positionals[0] ?? "/", { signal: call.signal })) {
+    const options = { signal: call.signal, list: detail !== "problems" };
+    for await (const page of client.fsck(call.args.positionals[0] ?? "/", options)) {
       files += page.files;
       chunks += page.chunks;
       bytes += page.bytes;
+      for (const file of page.listed) await showFile(call, client, file, detail);
       for (const problem of page.problems) {
         counts.set(problem.kind, (counts.get(problem.kind) ?? 0) + 1);
-        if (call.json) await printJson(problem);
-        else await print(`${problem.kind}: ${showName(problem.path)}: ${problem.text}`);
+        await showProblem(call, problem);
       }
     }
     const summary =

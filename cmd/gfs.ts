@@ -43,6 +43,11 @@ const groups: readonly VerbGroup[] = [
         summary: "show a file's generation, chunks and replicas",
         load: async () => (await import("./stat.ts")).stat,
       },
+      {
+        name: "locate",
+        summary: "show where a file's chunks and replicas lie",
+        load: async () => (await import("./locate.ts")).locate,
+      },
       { name: "mkdir", summary: "make a directory", load: async () => (await import("./mkdir.ts")).mkdir },
       { name: "mv", summary: "move or rename", load: async () => (await import("./mv.ts")).mv },
       { name: "rm", summary: "remove, into the trash", load: async () => (await import("./rm.ts")).rm },

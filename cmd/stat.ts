@@ -2,16 +2,9 @@ import { formatDuration, formatSize } from "../src/config/units.ts";
 import type { FileStatus } from "../src/client/api.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
+import { extentLines } from "./cli/extents-text.ts";
 import { counted, print, printJson, showName, showTime, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
-
-type Extent = FileStatus["extents"][number];
-
-function replicaText(replica: Extent["replicas"][number]): string {
-  const where = replica.distance === undefined ? "" : ` at distance ${Number(replica.distance.toPrecision(4))}`;
-  const rack = replica.rack === undefined ? "" : `, rack ${replica.rack}`;
-  return `${replica.health} on ${replica.label} (${replica.data}${where}${rack})`;
-}
 
 function inheritedFacts(path: string, { replicas, trashMs }: NonNullable<FileStatus["inherited"]>): string[][] {
   const from = (of: { from?: string | undefined }): string =>
@@ -39,15 +32,9 @@ function describe(status: FileStatus): string {
   }
   facts.push(["inode", String(entry.inode)], ["modified", showTime(entry.modifiedMs)]);
   lines.push(table(facts.map(([name = "", value = ""]) => [`  ${name}`, value])));
-  for (const extent of extents) {
-    const at = extent.offset === 0 ? "" : ` from its byte ${extent.offset}`;
-    lines.push(
-      `  ${extent.fileOffset}: chunk ${extent.handle} version ${extent.version}, ${extent.length} bytes${at}, ${extent.state}`,
-    );
-    for (const replica of extent.replicas) lines.push(`    ${replicaText(replica)}`);
-    if (extent.replicas.length === 0) lines.push("    no replica is known");
-  }
-  if (extents.length < status.extentCount) lines.push(`  … and ${status.extentCount - extents.length} more`);
+  for (const extent of extents) lines.push(...extentLines(extent, "  "));
+  if (extents.length < status.extentCount)
+    lines.push(`  … and ${status.extentCount - extents.length} more: gfs locate`);
   return lines.join("\n");
 }
 

@@ -114,8 +114,10 @@ export type GoalProgress = Omit<z.infer<typeof goalProgress.reply>, "cursor">;
 export type ClusterStatus = z.infer<typeof status.reply>;
 export type SpaceReport = z.infer<typeof space.reply>;
 export type FileStatus = z.infer<typeof stat.reply>;
+export type FileExtent = FileStatus["extents"][number];
 export type UsageReport = z.infer<typeof usage.reply>;
 export type FsckPage = z.infer<typeof fsck.reply>;
+export type CheckedFile = FsckPage["listed"][number];
 export type ConfirmReport = z.infer<typeof confirm.reply>;
 
 /** Without a value: as the master is configured. */
@@ -154,6 +156,21 @@ export interface OperatorApi {
   decommission(server: string, options?: DecommissionOptions): Promise<Decommissioned>;
 }
 
+/** `offset`: the extents from the one on that holds this byte. */
+export interface StatOptions extends CallOptions {
+  readonly offset?: number | undefined;
+}
+
+/** Bytes from `offset` (default 0) on, at most `length`. */
+export interface LocateOptions extends StatOptions {
+  readonly length?: number | undefined;
+}
+
+/** `list`: every file is told, the good ones too. */
+export interface FsckOptions extends CallOptions {
+  readonly list?: boolean | undefined;
+}
+
 export interface GfsApi extends AsyncDisposable {
   uploadFile(localPath: string, gfsPath: string, options?: PutOptions): Promise<PutResult>;
   put(source: Source, gfsPath: string, options?: PutOptions): Promise<PutResult>;
@@ -175,7 +192,9 @@ export interface GfsApi extends AsyncDisposable {
   /** Of a directory its entries, in no particular order; of a file itself. */
   list(path: string, options?: CallOptions): AsyncIterable<Entry>;
   /** `entry.bytes` is exact, for a file that is being appended to as well. */
-  stat(path: string, options?: CallOptions): Promise<FileStatus>;
+  stat(path: string, options?: StatOptions): Promise<FileStatus>;
+  /** A file's extents in order, however many, with every replica that is known, good or bad, the nearest first. */
+  locate(path: string, options?: LocateOptions): AsyncIterable<FileExtent>;
   usage(path: string, options?: CallOptions): Promise<UsageReport>;
 
   /** Of a file, or with `recursive` of all files below a directory. `onProgress`: files looked at so far. */
@@ -205,7 +224,7 @@ export interface GfsApi extends AsyncDisposable {
 
   status(options?: CallOptions): Promise<ClusterStatus>;
   space(options?: CallOptions): Promise<SpaceReport>;
-  fsck(path: string, options?: CallOptions): AsyncIterable<FsckPage>;
+  fsck(path: string, options?: FsckOptions): AsyncIterable<FsckPage>;
   confirm(options?: CallOptions): Promise<ConfirmReport>;
   readonly operator: OperatorApi;
   /** The bytes of a file with all that the master has durable when it begins (docs/DISK-FORMAT.md); whole only when all have come. */

@@ -186,8 +186,12 @@ export class GfsClient implements api.GfsApi {
     return this.#namespace.list(path, options);
   }
 
-  stat(path: string, options: api.CallOptions = {}): Promise<api.FileStatus> {
+  stat(path: string, options: api.StatOptions = {}): Promise<api.FileStatus> {
     return this.#namespace.stat(path, options);
+  }
+
+  locate(path: string, options: api.LocateOptions = {}): AsyncIterable<api.FileExtent> {
+    return this.#namespace.locate(path, options);
   }
 
   usage(path: string, options: api.CallOptions = {}): Promise<api.UsageReport> {
@@ -241,7 +245,7 @@ export class GfsClient implements api.GfsApi {
     return this.#namespace.space(options);
   }
 
-  fsck(path: string, options: api.CallOptions = {}): AsyncIterable<api.FsckPage> {
+  fsck(path: string, options: api.FsckOptions = {}): AsyncIterable<api.FsckPage> {
     return this.#namespace.fsck(path, options);
   }
 

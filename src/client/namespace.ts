@@ -10,9 +10,13 @@ import type {
   CallOptions,
   ClusterStatus,
   ConfirmReport,
+  FileExtent,
   FileStatus,
+  FsckOptions,
   FsckPage,
+  LocateOptions,
   SpaceReport,
+  StatOptions,
   UsageReport,
 } from "./api.ts";
 import { type ClientContext, Operation } from "./context.ts";
@@ -72,11 +76,12 @@ export class Namespace {
   }
 
   /** The length is exact: of a file that is being appended to the primary is asked, by the master. */
-  async stat(path: string, { signal }: CallOptions): Promise<FileStatus> {
+  async stat(path: string, { signal, offset }: StatOptions): Promise<FileStatus> {
     const at = clean(path);
     using op = new Operation(this.#ctx, `stat ${at}`, signal);
     const reply = await askMaster(this.#ctx, op, messages.stat, {
       path: at,
+      ...(offset === undefined ? {} : { offset }),
       ...this.#ctx.whereabouts,
     });
     const { entry } = reply;
@@ -87,6 +92,23 @@ export class Namespace {
       extent.state === "open" ? { ...extent, length: Math.max(0, bytes - extent.fileOffset) } : extent,
     );
     return { ...reply, entry: { ...entry, bytes }, extents };
+  }
+
+  /** Page by page; each as of another moment. */
+  async *locate(path: string, { signal, offset = 0, length }: LocateOptions): AsyncGenerator<FileExtent> {
+    const end = length === undefined ? Number.MAX_SAFE_INTEGER : offset + length;
+    for (let from = offset; ;) {
+      const { entry, extents } = await this.stat(path, { signal, offset: from });
+      if (entry.kind === "directory")
+        throw new GfsError("IsDirectory", `Cannot locate ${clean(path)}: it is a directory`);
+      for (const extent of extents) {
+        if (extent.fileOffset >= end) return;
+        yield extent;
+      }
+      const last = extents.at(-1);
+      if (last === undefined || last.state !== "sealed" || extents.length < protocol.locateExtentsMax) return;
+      from = last.fileOffset + last.length;
+    }
   }
 
   async usage(path: string, { signal }: CallOptions): Promise<UsageReport> {
@@ -132,12 +154,12 @@ export class Namespace {
     return await askMaster(this.#ctx, op, messages.space, {});
   }
 
-  async *fsck(path: string, { signal }: CallOptions): AsyncGenerator<FsckPage> {
+  async *fsck(path: string, { signal, list = false }: FsckOptions): AsyncGenerator<FsckPage> {
     const at = clean(path);
     using op = new Operation(this.#ctx, `check ${at}`, signal);
     let cursor: string | undefined;
     do {
-      const from = { path: at, ...(cursor === undefined ? {} : { cursor }) };
+      const from = { path: at, list, ...(cursor === undefined ? {} : { cursor }) };
       const reply = await askMaster(this.#ctx, op, messages.fsck, from);
       yield reply;
       op.progress();

@@ -1,7 +1,7 @@
 /** Namespace against chunk table against what volumes report (issue: `fsck`), a page at a time, in slices. */
 import { protocol } from "../limits.ts";
 import { GfsError } from "../base/errors.ts";
-import type { fsck } from "../wire/control/namespace.ts";
+import type { CheckedFile, fsck } from "../wire/control/namespace.ts";
 import { inSlices, type MasterContext } from "./context.ts";
 import { isHolder, replicasAt } from "./core/chunk-replicas.ts";
 import { awaitsHolders } from "./core/chunk-scan.ts";
@@ -20,6 +20,7 @@ type Problem = Page["problems"][number];
 /** Inode slots visited for one page: the caller asks for the next. */
 const slotsPerPage = 65_536;
 const problemsPerPage = 1_000;
+const listedPerPage = 1_000;
 /** Of one file that are named one by one. */
 const problemsPerFile = 16;
 
@@ -30,21 +31,25 @@ export async function checkPage(ctx: MasterContext, request: RequestOf<typeof fs
   const from = request.cursor === undefined ? firstFreeSlot : parseCursor(request.cursor);
   const sums = { files: 0, chunks: 0, bytes: 0 };
   const problems: Problem[] = [];
+  const listed: CheckedFile[] = [];
   let slot = from;
   // Slots stay with their inodes: whatever comes and goes meanwhile, a file that stays is visited once.
   await inSlices(ctx, () => {
     for (let visited = 0; visited < 256; visited++, slot++) {
-      if (slot >= inodes.slotEnd || slot - from >= slotsPerPage || problems.length >= problemsPerPage) return "done";
+      if (slot >= inodes.slotEnd || slot - from >= slotsPerPage) return "done";
+      if (problems.length >= problemsPerPage || listed.length >= listedPerPage) return "done";
       if (!isFile(inodes, slot) || !isUnder(inodes, slot, top)) continue;
       sums.files++;
       sums.bytes += fileBytes(inodes, slot);
       sums.chunks += extentCount(inodes, slot);
-      problems.push(...problemsOf(ctx, slot));
+      const found = problemsOf(ctx, slot);
+      problems.push(...found.problems);
+      if (request.list) listed.push(listing(ctx, slot, found.count));
     }
     return "more";
   });
   const cursor = slot < inodes.slotEnd ? slot.toString(36) : undefined;
-  return { ...sums, problems: problems.slice(0, 1_024), ...(cursor === undefined ? {} : { cursor }) };
+  return { ...sums, problems: problems.slice(0, 1_024), listed, ...(cursor === undefined ? {} : { cursor }) };
 }
 
 function parseCursor(cursor: string): number {
@@ -53,7 +58,19 @@ function parseCursor(cursor: string): number {
   throw new GfsError("ProtocolError", "Cannot check: the cursor is not one that a page gave");
 }
 
-function problemsOf(ctx: MasterContext, slot: number): Problem[] {
+function listing(ctx: MasterContext, slot: number, problems: number): CheckedFile {
+  const { inodes } = ctx.state;
+  return {
+    path: pathOf(inodes, slot).path.slice(0, protocol.pathBytesMax),
+    bytes: fileBytes(inodes, slot),
+    replicas: inodes.replicas.get(slot),
+    chunks: extentCount(inodes, slot),
+    problems,
+  };
+}
+
+/** `count`: those that are not named one by one too. */
+function problemsOf(ctx: MasterContext, slot: number): { readonly problems: Problem[]; readonly count: number } {
   const { inodes, chunks } = ctx.state;
   const problems: Problem[] = [];
   const path = (): string => pathOf(inodes, slot).path.slice(0, protocol.pathBytesMax);
@@ -79,7 +96,7 @@ function problemsOf(ctx: MasterContext, slot: number): Problem[] {
       ...last,
       text: `${last.text}; ${unnamed} more chunks of this file`.slice(0, 512),
     };
-  return problems;
+  return { problems, count: problems.length + unnamed };
 }
 
 function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "path"> | undefined {

@@ -19,7 +19,7 @@ export function noteHealth(ctx: MasterContext): void {
   if (counts === undefined) return;
   noteRepairs(repairRate, { atMs: nowMs(ctx), chunks: repair.done, bytes: repair.doneBytes }, counts.short);
   const health = healthOf(counts);
-  if (health === "starting" || health === toldOf.get(ctx)) return;
+  if (health === "starting" || counts.total === 0 || health === toldOf.get(ctx)) return;
   toldOf.set(ctx, health);
   const { total, short, atRisk, lost, away, unsealedShort, unsealedAtRisk } = counts;
   const names = (scan.finished?.shortOnes ?? [])

@@ -15,7 +15,7 @@ import { idOfSlot, isFile, slotOfId } from "./core/inodes.ts";
 import { lookup, pathOf } from "./core/namespace.ts";
 import { candidateOf, distanceBetween, rankForReader } from "./core/placement.ts";
 import { tailOf } from "./core/tails.ts";
-import { addressOf, isUsable, volumeAt } from "./core/volumes.ts";
+import { addressOf, isGone, isUsable, unknownAddress, volumeAt } from "./core/volumes.ts";
 
 type StatExtent = ReplyOf<typeof stat>["extents"][number];
 
@@ -120,27 +120,40 @@ function replicaAddress(ctx: MasterContext, index: VolumeIndex, from: Whereabout
   return distance === undefined ? address : { ...address, distance };
 }
 
-/** For `stat`: up to `locateExtentsMax` extents with every replica that is known, good or bad. */
-export function statExtents(ctx: MasterContext, slot: number, from: Whereabouts): StatExtent[] {
+/** For `stat`: up to `locateExtentsMax` extents, from the one on that holds byte `offset`, with every replica that is known, good or bad, nearest first. */
+export function statExtents(
+  ctx: MasterContext,
+  slot: number,
+  from: Whereabouts & { offset?: number | undefined },
+): StatExtent[] {
   const { inodes, chunks } = ctx.state;
   const extents: StatExtent[] = [];
   const count = extentCount(inodes, slot);
-  for (let index = 0; index < count && extents.length < protocol.locateExtentsMax; index++) {
+  let index = from.offset === undefined ? 0 : findExtent(inodes, slot, from.offset);
+  for (; index < count && extents.length < protocol.locateExtentsMax; index++) {
     const { handle, fileOffset, offset, length } = extentAt(inodes, slot, index);
     const chunk = chunkOf(chunks, handle);
-    const replicas = replicasAt(chunks, slotOf(chunks, handle)).flatMap(({ volume, health }) => {
-      const address = replicaAddress(ctx, volume, from);
-      return address === undefined ? [] : [{ ...address, health: healthFor(ctx, volume, health) }];
-    });
-    replicas.sort((a, b) => (a.distance ?? 0) - (b.distance ?? 0));
-    extents.push({ fileOffset, handle, version: chunk.version, offset, length, state: "sealed", replicas });
+    const replicas = replicasAt(chunks, slotOf(chunks, handle)).map(({ volume, health }) => ({
+      ...anyReplicaAddress(ctx, volume, from),
+      health: healthFor(ctx, volume, health),
+    }));
+    replicas.sort((a, b) => (a.distance ?? Number.MAX_VALUE) - (b.distance ?? Number.MAX_VALUE));
+    const { version, goal: wanted } = chunk;
+    extents.push({ fileOffset, handle, version, offset, length, state: "sealed", wanted, replicas });
   }
   const tail = extents.length < protocol.locateExtentsMax ? locateTail(ctx, idOfSlot(inodes, slot), from) : undefined;
   if (tail !== undefined) {
     const replicas = tail.replicas.map((replica) => ({ ...replica, health: "healthy" as const }));
-    extents.push({ ...tail, version: chunkVersion(tail.version), replicas });
+    const wanted = chunkOf(chunks, tail.handle).goal;
+    extents.push({ ...tail, version: chunkVersion(tail.version), wanted, replicas });
   }
   return extents;
+}
+
+/** Of a server that has not registered since the master's start its name is known, and no address. */
+function anyReplicaAddress(ctx: MasterContext, index: VolumeIndex, from: Whereabouts): ReplicaAddress {
+  const { volume, label } = volumeAt(ctx.state.volumes, index);
+  return replicaAddress(ctx, index, from) ?? { volume, label, control: unknownAddress, data: unknownAddress };
 }
 
 function healthFor(
@@ -148,7 +161,9 @@ function healthFor(
   index: VolumeIndex,
   health: "named" | "healthy" | "unfinished" | "stale" | "corrupt",
 ): StatExtent["replicas"][number]["health"] {
-  if (!isUsable(ctx.state.volumes.byIndex[index])) return "dead";
+  const volume = ctx.state.volumes.byIndex[index];
+  if (isGone(volume)) return "dead";
+  if (!isUsable(volume)) return "unreported";
   // Named by the log: it acknowledged this chunk to us, or to an earlier start of the master that may be long ago.
   if (health === "named") return ctx.soft.safeMode.active ? "unreported" : "healthy";
   return health === "unfinished" ? "unreported" : health;

@@ -13,7 +13,7 @@ import { queuedRepairs } from "./core/repair.ts";
 import { detachedCount } from "./core/reaping.ts";
 import { trashTotals } from "./core/trash.ts";
 import { spaceSums, usableBytes } from "./core/space-sums.ts";
-import { allVolumes, type Volume } from "./core/volumes.ts";
+import { allVolumes, type Volume, unknownAddress } from "./core/volumes.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import { pathOfChunk } from "./locating.ts";
 import { untilWhole } from "./health.ts";
@@ -31,7 +31,6 @@ export interface StatusSources {
 }
 
 const whyCharsMax = 512;
-const unknownVolume = "127.0.0.1:0";
 
 export function statusOf(ctx: MasterContext, sources: StatusSources): ReplyOf<typeof status> {
   const { state, soft } = ctx;
@@ -134,8 +133,8 @@ function serverOf(
   return {
     volume: volume.volume,
     label: volume.label,
-    control: registration?.control ?? unknownVolume,
-    data: registration?.data ?? unknownVolume,
+    control: registration?.control ?? unknownAddress,
+    data: registration?.data ?? unknownAddress,
     ...(registration?.rack === undefined ? {} : { rack: registration.rack }),
     ...(registration?.location === undefined ? {} : { location: registration.location }),
     liveness: volume.liveness,

@@ -152,6 +152,9 @@ export function nameOf(volume: Volume): string {
   return volume.label === "" ? volume.volume.slice(0, 8) : volume.label;
 }
 
+/** Stands for the address of one that has not registered since the master's start. */
+export const unknownAddress = "127.0.0.1:0";
+
 /** As others reach it; undefined until it registered with this master. */
 export function addressOf(volume: Volume): VolumeAddress | undefined {
   const { registration } = volume;

@@ -71,10 +71,10 @@ export const list = message(
   }),
 );
 
-/** One path; for a file with up to `locateExtentsMax` extents. */
+/** One path; for a file with up to `locateExtentsMax` extents, from the one on that holds byte `offset`. `wanted`: replicas of the extent's chunk. */
 export const stat = message(
   "stat",
-  Whereabouts.extend({ path: PathText }),
+  Whereabouts.extend({ path: PathText, offset: Uint53.optional() }),
   z.object({
     entry: Entry,
     path: PathText,
@@ -85,6 +85,7 @@ export const stat = message(
     extents: z
       .array(
         LocatedExtent.extend({
+          wanted: Uint32,
           replicas: z
             .array(ReplicaAddress.extend({ health: z.enum(["healthy", "stale", "corrupt", "unreported", "dead"]) }))
             .max(64),
@@ -238,10 +239,23 @@ export const space = message(
   }),
 );
 
-/** One page of the check of namespace against chunk table against reports; begins without a cursor. Every problem is named by its file. */
+/** A file that was checked; `problems`: of its chunks. */
+export const CheckedFile = z.object({
+  path: z.string().max(protocol.pathBytesMax + 64),
+  bytes: Uint53,
+  replicas: Uint32,
+  chunks: Uint53,
+  problems: Uint53,
+});
+export type CheckedFile = z.infer<typeof CheckedFile>;
+
+/**
+ * One page of the check of namespace against chunk table against reports; begins without a cursor. Every problem is named by its file. With `list` every file is listed, the
+ * good ones too.
+ */
 export const fsck = message(
   "fsck",
-  z.object({ path: PathText, cursor: z.string().max(64).optional() }),
+  z.object({ path: PathText, list: z.boolean(), cursor: z.string().max(64).optional() }),
   z.object({
     files: Uint53,
     chunks: Uint53,
@@ -256,6 +270,7 @@ export const fsck = message(
         }),
       )
       .max(1_024),
+    listed: z.array(CheckedFile).max(1_024),
     cursor: z.string().max(64).optional(),
   }),
 );

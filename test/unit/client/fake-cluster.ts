@@ -66,6 +66,8 @@ export class FakeCluster {
   readonly suspects: string[] = [];
   /** Messages in the order of their arrival. */
   readonly calls: string[] = [];
+  /** Of a test's own: what the master answers besides. */
+  readonly #others: readonly Route[];
   /** Throws, or does what it likes, before a message is answered. */
   before: (message: string, request: unknown) => void | Promise<void> = () => {};
   /** After it took effect: throwing loses the answer. */
@@ -77,7 +79,8 @@ export class FakeCluster {
   #next = 10;
   #primary = 0;
 
-  constructor(faults: FaultSettings = noFaults) {
+  constructor(faults: FaultSettings = noFaults, others: readonly Route[] = []) {
+    this.#others = others;
     this.simulation = new Simulation(11, { faults });
     this.master = this.simulation.machine("m");
     this.client = this.simulation.machine("c");
@@ -292,7 +295,7 @@ export class FakeCluster {
       role: "master",
       identity: () => ({ clusterId: fakeClusterId }),
       healthz: () => ({ ok: true }),
-      routes: routes.map(({ message, answer }) => ({
+      routes: [...routes, ...this.#others].map(({ message, answer }) => ({
         message,
         answer: async (request, caller) => {
           this.calls.push(message.name);

@@ -194,7 +194,12 @@ describe("a put", () => {
     expect(found.extents).toHaveLength(1);
     expect(found.extents[0]?.replicas).toHaveLength(3);
     expect(cluster.call(stat, { path: "/dir/f" }).entry.bytes).toBe(1_000);
-    expect(cluster.call(fsck, { path: "/" })).toMatchObject({ files: 1, chunks: 1, bytes: 1_000, problems: [] });
+    expect(cluster.call(fsck, { path: "/", list: false })).toMatchObject({
+      files: 1,
+      chunks: 1,
+      bytes: 1_000,
+      problems: [],
+    });
   });
 
   test("without servers enough says which are missing", () => {

@@ -1,0 +1,46 @@
+import type { FileExtent } from "../src/client/api.ts";
+import type { Verb } from "./cli/call.ts";
+import { connect } from "./cli/connect.ts";
+import { extentLines } from "./cli/extents-text.ts";
+import { print, printJson } from "./cli/output.ts";
+import { clientFlags } from "./cli/settings.ts";
+import { type Arguments, usageError } from "./cli/verb.ts";
+
+function bytesOf(args: Arguments, flag: string): number | undefined {
+  const text = args.text(flag);
+  if (text === undefined) return undefined;
+  const bytes = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(bytes))
+    throw usageError(`--${flag} is a number of bytes, not ${JSON.stringify(text)}`);
+  return bytes;
+}
+
+export const locate: Verb = {
+  spec: {
+    name: "locate",
+    summary: "show where a file lies: its chunks, and each replica with its server, rack and health, nearest first",
+    positionals: [{ name: "PATH", about: "a file" }],
+    flags: {
+      offset: { type: "string", hint: "N", about: "from the chunk on that holds byte N" },
+      length: { type: "string", hint: "N", about: "only chunks that hold any of N bytes from there" },
+      ...clientFlags,
+    },
+    examples: [
+      { command: "gfs locate /backup/photos.tar", about: "every chunk of it" },
+      { command: "gfs locate --offset 64000000 --length 1 /backup/photos.tar", about: "the one that holds this byte" },
+    ],
+  },
+  subject: (args) => args.positionals[0] ?? "",
+  async run(call) {
+    await using client = await connect(call);
+    const [path = ""] = call.args.positionals;
+    const range = { offset: bytesOf(call.args, "offset"), length: bytesOf(call.args, "length") };
+    const extents: FileExtent[] = [];
+    for await (const extent of client.locate(path, { ...range, signal: call.signal })) {
+      if (call.json) extents.push(extent);
+      else await print(extentLines(extent, "").join("\n"));
+    }
+    if (call.json) await printJson({ path, extents });
+    return 0;
+  },
+};

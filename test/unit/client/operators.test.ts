@@ -1,0 +1,123 @@
+/** What operators look at, page by page: events and the places of chunks. */
+import { describe, expect, test } from "bun:test";
+import { GfsError } from "../../../src/base/errors.ts";
+import type { EventsOptions } from "../../../src/client/api.ts";
+import { protocol } from "../../../src/limits.ts";
+import { route } from "../../../src/net/control-server.ts";
+import { type ClusterEvent, events } from "../../../src/wire/control/events.ts";
+import { stat } from "../../../src/wire/control/namespace.ts";
+import { chunkHandle, chunkVersion, generation, inodeId } from "../../../src/wire/ids.ts";
+import { noFaults } from "../../sim/world/fault-settings.ts";
+import { FakeCluster } from "./fake-cluster.ts";
+
+const eventOf = (number: number): ClusterEvent => ({
+  number,
+  atMs: number,
+  level: "info",
+  kind: "volume.live",
+  text: `event ${number}`,
+});
+
+/** A master with events 1 to `count`; what it was asked. */
+function withEvents(count: number) {
+  const kept = Array.from({ length: count }, (_, i) => eventOf(i + 1));
+  const asked: { after?: number | undefined; limit: number; waitMs: number }[] = [];
+  const answer = route(events, async ({ after, limit, waitMs }) => {
+    asked.push({ after, limit, waitMs });
+    const found =
+      after === undefined ? kept.slice(-limit) : kept.filter(({ number }) => number > after).slice(0, limit);
+    return { events: found, last: found.at(-1)?.number ?? kept.length };
+  });
+  const cluster = new FakeCluster(noFaults, [answer]);
+  return { cluster, kept, asked };
+}
+
+async function take<T>(items: AsyncIterable<T>, count: number): Promise<T[]> {
+  const taken: T[] = [];
+  for await (const item of items) if (taken.push(item) === count) break;
+  return taken;
+}
+
+describe("events", () => {
+  test.each<[string, EventsOptions, number[], number]>([
+    ["the newest few in one call", { limit: 3 }, [2_498, 2_499, 2_500], 1],
+    ["more than one call gives, the newest of them", { limit: 1_200 }, [1_301, 2_499, 2_500], 3],
+    ["all", {}, [1, 2_499, 2_500], 3],
+    ["none", { limit: 0 }, [], 1],
+  ])("%s", (_, options, [first, ...last], calls) => {
+    const { cluster, asked } = withEvents(2_500);
+    const found = cluster.with(async (client) => take(client.operator.events(options), 5_000));
+    expect(found[0]?.number).toBe(first);
+    expect(found.slice(-2).map(({ number }) => number)).toEqual(last.slice(-2));
+    expect(found).toHaveLength(options.limit ?? 2_500);
+    expect(asked).toHaveLength(calls);
+  });
+
+  test("followed: each once and in order, also while the master is away for a while", () => {
+    const { cluster, kept, asked } = withEvents(3);
+    let away = 0;
+    cluster.after = (name) => {
+      if (name === events.name) kept.push(eventOf(kept.length + 1));
+    };
+    cluster.before = (name) => {
+      if (name === events.name && asked.length >= 2 && away++ < 3)
+        throw new GfsError("Unavailable", "the master is away");
+    };
+    const found = cluster.with(async (client) => take(client.operator.events({ limit: 2, follow: true }), 8));
+    expect(found.map(({ number }) => number)).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(asked[0]).toEqual({ after: undefined, limit: 2, waitMs: 0 });
+    for (const { waitMs } of asked.slice(1)) expect(waitMs).toBe(2_500);
+    expect(away).toBeGreaterThan(2);
+  });
+});
+
+describe("where a file lies", () => {
+  const count = 2 * protocol.locateExtentsMax + 10;
+  const extentAt = (i: number) => ({
+    fileOffset: i * 100,
+    handle: chunkHandle(i + 1),
+    version: chunkVersion(1),
+    offset: 0,
+    length: 100,
+    state: "sealed" as const,
+    wanted: 3,
+    replicas: [],
+  });
+
+  function withFile(kind: "file" | "directory" = "file"): FakeCluster {
+    const entry = {
+      name: "f",
+      inode: inodeId(2),
+      kind,
+      bytes: count * 100,
+      replicas: 3,
+      generation: generation(1),
+      modifiedMs: 0,
+      open: false,
+    };
+    const answer = route(stat, async ({ path, offset = 0 }) => {
+      const from = Math.floor(offset / 100);
+      const length = Math.max(0, Math.min(protocol.locateExtentsMax, count - from));
+      return { entry, path, extentCount: count, extents: Array.from({ length }, (_, i) => extentAt(from + i)) };
+    });
+    return new FakeCluster(noFaults, [answer]);
+  }
+
+  test.each([
+    ["all of it, in pages", {}, 0, count],
+    ["from a byte on", { offset: 250 }, 2, count - 2],
+    ["of some bytes", { offset: 250, length: 51 }, 2, 2],
+    ["of one byte", { offset: 299, length: 1 }, 2, 1],
+    ["past its end", { offset: count * 100 }, 0, 0],
+  ])("%s", (_, range, first, many) => {
+    const found = withFile().with(async (client) => take(client.locate("/f", range), 10_000));
+    expect(found.map(({ fileOffset }) => fileOffset)).toEqual(
+      Array.from({ length: many }, (__, i) => (first + i) * 100),
+    );
+  });
+
+  test("of a directory is refused", () => {
+    const refused = withFile("directory").with(async (client) => take(client.locate("/d"), 1).catch(String));
+    expect(refused).toContain("Cannot locate /d: it is a directory");
+  });
+});
