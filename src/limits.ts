@@ -113,14 +113,25 @@ export interface Limits {
   readonly scrubMs: number;
   /** The most that it reads for that; 0: without a limit. */
   readonly scrubBytesPerSecondMax: number;
-  /** Clones per chunkserver at a time, as source or target. */
+  /** Clones at a time: of each chunkserver, as source or target, and of the cluster. */
   readonly repairStreamsPerServer: number;
+  readonly repairStreams: number;
+  /** Bytes per second that clones copy; 0: no limit. Of a server what it sends and what it takes. */
+  readonly repairRate: number;
+  readonly repairServerRate: number;
+  /** More than this share of the servers gone within the window holds repair back, for this long at most; 0: until they return or an operator says to go on. */
+  readonly massFailureShare: number;
+  readonly massFailureWindowMs: number;
+  readonly massFailureHoldMs: number;
   /** A master that would delete more than this share and number of all chunks on reports' evidence stops (DESIGN §4.5). */
   readonly deleteShareMax: number;
   readonly deleteCountFree: number;
   readonly connectionsMax: number;
   readonly bytesInFlightPerClientMax: number;
 }
+
+/** Of a rate of repair that is no 0: slower, a source would take its reader for one that is gone. Bytes per second. */
+export const repairRateMin = 1_000_000;
 
 export const defaultLimits: Limits = {
   chunkBytes: 64_000_000,
@@ -170,7 +181,13 @@ export const defaultLimits: Limits = {
   reserveBytes: 512_000_000,
   scrubMs: 14 * 86_400_000,
   scrubBytesPerSecondMax: 50_000_000,
-  repairStreamsPerServer: 1,
+  repairStreamsPerServer: 2,
+  repairStreams: 64,
+  repairRate: 0,
+  repairServerRate: 50_000_000,
+  massFailureShare: 1 / 3,
+  massFailureWindowMs: 120_000,
+  massFailureHoldMs: 3_600_000,
   deleteShareMax: 0.2,
   deleteCountFree: 1_000,
   connectionsMax: 4_096,

@@ -3,6 +3,8 @@ import { GfsError, hasCode } from "../base/errors.ts";
 import type { Origin } from "../wire/control/commands.ts";
 import type { AppendTable, Chain } from "../wire/control/common.ts";
 import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
+import { throwIfAborted } from "../net/deadline.ts";
+import type { CopyControl } from "./clones.ts";
 import type { Context } from "./context.ts";
 import { copyBytes } from "./copy-chunk.ts";
 
@@ -47,7 +49,7 @@ export async function fetchMissingTail(context: Context, request: TailRequest): 
 }
 
 /** A copy of a sealed chunk, sealed and durable when it resolves; nothing to do where it is here already. */
-export async function cloneChunk(context: Context, request: TransferRequest): Promise<void> {
+export async function cloneChunk(context: Context, request: TransferRequest, control: CopyControl): Promise<void> {
   const { store, limits } = context;
   const { handle, version, length, crc, sources, origin } = request;
   const held = store.replica(handle);
@@ -63,8 +65,13 @@ export async function cloneChunk(context: Context, request: TransferRequest): Pr
   const chunkBytes = Math.max(length, limits.chunkBytes);
   const writer = await store.beginWrite({ handle, version, chunkBytes, bytes: length, origin, purpose: "clone" });
   try {
-    const copy = { handle, version, purpose: "clone" as const, from: 0, to: length, sources };
-    await copyBytes(context, copy, (run) => writer.write(run));
+    const { signal } = control;
+    const copy = { handle, version, purpose: "clone" as const, from: 0, to: length, sources, signal };
+    await copyBytes(context, copy, async (run) => {
+      await writer.write(run);
+      await control.copied(run.bytes);
+    });
+    throwIfAborted(`copy chunk ${handle}`, signal);
     await writer.close(length, crc);
   } catch (thrown) {
     await writer.abort();

@@ -10,12 +10,14 @@ import {
   fetchTail,
   finish,
   open,
+  steerClones,
   verify,
   type FenceAnswer,
 } from "../wire/control/commands.ts";
 import type { ItemError } from "../wire/control/common.ts";
 import type { ChunkHandle, ChunkVersion, ClusterId, Epoch, VolumeId } from "../wire/ids.ts";
 import { cloneChunk, fetchMissingTail } from "./chunk-transfers.ts";
+import { Clones } from "./clones.ts";
 import { operatingError, traceMutation, type Context } from "./context.ts";
 import { fittingAnswers } from "./core/fence-answers.ts";
 import { OpenChunks } from "./open-chunks.ts";
@@ -39,6 +41,7 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
   const { store } = context;
   const chunks = new OpenChunks(context, roles, onStopped);
   const transfers = new Map<string, Promise<void>>();
+  const clones = new Clones(context);
 
   /** Runs the transfer once, however often it is asked for while it runs. */
   const once = (key: string, run: () => Promise<void>): Promise<void> => {
@@ -85,13 +88,26 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
     route(clone, async (request, caller) => {
       await obey(context, request, caller);
       const { handle, version } = request;
-      await once(`clone ${handle} ${version}`, async () => {
+      await clones.run(request, async (control) => {
         // A member that was away while its chunk was sealed: the order says what the fence would have said.
         if (store.replica(handle)?.state === "open") await fenceOne(context, roles, { handle, version });
-        await cloneChunk(context, request);
+        await cloneChunk(context, request, control);
         roles.remove(handle);
       });
       return {};
+    }),
+
+    route(steerClones, async (request, caller) => {
+      await obey(context, request, caller);
+      const running: { handle: ChunkHandle; version: ChunkVersion; copied: number }[] = [];
+      for (const { handle, version, action, bytesPerSecond } of request.items) {
+        const chunk = { handle, version };
+        if (action === "stop") clones.stop(chunk);
+        if (action === "pace") clones.pace(chunk, bytesPerSecond);
+        const copied = clones.copiedOf(chunk);
+        if (copied !== undefined) running.push({ ...chunk, copied });
+      }
+      return { running };
     }),
 
     route(deleteReplicas, async (request, caller) => {

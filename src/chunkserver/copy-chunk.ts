@@ -1,7 +1,7 @@
 /** Bytes of a chunk from other servers, for seals and repair: the first source that has them, and on a failure the next from the same byte on. */
 import { asGfsError, GfsError } from "../base/errors.ts";
 import type { FrameConnection } from "../net/frame-connection.ts";
-import { withTimeout } from "../net/deadline.ts";
+import { throwIfAborted, withTimeout } from "../net/deadline.ts";
 import type { VolumeAddress } from "../wire/control/common.ts";
 import { decodeBlocks, type BlockRun } from "../wire/data/blocks.ts";
 import type { Frame } from "../wire/data/frame.ts";
@@ -20,6 +20,8 @@ export interface CopyRequest {
   /** Exclusive. */
   readonly to: number;
   readonly sources: readonly VolumeAddress[];
+  /** Aborted: no more is wanted. `context.stopping` where left out. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -35,6 +37,7 @@ export async function copyBytes(
   let failure = new GfsError("ReplicaMissing", `Cannot copy chunk ${request.handle}: no other server was named`);
   for (const source of request.sources) {
     if (at >= request.to) return;
+    throwIfAborted(`copy chunk ${request.handle}`, request.signal);
     if (source.volume === context.store.volume) continue;
     let refused: unknown;
     try {
@@ -76,7 +79,7 @@ async function readFrom(
     frames.send("read", streamId, encodeHeader(Read, header));
     let at = from;
     for (;;) {
-      const frame = await nextFrame(context, frames);
+      const frame = await nextFrame(context, frames, request.signal);
       if (frame.type === "error") throw failureOf(frame).error;
       if (frame.stream !== streamId) continue;
       if (frame.type === "readEnd") {
@@ -97,15 +100,9 @@ async function readFrom(
   }
 }
 
-async function nextFrame(context: Context, frames: FrameConnection): Promise<Frame> {
+async function nextFrame(context: Context, frames: FrameConnection, signal = context.stopping): Promise<Frame> {
   const { readStallMs } = context.limits;
-  const frame = await withTimeout(
-    context.world.clock,
-    readStallMs,
-    "read a frame",
-    () => frames.read(),
-    context.stopping,
-  );
+  const frame = await withTimeout(context.world.clock, readStallMs, "read a frame", () => frames.read(), signal);
   if (frame === null) throw new GfsError("Unavailable", "it closed the connection");
   return frame;
 }

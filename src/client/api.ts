@@ -5,6 +5,7 @@
 import type { z } from "zod";
 import type { confirm, Entry, fsck, space, stat, status, TrashEntry, usage } from "../wire/control/namespace.ts";
 import type { decommission, decommissionCheck, drain, DrainReport, undrain } from "../wire/control/drains.ts";
+import type { repairStatus } from "../wire/control/repair.ts";
 import type { Setting } from "../wire/control/settings.ts";
 import type { ClusterEvent } from "../wire/control/events.ts";
 import type { BackupFacts } from "../wire/backup-file.ts";
@@ -118,6 +119,7 @@ export type FileExtent = FileStatus["extents"][number];
 export type UsageReport = z.infer<typeof usage.reply>;
 export type FsckPage = z.infer<typeof fsck.reply>;
 export type CheckedFile = FsckPage["listed"][number];
+export type RepairReport = z.infer<typeof repairStatus.reply>;
 export type ConfirmReport = z.infer<typeof confirm.reply>;
 
 /** Without a value: as the master is configured. */
@@ -154,6 +156,11 @@ export interface OperatorApi {
   decommissionCheck(server: string, options?: CallOptions): Promise<DecommissionCheck>;
   /** Forgets a server that is safe to stop; with `force` also one that is not, where no more than `lostMax` chunks are lost. @throws Denied with the reason */
   decommission(server: string, options?: DecommissionOptions): Promise<Decommissioned>;
+  repairStatus(options?: CallOptions): Promise<RepairReport>;
+  /** Repair goes on without the servers that were lost at once. Why it was held; undefined: it was not. */
+  repairResume(options?: CallOptions): Promise<string | undefined>;
+  /** The rest of the reports won't come. What safe mode was waiting for; undefined: it was over. */
+  safeModeLeave(options?: CallOptions): Promise<string | undefined>;
 }
 
 /** `offset`: the extents from the one on that holds this byte. */

@@ -9,9 +9,11 @@ import type {
   Decommissioned,
   DecommissionOptions,
   DrainBegun,
+  RepairReport,
   SettingChange,
   Undrained,
 } from "./api.ts";
+import { repairResume, repairStatus, safeModeLeave } from "../wire/control/repair.ts";
 import { type ClientContext, Operation } from "./context.ts";
 import { listEvents } from "./events.ts";
 import { askMaster } from "./retry.ts";
@@ -68,5 +70,20 @@ export class Operator {
   ): Promise<Decommissioned> {
     using op = new Operation(this.#ctx, `forget ${server}`, signal);
     return await this.#session.mutate(op, decommission, (id) => ({ id, server, force, lostMax }));
+  }
+
+  async repairStatus({ signal }: CallOptions = {}): Promise<RepairReport> {
+    using op = new Operation(this.#ctx, "get the state of repair", signal);
+    return await askMaster(this.#ctx, op, repairStatus, {});
+  }
+
+  async repairResume({ signal }: CallOptions = {}): Promise<string | undefined> {
+    using op = new Operation(this.#ctx, "resume repair", signal);
+    return (await askMaster(this.#ctx, op, repairResume, {})).held;
+  }
+
+  async safeModeLeave({ signal }: CallOptions = {}): Promise<string | undefined> {
+    using op = new Operation(this.#ctx, "leave safe mode", signal);
+    return (await askMaster(this.#ctx, op, safeModeLeave, {})).waitedFor;
   }
 }

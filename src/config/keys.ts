@@ -130,6 +130,45 @@ export const configKeys = {
     unit: "bytes/s",
     about: "most that a chunkserver reads for that; 0: no limit",
   },
+  "master.repair_streams_per_server": {
+    type: whole(0, 64),
+    fallback: defaultLimits.repairStreamsPerServer,
+    about: "copies for repair that a chunkserver takes part in at a time, as source or target",
+  },
+  "master.repair_streams": {
+    type: whole(0, 4_096),
+    fallback: defaultLimits.repairStreams,
+    about: "copies for repair in the cluster at a time",
+  },
+  "master.repair_rate": {
+    type: size(0, 1e12),
+    fallback: defaultLimits.repairRate,
+    unit: "bytes/s",
+    about: "most that repair copies in the cluster; 0: no limit",
+  },
+  "master.repair_server_rate": {
+    type: size(0, 1e12),
+    fallback: defaultLimits.repairServerRate,
+    unit: "bytes/s",
+    about: "most that repair has a chunkserver send and take; 0: no limit",
+  },
+  "master.mass_failure_share": {
+    type: { kind: "number", min: 0, max: 1 },
+    fallback: defaultLimits.massFailureShare,
+    about: "repair waits when more than this share of the chunkservers, and at least two, are gone at once",
+  },
+  "master.mass_failure_window_seconds": {
+    type: seconds,
+    fallback: s(defaultLimits.massFailureWindowMs),
+    unit: "seconds",
+    about: "chunkservers lost within this time are gone at once",
+  },
+  "master.mass_failure_hold_seconds": {
+    type: { kind: "number", min: 0, max: 1e9 },
+    fallback: s(defaultLimits.massFailureHoldMs),
+    unit: "seconds",
+    about: "repair waits at most so long; 0: until they return, or `gfs repair resume`",
+  },
   "chunk_server.base_port": {
     type: whole(0, 64_535),
     fallback: 4371,

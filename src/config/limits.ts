@@ -1,6 +1,6 @@
 import { GfsError } from "../base/errors.ts";
 import { AssertionError } from "../base/assert.ts";
-import { assertLimits, defaultLimits, type Limits } from "../limits.ts";
+import { assertLimits, defaultLimits, type Limits, repairRateMin } from "../limits.ts";
 import type { Config } from "./resolve.ts";
 
 /** The limits that a configuration asks for. @throws GfsError("ConfigInvalid") where its values contradict each other. */
@@ -27,6 +27,13 @@ export function limitsOf(config: Config): Limits {
     safeModeMs: ms(config.get("master.safe_mode_seconds")),
     scrubMs: Math.round(config.get("master.scrub_days") * 86_400_000),
     scrubBytesPerSecondMax: config.get("master.scrub_rate"),
+    repairStreamsPerServer: config.get("master.repair_streams_per_server"),
+    repairStreams: config.get("master.repair_streams"),
+    repairRate: config.get("master.repair_rate"),
+    repairServerRate: config.get("master.repair_server_rate"),
+    massFailureShare: config.get("master.mass_failure_share"),
+    massFailureWindowMs: ms(config.get("master.mass_failure_window_seconds")),
+    massFailureHoldMs: ms(config.get("master.mass_failure_hold_seconds")),
     heartbeatMs: ms(config.get("chunk_server.heartbeat_interval")),
     reserveBytes: Math.round(config.get("chunk_server.reserve_mb") * 1e6),
     clientHeartbeatMs: ms(config.get("client.heartbeat_interval")),
@@ -36,6 +43,14 @@ export function limitsOf(config: Config): Limits {
     hedgeShare: config.get("client.hedge_share"),
     parallelChunks: config.get("client.parallel_chunks"),
   };
+  for (const key of ["master.repair_rate", "master.repair_server_rate"] as const) {
+    const rate = config.get(key);
+    if (rate !== 0 && rate < repairRateMin)
+      throw new GfsError(
+        "ConfigInvalid",
+        `Cannot use the configuration: ${key} is 0, for no limit, or at least ${repairRateMin}`,
+      );
+  }
   try {
     assertLimits(limits);
   } catch (error) {

@@ -13,6 +13,7 @@ import type { VolumeIndex } from "./core/chunk-table.ts";
 import { createDrains, type Drains } from "./core/drain.ts";
 import { createGarbage, type Garbage } from "./core/garbage.ts";
 import { createLeaseTable, type LeaseTable } from "./core/leases.ts";
+import { createMassFailure, type MassFailure } from "./core/mass-failure.ts";
 import { createRepair, type Repair } from "./core/repair.ts";
 import { createRepairRate, type RepairRate } from "./core/repair-estimate.ts";
 import { type AbsenceScan, createAbsenceScan } from "./core/reports.ts";
@@ -30,6 +31,15 @@ export interface ClientSeen {
   readonly heardMs: number;
 }
 
+/** Of the loop that carries out repair (clones.ts). */
+export interface Repairing {
+  planning: boolean;
+  /** Something changed since the plan was begun. */
+  again: boolean;
+  /** Chunks whose replicas are being verified. */
+  readonly verifying: Set<ChunkHandle>;
+}
+
 export interface SoftState {
   readonly startedMs: number;
   readonly leases: LeaseTable;
@@ -37,6 +47,8 @@ export interface SoftState {
   readonly scan: ChunkScan;
   readonly repair: Repair;
   readonly repairRate: RepairRate;
+  readonly repairing: Repairing;
+  readonly massFailure: MassFailure;
   readonly garbage: Garbage;
   readonly drains: Drains;
   readonly absences: AbsenceScan;
@@ -82,6 +94,8 @@ export function newSoftState(nowMs: number): SoftState {
     scan: createChunkScan(),
     repair: createRepair(),
     repairRate: createRepairRate(),
+    repairing: { planning: false, again: false, verifying: new Set() },
+    massFailure: createMassFailure(),
     garbage: createGarbage(),
     drains: createDrains(),
     absences: createAbsenceScan(),

@@ -50,6 +50,7 @@ export function untilWhole(ctx: MasterContext): Until {
   if (counts === undefined || counts.short === 0) return {};
   if (mutationsStopped !== undefined) return { noEstimate: "changes are stopped" };
   if (safeMode.active) return { noEstimate: "repair waits until safe mode is over" };
+  if (repair.held !== undefined) return { noEstimate: `repair is held back: ${repair.held}`.slice(0, 512) };
   const now = { atMs: nowMs(ctx), chunks: repair.done, bytes: repair.doneBytes };
   const ms = estimateMs(repairRate, { chunks: counts.short, bytes: counts.missingBytes }, now);
   if (repair.running.size === 0 && repair.blocked !== "")

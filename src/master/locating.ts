@@ -5,7 +5,7 @@ import type { ReplicaAddress, Whereabouts } from "../wire/control/common.ts";
 import type { locate, LocatedExtent } from "../wire/control/files.ts";
 import type { stat } from "../wire/control/namespace.ts";
 import { chunkVersion, generation, type InodeId } from "../wire/ids.ts";
-import type { MasterContext } from "./context.ts";
+import { type MasterContext, nowMs } from "./context.ts";
 import { isHolder, replicasAt } from "./core/chunk-replicas.ts";
 import { type Chunk, chunkOf, findChunk, slotOf, type VolumeIndex } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
@@ -14,6 +14,7 @@ import { heardCommitted } from "./core/leases.ts";
 import { idOfSlot, isFile, slotOfId } from "./core/inodes.ts";
 import { lookup, pathOf } from "./core/namespace.ts";
 import { candidateOf, distanceBetween, rankForReader } from "./core/placement.ts";
+import { noteWaitedFor } from "./core/repair-queues.ts";
 import { tailOf } from "./core/tails.ts";
 import { addressOf, isGone, isUsable, unknownAddress, volumeAt } from "./core/volumes.ts";
 
@@ -34,6 +35,7 @@ export function locateFile(ctx: MasterContext, request: RequestOf<typeof locate>
     if (extent.fileOffset >= end) break;
     const chunk = chunkOf(ctx.state.chunks, extent.handle);
     const replicas = readableReplicas(ctx, chunk, request);
+    if (replicas.length < chunk.goal) noteWaitedFor(ctx.soft.repair.queues, chunk.handle, nowMs(ctx));
     const { handle, fileOffset, offset, length } = extent;
     extents.push({ fileOffset, handle, version: chunk.version, offset, length, state: "sealed", replicas });
   }

@@ -7,12 +7,13 @@ import type { Log } from "../log/log-types.ts";
 import { diskFailed } from "../log/survey.ts";
 import { ControlClient } from "../net/control-client.ts";
 import { type Route, serveControl } from "../net/control-server.ts";
+import { brakesTick } from "./brakes.ts";
 import { Checkpointer } from "./checkpointer.ts";
+import { startRepairs } from "./clones.ts";
 import { ClusterClock } from "./cluster-clock.ts";
 import { Commands } from "./commands.ts";
 import { failOnBrokenInvariant, type MasterContext, newSoftState, nowMs, repeat, stopMutations } from "./context.ts";
 import { beginServing } from "./core/chunk-apply.ts";
-import type { VolumeIndex } from "./core/chunk-table.ts";
 import { expectVolumes } from "./core/volumes.ts";
 import { type DataDirectory, markStarted, markWhole, openDataDirectories } from "./data-directory.ts";
 import { tickDrains } from "./drains.ts";
@@ -22,7 +23,7 @@ import { requireLoopback } from "./bind-rule.ts";
 import { Backups } from "./metadata/backups.ts";
 import { directoryRecords, openOperationLog, requireAllDirectories, startRecords } from "./operation-log.ts";
 import { expire, reap, startDeletions } from "./reaper.ts";
-import { safeModeTick, scanChunks, startRepairs } from "./repairer.ts";
+import { scanChunks } from "./repairer.ts";
 import { resolveAbsences } from "./reports.ts";
 import { attributeRoutes } from "./routes-attributes.ts";
 import { chunkserverRoutes } from "./routes-chunkservers.ts";
@@ -286,11 +287,10 @@ class RunningMaster implements Master {
   }
 
   #startLoops(ctx: MasterContext, checkpointer: Checkpointer): void {
-    const deleting = new Set<VolumeIndex>();
     let nextScanMs = 0;
     repeat(ctx, ctx.limits.heartbeatMs / 4, "watch liveness", () => {
       livenessTick(ctx);
-      safeModeTick(ctx);
+      brakesTick(ctx);
     });
     repeat(ctx, ctx.limits.heartbeatMs, "compare servers", () => comparePaces(ctx));
     repeat(ctx, loops.scanMs, "scan chunks", async () => {
@@ -307,7 +307,7 @@ class RunningMaster implements Master {
     repeat(ctx, loops.expiryMs, "expire", () => expire(ctx));
     repeat(ctx, loops.deletionMs, "clear away", async () => {
       await reap(ctx);
-      startDeletions(ctx, deleting);
+      startDeletions(ctx);
     });
     repeat(ctx, loops.checkpointMs, "checkpoint", () => checkpointer.tick());
   }

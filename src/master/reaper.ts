@@ -104,23 +104,23 @@ export async function reap(ctx: MasterContext): Promise<void> {
 }
 
 /** Tells volumes what to delete, one command a volume at a time. */
-export function startDeletions(ctx: MasterContext, running: Set<VolumeIndex>): void {
+export function startDeletions(ctx: MasterContext): void {
   const { garbage, mutationsStopped } = ctx.soft;
   if (mutationsStopped !== undefined) return;
   for (const volume of volumesWithGarbage(garbage)) {
-    if (running.has(volume)) continue;
+    if (garbage.underWay.has(volume)) continue;
     const stopped = garbage.stopped;
     const plan = { volume, max: deletesMax, nowMs: nowMs(ctx), limits: ctx.limits, repair: ctx.soft.repair };
     const items = planDeletes(garbage, chunkView(ctx), plan);
     if (garbage.stopped !== undefined && stopped === undefined)
       ctx.world.events.emit("error", "deletions.stopped", { reason: garbage.stopped });
     if (items.length === 0) continue;
-    running.add(volume);
+    garbage.underWay.add(volume);
     const run = async (): Promise<void> => {
       try {
         await runDeletes(ctx, volume, items);
       } finally {
-        running.delete(volume);
+        garbage.underWay.delete(volume);
       }
     };
     inBackground(ctx, "delete replicas", run());

@@ -8,6 +8,7 @@ import { handFactMark } from "./core/chunk-replicas.ts";
 import { isStranger } from "./core/chunk-table.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
+import { settleRestarted } from "./core/garbage.ts";
 import { hearOpenReplicas, sealForVolume } from "./core/leases.ts";
 import { scrubTerms } from "./core/runtime-settings.ts";
 import { findVolume, heartbeatVolume, nextVolumeIndex, registerVolume, type Volume, volumeAt } from "./core/volumes.ts";
@@ -76,6 +77,9 @@ function registerServer(
   ctx.world.events.emit("info", "volume.registered", { volume: request.volume, label, control, data, kind: joining });
   // That it was not heard of before the master's start is no silence.
   if (change !== undefined && !(kind === "new" && change.from === "suspect")) livenessChanged(ctx, change);
+  ctx.world.events.emit("info", "volume.registered", { volume: request.volume, label, control, data, kind });
+  if (change !== undefined) livenessChanged(ctx, change);
+  if (kind !== "again") settleRestarted(ctx.soft.garbage, volume.index);
   // Its roles ended with its process.
   if (kind === "restarted") sealAll(ctx, sealForVolume(state.chunks, volume.index, `${name} restarted`));
   wantScan(ctx.soft.scan);

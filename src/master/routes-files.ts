@@ -40,6 +40,7 @@ import { displacedInode } from "./core/displaced.ts";
 import { chunksOfDraft, liveDraft, touchDrafts } from "./core/drafts.ts";
 import { fileBytes } from "./core/extents.ts";
 import { isFile, slotOfId } from "./core/inodes.ts";
+import { noteWaitedFor } from "./core/repair-queues.ts";
 import { touchSessions } from "./core/sessions.ts";
 import { tailOf } from "./core/tails.ts";
 import { usableBytes } from "./core/space-sums.ts";
@@ -295,6 +296,7 @@ async function checkReplica(ctx: MasterContext, suspect: RequestOf<typeof replic
   const body = { handle: suspect.handle, version: suspect.version };
   const { result } = await ctx.commands.send(volume.index, verify, body, ctx.limits.putStallMs);
   if (result === "healthy" || findChunk(ctx.state.chunks, suspect.handle)?.version !== suspect.version) return;
+  noteWaitedFor(ctx.soft.repair.queues, suspect.handle, nowMs(ctx));
   markBad(ctx, {
     handle: suspect.handle,
     volume: volume.index,

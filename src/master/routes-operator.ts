@@ -1,7 +1,11 @@
-/** What operators ask and change while the cluster runs (wire/control/settings.ts). */
+/** What operators ask and change while the cluster runs (wire/control/settings.ts, wire/control/repair.ts). */
 import { type Route, route } from "../net/control-server.ts";
+import { repairResume, repairStatus, safeModeLeave } from "../wire/control/repair.ts";
 import { changeSettings, settings } from "../wire/control/settings.ts";
-import { type MasterContext, requireMutations } from "./context.ts";
+import { leaveSafeMode, resumeRepair } from "./brakes.ts";
+import { paceClones } from "./clones.ts";
+import { inBackground, type MasterContext, requireMutations } from "./context.ts";
+import { repairStatusOf } from "./repair-status.ts";
 import { decideChangeSettings, listSettings, type SettingChange } from "./core/runtime-settings.ts";
 
 export function operatorRoutes(ctx: MasterContext): Route[] {
@@ -19,7 +23,18 @@ export function operatorRoutes(ctx: MasterContext): Route[] {
         }),
       );
       for (const { name, value } of changed) ctx.world.events.emit("info", "setting.changed", { name, value });
+      if (changed.some(({ name }) => name.startsWith("repair-")))
+        inBackground(ctx, "repair by other limits", paceClones(ctx));
       return reply;
+    }),
+    route(repairStatus, async () => engine.release(await repairStatusOf(ctx))),
+    route(repairResume, async () => {
+      const held = resumeRepair(ctx);
+      return engine.release(held === undefined ? {} : { held });
+    }),
+    route(safeModeLeave, async () => {
+      const waitedFor = leaveSafeMode(ctx);
+      return engine.release(waitedFor === undefined ? {} : { waitedFor });
     }),
   ];
 }

@@ -3,7 +3,7 @@
  * became of it. Nothing is told to anyone before the record that it rests on is durable.
  */
 import { unreachable } from "../base/assert.ts";
-import { asGfsError, GfsError, hasCode } from "../base/errors.ts";
+import { GfsError } from "../base/errors.ts";
 import type { Timer } from "../io.ts";
 import { sleep } from "../net/deadline.ts";
 import { fetchTail } from "../wire/control/commands.ts";
@@ -24,7 +24,7 @@ import { noteReplicaFact } from "./core/chunk-replicas.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import { chunkOf, findChunk, type VolumeIndex } from "./core/chunk-table.ts";
 import { dropLease, type MustSeal, sealingChunks } from "./core/leases.ts";
-import { candidatesOf, place, placementRefusals } from "./core/placement.ts";
+import { candidatesOf, tryPlace, whyNoPlace } from "./core/placement.ts";
 import { beginSeal, resumeSeal, stepSeal } from "./core/seal.ts";
 import { nextSealTickMs } from "./core/seal-advance.ts";
 import type { SealEffect, SealEvent, SealMachine, SealStep } from "./core/seal-types.ts";
@@ -254,20 +254,18 @@ async function sendFetch(ctx: MasterContext, effect: Extract<SealEffect, { kind:
 function chooseSpares(ctx: MasterContext, effect: Extract<SealEffect, { kind: "choose-spares" }>): void {
   const { handle, count, excluded } = effect;
   const { volumes } = chunkView(ctx);
-  try {
-    const { chosen } = place(candidatesOf(volumes), {
-      replicas: count,
-      minReplicas: 1,
-      bytes: ctx.limits.chunkBytes,
-      from: {},
-      excluded: new Set(),
-      holders: excluded,
-      weights: ctx.limits,
-      what: `a spare replica of chunk ${handle}`,
-    });
-    step(ctx, handle, { kind: "spares-chosen", volumes: chosen });
-  } catch (error) {
-    if (!hasCode(error, ...placementRefusals)) throw error;
-    step(ctx, handle, { kind: "spares-chosen", volumes: [], why: asGfsError(error).message });
-  }
+  const request = {
+    replicas: count,
+    minReplicas: 1,
+    bytes: ctx.limits.chunkBytes,
+    from: {},
+    excluded: new Set<VolumeIndex>(),
+    holders: excluded,
+    weights: ctx.limits,
+    what: `a spare replica of chunk ${handle}`,
+  };
+  const candidates = candidatesOf(volumes);
+  const placed = tryPlace(candidates, request);
+  if (placed !== undefined) step(ctx, handle, { kind: "spares-chosen", volumes: placed.chosen });
+  else step(ctx, handle, { kind: "spares-chosen", volumes: [], why: whyNoPlace(candidates, request).message });
 }

@@ -9,7 +9,7 @@ import { healthOf, noCounts } from "./core/chunk-health.ts";
 import { chunkCount } from "./core/chunk-table.ts";
 import type { ReplyOf } from "./core/decision.ts";
 import { rootSlot } from "./core/inodes.ts";
-import { queuedRepairs } from "./core/repair.ts";
+import { queuedCount } from "./core/repair-queues.ts";
 import { detachedCount } from "./core/reaping.ts";
 import { trashTotals } from "./core/trash.ts";
 import { spaceSums, usableBytes } from "./core/space-sums.ts";
@@ -67,7 +67,7 @@ export function statusOf(ctx: MasterContext, sources: StatusSources): ReplyOf<ty
     })),
     chunks: countsOf(ctx),
     repair: {
-      queued: queuedRepairs(soft.repair),
+      queued: queuedCount(soft.repair.queues),
       running: soft.repair.running.size,
       done: soft.repair.done,
       doneBytes: soft.repair.doneBytes,
@@ -164,6 +164,8 @@ function warningsOf(ctx: MasterContext, sources: StatusSources): string[] {
   if (counts !== undefined && counts.misplaced > 0)
     warnings.push(`${counts.misplaced} chunks have too many replicas in one rack`);
   warnings.push(...slowWarnings(allVolumes(ctx.state.volumes)));
+  if (ctx.soft.repair.held !== undefined)
+    warnings.push(`repair is held back: ${ctx.soft.repair.held}; if they won't be back: gfs repair resume`);
   if (ctx.soft.repair.blocked !== "") warnings.push(`repair waits: ${ctx.soft.repair.blocked}`);
   const detached = detachedCount(ctx.state.inodes);
   if (detached > 0) warnings.push(`${detached} removed trees are being cleared away`);

@@ -9,6 +9,7 @@ import * as files from "../../src/wire/control/files.ts";
 import * as metadata from "../../src/wire/control/metadata.ts";
 import * as handshake from "../../src/wire/control/handshake.ts";
 import * as namespace from "../../src/wire/control/namespace.ts";
+import * as repair from "../../src/wire/control/repair.ts";
 import * as settings from "../../src/wire/control/settings.ts";
 
 function isMessage(value: unknown): value is MessageType {
@@ -20,6 +21,7 @@ export const allMessages: readonly MessageType[] = [
   files,
   namespace,
   attributes,
+  repair,
   settings,
   events,
   drains,

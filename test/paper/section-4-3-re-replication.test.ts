@@ -1,11 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { createGarbage } from "../../src/master/core/garbage.ts";
-import { createRepair, planRepairs, queueRepair, repairEnded } from "../../src/master/core/repair.ts";
+import { createRepair } from "../../src/master/core/repair.ts";
 import { replicasOf } from "../../src/master/core/chunk-replicas.ts";
 import { volumeAt } from "../../src/master/core/volumes.ts";
-import { addSealed, chunkWorld, handleOf, limits } from "../unit/master/core/chunk-world.ts";
-
-const time = (nowMs: number, max = 10) => ({ nowMs, limits, max, garbage: createGarbage() });
+import { addSealed, chunkWorld, handleOf } from "../unit/master/core/chunk-world.ts";
+import { endClone, planRound, queueNumber } from "../unit/master/core/repair-bench.ts";
 
 describe("paper §4.3 re-replication", () => {
   test("a chunk that is farther from its goal goes first: one that lost two replicas before one that lost one", () => {
@@ -17,9 +15,10 @@ describe("paper §4.3 re-replication", () => {
     volumeAt(world.volumes, 1).liveness = "dead";
     addSealed(world, 3, [0, 4], 3);
     const repair = createRepair();
-    queueRepair(repair, { handle: handleOf(3), holders: 2 });
-    queueRepair(repair, { handle: handleOf(1), holders: 1 });
-    expect(planRepairs(repair, world, time(world.nowMs, 1)).map(({ handle }) => Number(handle))).toEqual([1]);
+    queueNumber(repair, 3, 2);
+    queueNumber(repair, 1, 1);
+    const { nowMs } = world;
+    expect(planRound(repair, world, { nowMs, pace: { streams: 1 } }).map(({ handle }) => Number(handle))).toEqual([1]);
   });
 
   test("the data is cloned directly from an existing valid replica to the new one", () => {
@@ -27,12 +26,11 @@ describe("paper §4.3 re-replication", () => {
     addSealed(world, 1, [0, 1, 2]);
     volumeAt(world.volumes, 2).liveness = "dead";
     const repair = createRepair();
-    queueRepair(repair, { handle: handleOf(1), holders: 2 });
-    const [command] = planRepairs(repair, world, time(world.nowMs));
+    queueNumber(repair, 1, 2);
+    const [command] = planRound(repair, world, { nowMs: world.nowMs });
     expect(command!.target).toBe(3);
     expect(new Set(command!.sources)).toEqual(new Set([0, 1]));
-    const ended = { command: command!, failure: undefined, nowMs: world.nowMs };
-    expect(repairEnded(repair, world, ended)).toBe("healed");
+    expect(endClone(repair, world, { command: command!, nowMs: world.nowMs })).toBe("healed");
     expect(replicasOf(world.chunks, handleOf(1))).toContainEqual({ volume: 3, health: "healthy" });
   });
 
@@ -41,11 +39,10 @@ describe("paper §4.3 re-replication", () => {
     const repair = createRepair();
     for (let number = 1; number <= 10; number++) {
       addSealed(world, number, [0, 1], 3);
-      queueRepair(repair, { handle: handleOf(number), holders: 2 });
+      queueNumber(repair, number, 2);
     }
-    const commands = planRepairs(repair, world, time(world.nowMs, 100));
+    const commands = planRound(repair, world, { nowMs: world.nowMs });
     const busy = commands.flatMap(({ target, sources }) => [target, sources[0]]);
-    expect(limits.repairStreamsPerServer).toBe(1);
     expect(new Set(busy).size).toBe(busy.length);
     expect(commands.length).toBe(2);
   });
@@ -54,11 +51,11 @@ describe("paper §4.3 re-replication", () => {
     const world = chunkWorld(5);
     addSealed(world, 1, [0, 1], 3);
     const repair = createRepair();
-    queueRepair(repair, { handle: handleOf(1), holders: 2 });
-    const [first] = planRepairs(repair, world, time(world.nowMs));
-    repairEnded(repair, world, { command: first!, failure: "it was full", nowMs: world.nowMs });
-    expect(planRepairs(repair, world, time(world.nowMs))).toEqual([]);
-    const [second] = planRepairs(repair, world, time(world.nowMs + 1_000));
+    queueNumber(repair, 1, 2);
+    const [first] = planRound(repair, world, { nowMs: world.nowMs });
+    endClone(repair, world, { command: first!, failure: "it was full", nowMs: world.nowMs });
+    expect(planRound(repair, world, { nowMs: world.nowMs })).toEqual([]);
+    const [second] = planRound(repair, world, { nowMs: world.nowMs + 1_000 });
     expect(second!.target).not.toBe(first!.target);
   });
 });

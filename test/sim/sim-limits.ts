@@ -34,6 +34,8 @@ export const simLimits: Limits = {
   eventFoldMs: 5_000,
   reserveBytes: 1_000_000,
   scrubMs: 10_000,
+  massFailureWindowMs: 5_000,
+  massFailureHoldMs: 8_000,
 };
 
 /** Those of one seed: a few bounds at either end of what is sensible. */

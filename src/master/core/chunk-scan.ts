@@ -8,8 +8,9 @@ import { isHolder, replicaCountAt, replicaHealthAt, replicasAt, replicaVolumeAt 
 import type { Replica } from "./chunk-replicas.ts";
 import { chunkAt, handleAt, membersAt, stateAt } from "./chunk-table.ts";
 import type { ChunkTable, VolumeIndex } from "./chunk-table.ts";
-import { candidateOf, freeShare, rackShareMax } from "./placement.ts";
-import { allVolumes, isCounted, isGone, volumeAt } from "./volumes.ts";
+import { candidateOf, freeShare } from "./placement.ts";
+import { crowding, type RackTable, rackTable } from "./rack-spread.ts";
+import { isCounted, isGone, volumeAt } from "./volumes.ts";
 import type { VolumeTable } from "./volumes.ts";
 
 export interface ChunkView {
@@ -91,39 +92,33 @@ export interface ScanStep {
   readonly short: { readonly handle: ChunkHandle; readonly holders: number; readonly moving?: boolean }[];
   /** Replicas too many: the goal is reached without them, by what volumes reported. */
   readonly surplus: { readonly handle: ChunkHandle; readonly volume: VolumeIndex }[];
-  /** Nothing left to do: the round is complete, and none is wanted. */
-  readonly idle: boolean;
+  /** Sealed chunks with as many holders as wanted, too many of them in one rack. */
+  readonly misplaced: ChunkHandle[];
 }
 
-/** Visits at most `slotsMax` slots. */
+/** Visits at most `slotsMax` slots; begins a round where one is wanted. The round is complete when `scan.running` is false. */
 export function stepScan(
   view: ChunkView,
   scan: ChunkScan,
   { slotsMax, nowMs }: { slotsMax: number; nowMs: number },
 ): ScanStep {
-  const step = { short: [] as ScanStep["short"], surplus: [] as ScanStep["surplus"] };
+  const step: ScanStep = { short: [], surplus: [], misplaced: [] };
   if (!scan.running) {
-    if (!scan.wanted) return { ...step, idle: true };
+    if (!scan.wanted) return step;
     Object.assign(scan, { slot: 0, running: true, wanted: false, counts: noCounts(), shortOnes: [] });
   }
-  const racks = rackCount(view.volumes);
-  // With a rack for each volume no chunk can crowd one.
-  const shared = racks > 1 && racks < allVolumes(view.volumes).length;
+  const racks = rackTable(view.volumes);
   const end = Math.min(view.chunks.slotEnd, scan.slot + slotsMax);
-  for (let slot = scan.slot; slot < end; slot++) visit(view, scan, { slot, racks, shared, step });
+  for (let slot = scan.slot; slot < end; slot++) visit(view, scan, { slot, racks, step });
   scan.slot = end;
-  if (end < view.chunks.slotEnd) return { ...step, idle: false };
+  if (end < view.chunks.slotEnd) return step;
   scan.running = false;
   scan.finished = { counts: scan.counts, shortOnes: scan.shortOnes, atMs: nowMs };
-  return { ...step, idle: !scan.wanted };
+  return step;
 }
 
-function visit(
-  view: ChunkView,
-  scan: ChunkScan,
-  at: { slot: number; racks: number; shared: boolean; step: Pick<ScanStep, "short" | "surplus"> },
-): void {
-  const { slot, racks, shared, step } = at;
+function visit(view: ChunkView, scan: ChunkScan, at: { slot: number; racks: RackTable; step: ScanStep }): void {
+  const { slot, racks, step } = at;
   const state = stateAt(view.chunks, slot);
   if (state === undefined || state === "writing") return;
   const { counts } = scan;
@@ -138,13 +133,16 @@ function visit(
   const goal = view.chunks.goals.get(slot);
   const bytes = view.chunks.lengths.get(slot);
   counts.totalBytes += bytes;
-  if (shared && isMisplaced(view, slot, racks)) counts.misplaced++;
+  const misplaced = crowding(view.chunks, slot, racks) > 0;
+  if (misplaced) counts.misplaced++;
   if (holders >= goal) {
     if (awaitsHolders(view, slot)) counts.pending++;
     else counts.healthy++;
     if (countedHoldersAt(view, slot) < goal)
       step.short.push({ handle: handleAt(view.chunks, slot), holders, moving: true });
     else if (holders > goal) findSurplus(view, slot, { racks, surplus: step.surplus });
+    // With one too many already, that is the one to go.
+    else if (misplaced) step.misplaced.push(handleAt(view.chunks, slot));
     return;
   }
   if (holders > 0) {
@@ -199,42 +197,11 @@ function whyShort(view: ChunkView, slot: number): string {
   return parts.join("; ");
 }
 
-function rackCount(volumes: VolumeTable): number {
-  return new Set(allVolumes(volumes).flatMap((volume) => (isGone(volume) ? [] : [rackOf(volumes, volume.index)]))).size;
-}
-
-function rackOf(volumes: VolumeTable, index: VolumeIndex): string {
-  const rack = volumes.byIndex[index]?.registration?.rack;
-  return rack === undefined || rack === "" ? `\0${index}` : rack;
-}
-
-function liveHolders(view: ChunkView, slot: number): VolumeIndex[] {
-  return replicasAt(view.chunks, slot)
-    .filter((replica) => isHolder(replica.health) && !isGone(view.volumes.byIndex[replica.volume]))
-    .map((replica) => replica.volume);
-}
-
-function perRack(view: ChunkView, holders: readonly VolumeIndex[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const index of holders) {
-    const rack = rackOf(view.volumes, index);
-    counts.set(rack, (counts.get(rack) ?? 0) + 1);
-  }
-  return counts;
-}
-
-/** More than ⌈replicas / racks⌉ of its replicas share a rack. */
-function isMisplaced(view: ChunkView, slot: number, racks: number): boolean {
-  const holders = liveHolders(view, slot);
-  const shareMax = rackShareMax(view.chunks.goals.get(slot), racks);
-  return Math.max(0, ...perRack(view, holders).values()) > shareMax;
-}
-
 /**
  * Only replicas that live volumes themselves reported count, and only above the goal. Removed are those on volumes that are being drained, for the goal is
- * reached without them; of the others first those that crowd a rack, then those on the fullest volumes.
+ * reached without them; of the others first those of the rack that has most, then those on the fullest volumes.
  */
-function findSurplus(view: ChunkView, slot: number, into: { racks: number; surplus: ScanStep["surplus"] }): void {
+function findSurplus(view: ChunkView, slot: number, into: { racks: RackTable; surplus: ScanStep["surplus"] }): void {
   const goal = view.chunks.goals.get(slot);
   const reported = replicasAt(view.chunks, slot)
     .filter(({ volume, health }) => health === "healthy" && view.volumes.byIndex[volume]?.liveness === "live")
@@ -243,12 +210,11 @@ function findSurplus(view: ChunkView, slot: number, into: { racks: number; surpl
   if (sure.length < goal) return;
   for (const volume of reported)
     if (!sure.includes(volume)) into.surplus.push({ handle: handleAt(view.chunks, slot), volume });
-  const shareMax = rackShareMax(goal, into.racks);
+  const rackOf = (index: VolumeIndex): number => into.racks.of[index] ?? -1;
   while (sure.length > goal) {
-    const counts = perRack(view, sure);
-    const crowded = (index: VolumeIndex): number => Number((counts.get(rackOf(view.volumes, index)) ?? 0) > shareMax);
+    const together = (index: VolumeIndex): number => sure.filter((other) => rackOf(other) === rackOf(index)).length;
     const free = (index: VolumeIndex): number => freeShare(candidateOf(volumeAt(view.volumes, index)));
-    const [worst] = sure.toSorted((a, b) => crowded(b) - crowded(a) || free(a) - free(b) || b - a);
+    const [worst] = sure.toSorted((a, b) => together(b) - together(a) || free(a) - free(b) || b - a);
     if (worst === undefined) return;
     sure.splice(sure.indexOf(worst), 1);
     into.surplus.push({ handle: handleAt(view.chunks, slot), volume: worst });

@@ -258,6 +258,23 @@ const chunks: Readonly<Record<string, EventKind>> = {
     todo: "Nothing.",
     burst: often,
   },
+  "repair.stopped": {
+    text: ({ server, chunk }) => `the copy of ${chunk} to ${server} was stopped: it is not needed any more`,
+    about: "A server came back with its replicas, or the file was removed, while a chunk was copied.",
+    todo: "Nothing.",
+    burst: often,
+  },
+  "repair.held": {
+    text: ({ because }) => `repair is held back${because}`,
+    about:
+      "More than `mass_failure_share` of the servers were lost at once: a switch, a room, or a bad release. To copy all that they hold would be a storm for servers that will be back.",
+    todo: "Bring them back. Only if they won't be: `gfs repair resume`. It goes on by itself when enough are back, or after `mass_failure_hold_seconds`.",
+  },
+  "repair.resumed": {
+    text: ({ fields }) => `repair goes on${fields["by"] === "operator" ? ", by an operator's word" : ""}`,
+    about: "Enough servers are back, somebody ran `gfs repair resume`, or it was held long enough.",
+    todo: "Nothing.",
+  },
   "repair.failed": {
     text: ({ server, chunk, because }) => `${chunk} could not be copied to ${server}${because}`,
     about: "A copy failed; it is tried again, rather elsewhere.",
@@ -283,7 +300,8 @@ const chunks: Readonly<Record<string, EventKind>> = {
     todo: "Find out why (an old copy of the master's directory?). If it is right: `gfs master confirm`.",
   },
   "safe-mode.left": {
-    text: () => "safe mode is over: repair and deletions go on",
+    text: ({ fields }) =>
+      `safe mode is over${fields["by"] === "operator" ? ", by an operator's word" : ""}: repair and deletions go on`,
     about: "After its start the master has heard of enough replicas, or waited long enough.",
     todo: "Nothing.",
   },

@@ -21,6 +21,8 @@ export interface Garbage {
   readonly evidence: Set<number>;
   /** Handles of sealed chunks, by volume, that it was told to delete and has neither done nor refused: a clone there could meet the delete. */
   readonly sent: Map<VolumeIndex, Set<number>>;
+  /** Volumes with a delete command under way: one at a time. */
+  readonly underWay: Set<VolumeIndex>;
   windowMs: number;
   waiting: number;
   deleted: number;
@@ -45,6 +47,7 @@ export function createGarbage(): Garbage {
     queues: new Map(),
     evidence: new Set(),
     sent: new Map(),
+    underWay: new Set(),
     windowMs: 0,
     waiting: 0,
     deleted: 0,
@@ -123,7 +126,7 @@ const droppedAtOnceMax = 16_384;
 
 /** Of repair (repair.ts): clones under way, and where others have failed. */
 export interface RepairState {
-  readonly running: ReadonlyMap<ChunkHandle, { readonly target: VolumeIndex }>;
+  readonly running: ReadonlyMap<ChunkHandle, { readonly command: { readonly target: VolumeIndex } }>;
   readonly failures: ReadonlyMap<ChunkHandle, { readonly targets: ReadonlySet<VolumeIndex> }>;
 }
 
@@ -203,6 +206,14 @@ export function isBeingDeleted(garbage: Pick<Garbage, "sent">, volume: VolumeInd
   return garbage.sent.get(volume)?.has(handle) === true;
 }
 
+/**
+ * The volume's process is a new one: what the one before was told is done, or never will be. With a command under way to the volume that command decides, for the new process
+ * may be the one that got it.
+ */
+export function settleRestarted(garbage: Garbage, volume: VolumeIndex): void {
+  if (!garbage.underWay.has(volume)) garbage.sent.delete(volume);
+}
+
 /** Volumes that have anything waiting. */
 export function volumesWithGarbage(garbage: Garbage): VolumeIndex[] {
   return [...new Set([...garbage.queues.values()].flatMap((queue) => (queue.size > 0 ? [queue.volume] : [])))];
@@ -218,7 +229,7 @@ function judge(
   const { chunks } = view;
   if (isStranger(chunks, handle)) return undefined;
   // A clone may be on its way to replace just this replica: a delete could meet the new one.
-  if (by.repair.running.get(handle)?.target === volume) return "later";
+  if (by.repair.running.get(handle)?.command.target === volume) return "later";
   const slot = slotOf(chunks, handle);
   // A handle is never given twice: what the log let go of stays garbage, by whatever it was found.
   if (slot < 0) return { handle, below: undefined, cause };

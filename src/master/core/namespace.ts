@@ -86,6 +86,16 @@ export function pathOf(
   }
 }
 
+/** The same without the path: nothing is made for it. */
+export function placeOf(inodes: Inodes, slot: number): "tree" | "trash" | "detached" {
+  for (let at = slot; ; at = inodes.parent.get(at)) {
+    if (at === rootSlot) return "tree";
+    const parent = inodes.parent.get(at);
+    if (parent === trashSlot) return "trash";
+    if (parent === detachedSlot || parent === 0) return "detached";
+  }
+}
+
 /** For people: the path, with a word on where it is unless in the tree. */
 export function describeInode(inodes: Inodes, slot: number): string {
   const { place, path } = pathOf(inodes, slot);

@@ -37,6 +37,8 @@ export interface PlacementRequest {
   readonly excluded: ReadonlySet<VolumeIndex>;
   /** Never chosen: they hold the chunk already. Their racks count. */
   readonly holders?: readonly VolumeIndex[];
+  /** Never chosen, for now. Their racks count. */
+  readonly unfit?: ReadonlySet<VolumeIndex>;
   readonly weights: Pick<Limits, "distanceWeight" | "spaceWeight">;
   /** What is placed, for the error's text: "chunk of /a/b". */
   readonly what: string;
@@ -101,6 +103,7 @@ function ranked(
 /** Why a volume can't take a replica, or undefined: the rule, in words for the error. */
 function refusalOf(candidate: Candidate, request: PlacementRequest): string | undefined {
   if (request.holders?.includes(candidate.volume) === true) return "holds a replica already";
+  if (request.unfit?.has(candidate.volume) === true) return "can't take it now";
   if (candidate.liveness === "unregistered") return "has not registered since the master started";
   if (candidate.liveness !== "live") return `is ${candidate.liveness}`;
   if (!(candidate.freeBytes >= request.bytes))
@@ -116,9 +119,6 @@ export function rackShareMax(replicas: number, racks: number): number {
 function rackOf(candidate: Candidate): string {
   return candidate.rack === undefined || candidate.rack === "" ? `\0${candidate.volume}` : candidate.rack;
 }
-
-/** What `place` throws. */
-export const placementRefusals: readonly ErrorCode[] = ["TooFewServers", "Unavailable", "NoSpace"];
 
 /**
  * Volumes for the replicas of a chunk.

@@ -1,46 +1,34 @@
 /**
- * Plain repair (DESIGN §4.5): sealed chunks with fewer holders than wanted are cloned from a healthy replica, those with one copy left first, at most
- * `repairStreamsPerServer` clones a server as source or target. A corrupt replica is replaced in its place where enough others are surely healthy; else
- * placement chooses the volume.
+ * Repair (DESIGN §4.5): sealed chunks with fewer holders than wanted are cloned, and those that crowd a rack are cloned to a better one, whereupon a crowded replica is surplus.
+ * What waits is in the order of repair-queues.ts; how much is copied at a time is bounded by repair-pace.ts; where from and where to, repair-choice.ts says. A clone that has
+ * become unnecessary, because a server came back or the chunk was let go, is stopped.
  */
 import type { Limits } from "../../limits.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
-import { isHolder, noteReplicaFact, replicasAt } from "./chunk-replicas.ts";
-import { countedHoldersAt, holderCountAt, type ScanStep } from "./chunk-scan.ts";
-import { enoughToReplace, type Garbage, isBeingDeleted, sureHolders } from "./garbage.ts";
-import type { ChunkView } from "./chunk-scan.ts";
-import { chunkAt, slotOf, stateAt } from "./chunk-table.ts";
-import type { Chunk, VolumeIndex } from "./chunk-table.ts";
-import { candidateOf, candidatesOf, rankForReader, tryPlace, whyNoPlace } from "./placement.ts";
-import type { Candidate, PlacementRequest } from "./placement.ts";
-import { isCounted, isUsable, volumeAt } from "./volumes.ts";
+import { isHolder, noteReplicaFact, replicaOn } from "./chunk-replicas.ts";
+import { type ChunkView, countedHoldersAt, holderCountAt } from "./chunk-scan.ts";
+import { type Chunk, chunkAt, slotOf, stateAt, type VolumeIndex } from "./chunk-table.ts";
+import type { Garbage } from "./garbage.ts";
+import { candidatesOf } from "./placement.ts";
+import { crowding, rackTable } from "./rack-spread.ts";
+import { type ChoiceContext, chooseClone, type Want } from "./repair-choice.ts";
+import {
+  beginTransfer,
+  createRepairPace,
+  endTransfer,
+  hasRoom,
+  mayBegin,
+  type PaceLimits,
+  rateOfOne,
+  type RepairPace,
+} from "./repair-pace.ts";
+import { createRepairQueues, putLast, queueShort, type RepairQueues, takeOut } from "./repair-queues.ts";
 
 interface Failures {
   readonly count: number;
   readonly retryAtMs: number;
   readonly targets: ReadonlySet<VolumeIndex>;
   readonly why: string;
-}
-
-interface Clone {
-  readonly source: VolumeIndex;
-  readonly target: VolumeIndex;
-}
-
-export interface Repair {
-  /** By copies left: one, two, more; last those that are whole, and only to be moved off a volume that is being drained. */
-  readonly queues: readonly [Set<ChunkHandle>, Set<ChunkHandle>, Set<ChunkHandle>, Set<ChunkHandle>];
-  readonly running: Map<ChunkHandle, Clone>;
-  readonly streams: Map<VolumeIndex, number>;
-  readonly failures: Map<ChunkHandle, Failures>;
-  /** Only their corrupt replicas' own servers could take a copy, and of the other replicas nobody has said yet that they are healthy: have them verified. */
-  readonly unsure: Set<ChunkHandle>;
-  /** A queue was full: the next round of the scan brings the rest. */
-  overflowed: boolean;
-  done: number;
-  doneBytes: number;
-  /** Why nothing could be planned for the first chunk in the queue, for status. */
-  blocked: string;
 }
 
 /** Master → target: `clone`; tell with `repairEnded`. */
@@ -51,240 +39,262 @@ export interface RepairCommand {
   readonly crc: number;
   readonly target: VolumeIndex;
   /** Healthy replicas, nearest to the target first. */
-  readonly sources: readonly VolumeIndex[];
+  readonly sources: readonly [VolumeIndex, ...VolumeIndex[]];
+  /** Undefined: as fast as it goes. */
+  readonly bytesPerSecond: number | undefined;
 }
 
-const queueMax = 10_000;
-/** Chunks looked at in one plan: a queue of blocked ones must not stall the master. */
-const lookedAtMax = 256;
+export interface RunningClone {
+  readonly command: RepairCommand;
+  readonly want: Want;
+  readonly trashed: boolean;
+  readonly startedMs: number;
+  /** It is not needed any more, and its target is told. */
+  stopping: boolean;
+}
+
+/** One pass over the queues, in steps: each level from its beginning, so that what was looked at in vain does not keep others waiting. */
+interface Round {
+  level: number;
+  left: number;
+  blocked: string;
+  readonly unsure: Set<ChunkHandle>;
+}
+
+export interface Repair {
+  readonly queues: RepairQueues;
+  readonly pace: RepairPace;
+  readonly running: Map<ChunkHandle, RunningClone>;
+  readonly failures: Map<ChunkHandle, Failures>;
+  round: Round | undefined;
+  /** As of the last whole round: why nothing could be planned for the first chunk in the queues, for status. */
+  blocked: string;
+  /** Only their corrupt replicas' own servers could take a copy, and of the other replicas nobody has said yet that they are healthy: have them verified. */
+  unsure: ReadonlySet<ChunkHandle>;
+  /** Why nothing is begun; undefined: it is. */
+  held: string | undefined;
+  done: number;
+  doneBytes: number;
+}
+
+/** Of one level in one round: those that can't be helped now must not stall the master. */
+const lookedAtMax = 64;
+/** Of one step. */
+const stepMax = 16;
 const retryMs = 1_000;
 const retryMsMax = 60_000;
 
 export function createRepair(): Repair {
   return {
-    queues: [new Set(), new Set(), new Set(), new Set()],
+    queues: createRepairQueues(),
+    pace: createRepairPace(),
     running: new Map(),
-    streams: new Map(),
     failures: new Map(),
+    round: undefined,
+    blocked: "",
     unsure: new Set(),
-    overflowed: false,
+    held: undefined,
     done: 0,
     doneBytes: 0,
-    blocked: "",
   };
-}
-
-export function queuedRepairs(repair: Repair): number {
-  return repair.queues.reduce((sum, queue) => sum + queue.size, 0);
-}
-
-/** What the scan found, or a report of a bad or missing replica. `holders` >= 1: without any there is nothing to copy. */
-export function queueRepair(repair: Repair, short: ScanStep["short"][number]): void {
-  const [one, two, more, moves] = repair.queues;
-  const queue = short.moving === true ? moves : short.holders <= 1 ? one : short.holders === 2 ? two : more;
-  for (const other of repair.queues) if (other !== queue) other.delete(short.handle);
-  if (queue.size >= queueMax && !queue.has(short.handle)) repair.overflowed = true;
-  else queue.add(short.handle);
 }
 
 export interface RepairTime {
   readonly nowMs: number;
   readonly limits: Limits;
-  readonly max: number;
-  /** Of deletions (garbage.ts): what volumes were told to delete. */
+  readonly pace: PaceLimits;
   readonly garbage: Pick<Garbage, "sent">;
+  /** Whether the file that a chunk belongs to lies in the trash. */
+  readonly isTrashed: (chunk: Chunk) => boolean;
 }
 
-/** Clones to start now, at most `max`; none in safe mode, and none to where the same chunk is being deleted. They count as running until `repairEnded`. */
-export function planRepairs(repair: Repair, view: ChunkView, time: RepairTime): RepairCommand[] {
+export interface PlanStep {
+  /** Clones to start now; they count as running until `repairEnded`. */
+  readonly commands: readonly RepairCommand[];
+  /** The round goes on with another step. */
+  readonly more: boolean;
+}
+
+/** The next step of a round over the queues. Nothing is begun in safe mode, while repair is held, and where the same chunk is being deleted. */
+export function planRepairs(repair: Repair, view: ChunkView, time: RepairTime): PlanStep {
   const commands: RepairCommand[] = [];
-  if (view.safeMode) return commands;
-  repair.blocked = "";
-  repair.unsure.clear();
-  const free = candidatesOf(view.volumes).filter((each) => hasRoom(repair, each.volume, time.limits));
-  let lookedAt = 0;
-  for (const queue of repair.queues) {
-    for (const handle of queue) {
-      if (commands.length >= time.max || lookedAt++ >= lookedAtMax) return commands;
-      // To the end of its queue: a chunk that can't be helped now does not keep the others waiting.
-      queue.delete(handle);
-      const slot = slotOf(view.chunks, handle);
-      const chunk = slot < 0 ? undefined : chunkAt(view.chunks, slot);
-      if (chunk?.state !== "sealed" || repair.running.has(handle)) continue;
-      const holders = holderCountAt(view, slot);
-      if (countedHoldersAt(view, slot) >= chunk.goal) {
-        repair.failures.delete(handle);
-        continue;
-      }
-      const command = holders === 0 ? undefined : planOne(repair, view, { chunk, slot, time, free });
-      if (command === undefined) {
-        if (holders > 0) queue.add(handle);
-        continue;
-      }
-      commands.push(command);
-      begin(repair, command);
-      for (const busy of [command.target, command.sources[0]])
-        if (busy !== undefined && !hasRoom(repair, busy, time.limits)) removeCandidate(free, busy);
+  if (view.safeMode || repair.held !== undefined) return ended(repair, commands);
+  const { levels } = repair.queues;
+  const round = (repair.round ??= { level: -1, left: 0, blocked: "", unsure: new Set() });
+  const by = contextOf(repair, view, time);
+  for (let lookedAt = 0; lookedAt < stepMax; lookedAt++) {
+    while (round.left === 0) {
+      round.level++;
+      const queue = levels[round.level];
+      if (queue === undefined) return ended(repair, commands);
+      round.left = Math.min(lookedAtMax, queue.size);
     }
+    if (!mayBegin(repair.pace, time.pace, time.nowMs)) return ended(repair, commands);
+    round.left--;
+    const [handle] = levels[round.level] ?? [];
+    if (handle === undefined) {
+      round.left = 0;
+      continue;
+    }
+    const command = planOne(repair, view, { handle, by, time });
+    if (command === undefined) continue;
+    commands.push(command);
+    const busy = [command.target, command.sources[0]].some(
+      (volume) => !hasRoom(repair.pace, volume, { limits: time.pace, nowMs: time.nowMs }),
+    );
+    if (busy && !anybodyHasRoom(repair, by)) return ended(repair, commands);
   }
-  return commands;
+  return { commands, more: true };
 }
 
-function removeCandidate(free: Candidate[], volume: VolumeIndex): void {
-  const at = free.findIndex((each) => each.volume === volume);
-  if (at >= 0) free.splice(at, 1);
+function ended(repair: Repair, commands: readonly RepairCommand[]): PlanStep {
+  repair.blocked = repair.round?.blocked ?? "";
+  repair.unsure = repair.round?.unsure ?? new Set();
+  repair.round = undefined;
+  return { commands, more: false };
 }
 
-function hasRoom(repair: Repair, volume: VolumeIndex, limits: Limits): boolean {
-  return (repair.streams.get(volume) ?? 0) < limits.repairStreamsPerServer;
+function contextOf(repair: Repair, view: ChunkView, time: RepairTime): ChoiceContext {
+  const { nowMs, limits, pace: paceLimits, garbage } = time;
+  const candidates = candidatesOf(view.volumes);
+  return { nowMs, limits, paceLimits, pace: repair.pace, garbage, racks: rackTable(view.volumes), candidates };
+}
+
+/** Two servers are needed for a clone. */
+function anybodyHasRoom(repair: Repair, { candidates, paceLimits: limits, nowMs }: ChoiceContext): boolean {
+  let count = 0;
+  for (const { volume, liveness } of candidates)
+    if (liveness === "live" && hasRoom(repair.pace, volume, { limits, nowMs })) count++;
+  return count > 1;
 }
 
 function planOne(
   repair: Repair,
   view: ChunkView,
-  of: { chunk: Chunk; slot: number; time: RepairTime; free: readonly Candidate[] },
+  of: { readonly handle: ChunkHandle; readonly by: ChoiceContext; readonly time: RepairTime },
 ): RepairCommand | undefined {
-  const { chunk, slot, time } = of;
-  const free = of.free.filter((each) => !isBeingDeleted(time.garbage, each.volume, chunk.handle));
-  const failures = repair.failures.get(chunk.handle);
-  if (failures !== undefined && failures.retryAtMs > time.nowMs) {
-    repair.blocked ||= failures.why;
+  const { handle, by, time } = of;
+  const { queues, round, running, failures } = repair;
+  const level = round?.level ?? 0;
+  const slot = slotOf(view.chunks, handle);
+  const chunk = slot < 0 ? undefined : chunkAt(view.chunks, slot);
+  const want = chunk === undefined || running.has(handle) ? undefined : wantOf(view, slot, by);
+  if (chunk === undefined || want === undefined) {
+    takeOut(queues, handle);
+    if (!running.has(handle)) failures.delete(handle);
     return undefined;
   }
-  const replicas = replicasAt(view.chunks, slot);
-  const readable = replicas.filter((each) => isHolder(each.health) && isUsable(view.volumes.byIndex[each.volume]));
-  const sources = readable.filter((each) => hasRoom(repair, each.volume, time.limits));
-  const [first] = sources;
-  // Nothing can be a target while every server has its share of clones; that is no reason to complain.
-  if (first === undefined || free.length === 0) return undefined;
-  const from = candidateOf(volumeAt(view.volumes, first.volume));
-  const avoid = failures?.targets ?? new Set();
-  const corrupt = replicas.find(
-    ({ volume, health }) =>
-      health === "corrupt" &&
-      !avoid.has(volume) &&
-      isUsable(view.volumes.byIndex[volume]) &&
-      isCounted(view.volumes.byIndex[volume]) &&
-      free.some((each) => each.volume === volume),
-  );
-  const needed = enoughToReplace(chunk.goal, time.limits.minReplicas);
-  const elsewhere = replicas.filter(
-    ({ volume }) => volume !== corrupt?.volume && isUsable(view.volumes.byIndex[volume]),
-  );
-  // Bad ones count as well, for something could be saved from them: else a healthy, a stale and a corrupt replica on three servers would stay so for ever.
-  const told = elsewhere.filter(({ health }) => health === "healthy" || health === "stale" || health === "corrupt");
-  const inPlace = corrupt !== undefined && told.length >= needed && sureHolders(view, slot, corrupt.volume) > 0;
-  const target = inPlace
-    ? corrupt.volume
-    : chooseTarget(repair, free, {
-        chunk,
-        // A stale or corrupt replica is in the way too, until it is deleted. One that is to leave crowds no rack.
-        holders: replicas.map(({ volume }) => volume).filter((volume) => isCounted(view.volumes.byIndex[volume])),
-        from,
-        limits: time.limits,
-        avoid,
-      });
-  if (target === undefined) {
-    if (corrupt !== undefined && elsewhere.length >= needed) repair.unsure.add(chunk.handle);
+  putLast(queues, handle, level);
+  const failed = failures.get(handle);
+  if (failed !== undefined && failed.retryAtMs > time.nowMs) {
+    if (round !== undefined && want !== "misplaced") round.blocked ||= failed.why;
     return undefined;
   }
-  const to = candidateOf(volumeAt(view.volumes, target));
-  const candidates = sources.map((each) => candidateOf(volumeAt(view.volumes, each.volume)));
-  const ranked = rankForReader(candidates, { location: to.location, rack: to.rack }, chunk.handle);
-  const others = readable.filter((each) => !sources.includes(each)).map((each) => each.volume);
-  const { handle, version, length, crc } = chunk;
-  return { handle, version, length, crc, target, sources: [...ranked.map((each) => each.volume), ...others] };
+  const choice = chooseClone(view, by, { chunk, slot, want, avoid: failed?.targets ?? new Set() });
+  if (choice.kind !== "clone") {
+    if (choice.kind !== "wait" && want !== "misplaced" && round !== undefined) round.blocked ||= choice.why;
+    if (choice.kind === "unsure") round?.unsure.add(handle);
+    return undefined;
+  }
+  takeOut(queues, handle);
+  const { version, length, crc } = chunk;
+  const { target, sources } = choice;
+  const command = { handle, version, length, crc, target, sources, bytesPerSecond: rateOfOne(time.pace) };
+  const { nowMs } = time;
+  running.set(handle, { command, want, trashed: time.isTrashed(chunk), startedMs: nowMs, stopping: false });
+  beginTransfer(repair.pace, { source: sources[0], target, bytes: length }, { limits: time.pace, nowMs });
+  return command;
 }
 
-function chooseTarget(
-  repair: Repair,
-  free: readonly Candidate[],
-  want: {
-    chunk: Chunk;
-    holders: readonly VolumeIndex[];
-    from: Candidate;
-    limits: Limits;
-    avoid: ReadonlySet<VolumeIndex>;
-  },
-): VolumeIndex | undefined {
-  const { chunk, holders, from, limits, avoid } = want;
-  const request: PlacementRequest = {
-    replicas: 1,
-    minReplicas: 1,
-    bytes: chunk.length,
-    from: { location: from.location, rack: from.rack },
-    excluded: avoid,
-    holders,
-    weights: limits,
-    what: `another replica of chunk ${chunk.handle}`,
-  };
-  const placed = tryPlace(free, request);
-  // Of all that wait for a place one reason is told; no errors are made, for a long queue asks at every plan.
-  if (placed === undefined) repair.blocked ||= whyNoPlace(free, request).message;
-  return placed?.chosen[0];
+/** What a sealed chunk needs now. One without a copy can't be helped; one with too many waits until the surplus is gone. */
+function wantOf(view: ChunkView, slot: number, { racks }: Pick<ChoiceContext, "racks">): Want | undefined {
+  if (stateAt(view.chunks, slot) !== "sealed") return undefined;
+  const holders = holderCountAt(view, slot);
+  const goal = view.chunks.goals.get(slot);
+  if (holders > 0 && holders < goal) return "short";
+  if (holders > 0 && countedHoldersAt(view, slot) < goal) return "moving";
+  return holders === goal && crowding(view.chunks, slot, racks) > 0 ? "misplaced" : undefined;
 }
 
-function addStream(repair: Repair, volume: VolumeIndex, delta: number): void {
-  const count = (repair.streams.get(volume) ?? 0) + delta;
-  if (count > 0) repair.streams.set(volume, count);
-  else repair.streams.delete(volume);
+/** Clones under way that nobody needs any more, each once: their targets should stop them. */
+export function stopUnneeded(repair: Repair, view: ChunkView): RepairCommand[] {
+  const unneeded: RepairCommand[] = [];
+  if (repair.running.size === 0) return unneeded;
+  const racks = rackTable(view.volumes);
+  for (const clone of repair.running.values()) {
+    const { command, want } = clone;
+    if (clone.stopping) continue;
+    const slot = sameChunk(view, command);
+    const needs = slot === undefined ? undefined : wantOf(view, slot, { racks });
+    // What became short meanwhile needs the copy all the more, and so does what is to leave a volume.
+    if (needs === "short" || needs === "moving" || needs === want) continue;
+    const health = slot === undefined ? undefined : replicaOn(view.chunks, slot, command.target);
+    // A report was quicker than the answer: it is there already.
+    if (health !== undefined && isHolder(health)) continue;
+    clone.stopping = true;
+    unneeded.push(command);
+  }
+  return unneeded;
 }
 
-function begin(repair: Repair, command: RepairCommand): void {
-  const source = command.sources[0] ?? command.target;
-  repair.running.set(command.handle, { source, target: command.target });
-  addStream(repair, source, 1);
-  addStream(repair, command.target, 1);
+/** Its slot, if the chunk is still what was to be copied. */
+function sameChunk({ chunks }: ChunkView, { handle, version }: RepairCommand): number | undefined {
+  const slot = slotOf(chunks, handle);
+  return slot >= 0 && stateAt(chunks, slot) === "sealed" && chunks.versions.get(slot) === version ? slot : undefined;
 }
 
 /**
  * A clone was answered, failed, or has no known outcome (a replica that it made then is found by a report).
  *
- * healed: the target is a holder now. orphan: the chunk was let go or changed meanwhile: what was made is garbage. failed: it is tried again later, rather
- * on another target.
+ * healed: the target is a holder now. orphan: the chunk was let go or changed meanwhile: what was made is garbage. stopped: as was wished. failed: it is tried again later,
+ * rather on another target.
  */
 export function repairEnded(
   repair: Repair,
   view: ChunkView,
-  ended: {
+  end: {
     readonly command: RepairCommand;
     readonly failure: string | undefined;
     readonly nowMs: number;
+    readonly pace: PaceLimits;
   },
-): "healed" | "orphan" | "failed" {
-  const { command, failure, nowMs } = ended;
-  const { handle } = command;
+): "healed" | "orphan" | "stopped" | "failed" {
+  const { command, failure, nowMs, pace: limits } = end;
+  const { handle, target, sources, length } = command;
   const clone = repair.running.get(handle);
-  if (clone !== undefined && clone.target === command.target) {
+  if (clone?.command === command) {
     repair.running.delete(handle);
-    addStream(repair, clone.source, -1);
-    addStream(repair, clone.target, -1);
+    const copied = ((command.bytesPerSecond ?? 0) * (nowMs - clone.startedMs)) / 1_000;
+    const unused = failure === undefined ? 0 : Math.max(0, length - copied);
+    endTransfer(repair.pace, { source: sources[0], target, bytes: length }, { unused, limits, nowMs });
   }
-  const slot = slotOf(view.chunks, handle);
-  const same =
-    slot >= 0 && stateAt(view.chunks, slot) === "sealed" && view.chunks.versions.get(slot) === command.version;
-  if (!same) {
+  const slot = sameChunk(view, command);
+  if (slot === undefined) {
     repair.failures.delete(handle);
     return "orphan";
   }
+  const stopped = failure !== undefined && clone?.stopping === true;
   if (failure === undefined) {
     repair.failures.delete(handle);
     repair.done++;
-    repair.doneBytes += command.length;
-    noteReplicaFact(view.chunks, handle, { volume: command.target, health: "healthy" });
-  } else {
-    const before = repair.failures.get(handle);
-    const count = (before?.count ?? 0) + 1;
-    repair.failures.set(handle, {
-      count,
-      retryAtMs: nowMs + Math.min(retryMsMax, retryMs * 2 ** Math.min(10, count - 1)),
-      targets: new Set([...(before?.targets ?? []), command.target]),
-      why: `the last attempt to copy chunk ${handle} failed: ${failure}`,
-    });
-  }
+    repair.doneBytes += length;
+    noteReplicaFact(view.chunks, handle, { volume: target, health: "healthy" });
+  } else if (!stopped) noteFailure(repair, command, { failure, nowMs });
   const holders = holderCountAt(view, slot);
   const goal = view.chunks.goals.get(slot);
+  const trashed = clone?.trashed === true;
   if (holders > 0 && countedHoldersAt(view, slot) < goal)
-    queueRepair(repair, { handle, holders, moving: holders >= goal });
-  return failure === undefined ? "healed" : "failed";
+    queueShort(repair.queues, { handle, holders, trashed, moving: holders >= goal }, nowMs);
+  return failure === undefined ? "healed" : stopped ? "stopped" : "failed";
+}
+
+function noteFailure(repair: Repair, { handle, target }: RepairCommand, of: { failure: string; nowMs: number }): void {
+  const before = repair.failures.get(handle);
+  const count = (before?.count ?? 0) + 1;
+  repair.failures.set(handle, {
+    count,
+    retryAtMs: of.nowMs + Math.min(retryMsMax, retryMs * 2 ** Math.min(10, count - 1)),
+    targets: new Set([...(before?.targets ?? []), target]),
+    why: `the last attempt to copy chunk ${handle} failed: ${of.failure}`,
+  });
 }

@@ -4,11 +4,11 @@
  *
  * To add one: a row in `runtimeSettings`, named for its part ("repair-streams"), its value in `limits.ts` with a key in `config/keys.ts`. Read it where it is
  * used, each time: `settingOf(state, "repair-streams")`; it can change between two calls. An operator's verb changes it by the client's `changeSettings` and
- * shows it by `settings`. On and off are 1 and 0; a rate of 0 means without a limit.
+ * shows it by `settings`. On and off are 1 and 0.
  */
 import { GfsError } from "../../base/errors.ts";
-import type { Limits } from "../../limits.ts";
 import type { ScrubTerms } from "../../wire/control/scrub.ts";
+import { type Limits, repairRateMin } from "../../limits.ts";
 import type { changeSettings, Setting } from "../../wire/control/settings.ts";
 import type { LogRecord } from "../../wire/log-records.ts";
 import type { Decision, ReplyOf, RequestOf } from "./decision.ts";
@@ -19,7 +19,8 @@ import type { MasterState } from "./state.ts";
 interface SettingRow {
   readonly about: string;
   readonly unit: "clones" | "bytes/s" | "days";
-  /** Inclusive bounds, in `unit`; only whole numbers. */
+  /** Inclusive bounds, in `unit`; only whole numbers. `zero`: what 0 means, where it is taken besides. */
+  readonly zero?: string;
   readonly min: number;
   readonly max: number;
   readonly configured: (limits: Limits) => number;
@@ -48,6 +49,29 @@ export const runtimeSettings = {
     min: 0,
     max: 1_000_000_000_000,
     configured: (limits) => limits.scrubBytesPerSecondMax,
+  },
+  "repair-streams": {
+    about: "clones of the cluster at a time; 0: none",
+    unit: "clones",
+    min: 0,
+    max: 4_096,
+    configured: (limits) => limits.repairStreams,
+  },
+  "repair-rate": {
+    about: "bytes that clones of the cluster copy",
+    unit: "bytes/s",
+    zero: "no limit",
+    min: repairRateMin,
+    max: 1e12,
+    configured: (limits) => limits.repairRate,
+  },
+  "repair-server-rate": {
+    about: "bytes that a server sends and takes for clones",
+    unit: "bytes/s",
+    zero: "no limit",
+    min: repairRateMin,
+    max: 1e12,
+    configured: (limits) => limits.repairServerRate,
   },
 } as const satisfies Record<string, SettingRow>;
 
@@ -89,10 +113,11 @@ export function settingOf(state: Pick<MasterState, "settings" | "limits">, name:
 
 /** All of them, in the order of the table. */
 export function listSettings(state: Pick<MasterState, "settings" | "limits">): Setting[] {
-  return [...rows].map(([name, { about, unit, min, max, configured }]) => {
+  return [...rows].map(([name, { about, unit, zero, min, max, configured }]) => {
     const value = state.settings.get(name);
     const fallback = configured(state.limits);
-    return { name, about, unit, min, max, configured: fallback, ...(value === undefined ? {} : { value }) };
+    const optional = { ...(zero === undefined ? {} : { zero }), ...(value === undefined ? {} : { value }) };
+    return { name, about, unit, min, max, configured: fallback, ...optional };
   });
 }
 
@@ -108,8 +133,9 @@ export function decideChangeSettings(
         "Usage",
         `Cannot change ${name}: there is no such setting; known: ${[...rows.keys()].join(", ")}`,
       );
+    if (value === undefined || (value === 0 && row.zero !== undefined)) continue;
     const { min, max, unit } = row;
-    if (value !== undefined && !(Number.isInteger(value) && value >= min && value <= max))
+    if (!(Number.isInteger(value) && value >= min && value <= max))
       throw new GfsError(
         "Usage",
         `Cannot set ${name} to ${value}: it takes whole numbers from ${min} to ${max} (${unit})`,

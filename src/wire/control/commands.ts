@@ -105,8 +105,31 @@ export const finish = message(
   Results,
 );
 
-/** Copy a sealed chunk from the first of `sources` that has it, checked against `crc`; answered when synced and sealed. */
-export const clone = message("clone", Copy, z.object({}));
+/** Copy a sealed chunk from the first of `sources` that has it, checked against `crc`; answered when synced and sealed. `bytesPerSecond`: no faster. */
+export const clone = message("clone", Copy.extend({ bytesPerSecond: z.number().min(1).optional() }), z.object({}));
+
+/**
+ * Of clones under way at this volume. stop: it ends with an error, and what came of it is cleared away. pace: it goes on at another rate, or without one. look: nothing changes.
+ * Answered are those that are still under way, with the bytes copied.
+ */
+export const steerClones = message(
+  "steer-clones",
+  Command.extend({
+    items: z
+      .array(
+        z.object({
+          handle: ChunkHandle,
+          version: ChunkVersion,
+          action: z.enum(["look", "stop", "pace"]),
+          bytesPerSecond: z.number().min(1).optional(),
+        }),
+      )
+      .max(itemsMax),
+  }),
+  z.object({
+    running: z.array(z.object({ handle: ChunkHandle, version: ChunkVersion, copied: Uint32 })).max(itemsMax),
+  }),
+);
 
 /** Move replicas aside for the grace period and keep tombstones. `below`: only a replica whose dataVersion is lower (stale); absent: whatever it has. */
 export const deleteReplicas = message(

@@ -5,13 +5,14 @@ import { message, MutationId, Nothing } from "./common.ts";
 const SettingName = z.string().min(1).max(64);
 const settingsMax = 256;
 
-/** One setting: `configured` is what the master's configuration says, `value` what an operator set instead; absent: nothing. Both in `unit`. */
+/** One setting: `zero` says what 0 means, where that is taken besides `min` to `max`; `configured` is what the master's configuration says, `value` what an operator set instead; absent: nothing. Both in `unit`. */
 export const Setting = z.object({
   name: SettingName,
   about: z.string().max(512),
   unit: z.string().max(32),
   min: z.number(),
   max: z.number(),
+  zero: z.string().max(64).optional(),
   configured: z.number(),
   value: z.number().optional(),
 });

@@ -8,7 +8,7 @@ import {
   enoughToReplace,
   planDeletes,
 } from "../../../../src/master/core/garbage.ts";
-import { createRepair, planRepairs, queueRepair, type Repair } from "../../../../src/master/core/repair.ts";
+import { createRepair, type Repair } from "../../../../src/master/core/repair.ts";
 import {
   confirmDeletions,
   queueGarbage,
@@ -20,6 +20,7 @@ import type { GarbageCause } from "../../../../src/master/core/garbage-queue.ts"
 import { volumeAt } from "../../../../src/master/core/volumes.ts";
 import { addSealed, chunkWorld, entry, freshMark, handleOf, limits, reportOf } from "./chunk-world.ts";
 import type { ChunkWorld } from "./chunk-world.ts";
+import { planRound, queueNumber } from "./repair-bench.ts";
 
 const grace = limits.deleteGraceMs;
 
@@ -136,10 +137,13 @@ describe("what may be deleted", () => {
     const world = withBadReplica([0, 1, 2], "corrupt");
     const garbage = createGarbage();
     const repair = createRepair();
-    repair.running.set(handleOf(1), { source: 0, target: 3 });
+    queueNumber(repair, 1, 2);
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 2, health: "gone" });
+    expect(planRound(repair, world, { nowMs: world.nowMs })).toMatchObject([{ target: 3 }]);
     queue(garbage, world, [1, 3, "corrupt"]);
     expect(planBeside(repair, garbage, world, { volume: 3, afterMs: 0 })).toEqual([]);
     repair.running.clear();
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 2, health: "healthy" });
     expect(planBeside(repair, garbage, world, { volume: 3, afterMs: 1_000 })).toHaveLength(1);
   });
 
@@ -264,9 +268,8 @@ describe("a delete that was sent keeps clones of the same chunk from its volume"
     volumeAt(world.volumes, 0).liveness = "dead";
     const targets = (): number[] => {
       const repair = createRepair();
-      queueRepair(repair, { handle: handleOf(1), holders: 2 });
-      const time = { nowMs: world.nowMs, limits, max: 10, garbage };
-      return planRepairs(repair, world, time).map(({ target }) => target);
+      queueNumber(repair, 1, 2);
+      return planRound(repair, world, { nowMs: world.nowMs, garbage }).map(({ target }) => target);
     };
     return { world, garbage, items, targets };
   }

@@ -2,39 +2,35 @@ import { describe, expect, test } from "bun:test";
 import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
 import { unreferenceChunk } from "../../../../src/master/core/chunk-apply.ts";
 import { createChunkScan, holderCountAt, stepScan, wantScan } from "../../../../src/master/core/chunk-scan.ts";
-import { createGarbage } from "../../../../src/master/core/garbage.ts";
 import { slotOf } from "../../../../src/master/core/chunk-table.ts";
-import {
-  createRepair,
-  planRepairs,
-  queuedRepairs,
-  queueRepair,
-  repairEnded,
-} from "../../../../src/master/core/repair.ts";
+import { createRepair } from "../../../../src/master/core/repair.ts";
 import type { Repair, RepairCommand } from "../../../../src/master/core/repair.ts";
+import { queuedCount } from "../../../../src/master/core/repair-queues.ts";
 import { volumeAt } from "../../../../src/master/core/volumes.ts";
-import { addSealed, addVolume, chunkWorld, entry, freshMark, handleOf, limits, reportOf } from "./chunk-world.ts";
+import { addSealed, addVolume, chunkWorld, entry, freshMark, handleOf, reportOf } from "./chunk-world.ts";
 import type { ChunkWorld } from "./chunk-world.ts";
+import { endClone, planRound, queueNumber } from "./repair-bench.ts";
 
 function scanned(world: ChunkWorld, slotsMax = 1_000) {
   const scan = createChunkScan();
   const short: { handle: number; holders: number }[] = [];
   const surplus: { handle: number; volume: number }[] = [];
-  for (let step = 0, idle = false; !idle && step < 100; step++) {
+  const misplaced: number[] = [];
+  for (let step = 0; (scan.wanted || scan.running) && step < 100; step++) {
     const found = stepScan(world, scan, { slotsMax, nowMs: world.nowMs });
     short.push(...found.short);
     surplus.push(...found.surplus);
-    idle = found.idle;
+    misplaced.push(...found.misplaced);
   }
-  return { scan, short, surplus };
+  return { scan, short, surplus, misplaced };
 }
 
 function kill(world: ChunkWorld, ...volumes: number[]): void {
   for (const volume of volumes) volumeAt(world.volumes, volume).liveness = "dead";
 }
 
-function plan(repair: Repair, world: ChunkWorld, max = 10): RepairCommand[] {
-  return planRepairs(repair, world, { nowMs: world.nowMs, limits, max, garbage: createGarbage() });
+function plan(repair: Repair, world: ChunkWorld, streams = 10): RepairCommand[] {
+  return planRound(repair, world, { nowMs: world.nowMs, pace: { streams } });
 }
 
 describe("a round over the chunk table", () => {
@@ -72,11 +68,14 @@ describe("a round over the chunk table", () => {
     addSealed(world, 1, [0], 1);
     addSealed(world, 2, [0], 1);
     const scan = createChunkScan();
-    const step = () => stepScan(world, scan, { slotsMax: 1, nowMs: 0 }).idle;
-    expect(step()).toBe(false);
+    const step = (): boolean => {
+      stepScan(world, scan, { slotsMax: 1, nowMs: 0 });
+      return scan.running || scan.wanted;
+    };
+    expect(step()).toBe(true);
     wantScan(scan);
-    expect(step()).toBe(false);
-    expect([step(), step(), step()]).toEqual([false, true, true]);
+    expect(step()).toBe(true);
+    expect([step(), step(), step()]).toEqual([true, false, false]);
   });
 
   test("a rack with more than its share of a chunk is misplaced, and is thinned first", () => {
@@ -142,14 +141,13 @@ describe("plans", () => {
     addSealed(world, 1, [0, 1, 2]);
     kill(world, 0);
     const repair = createRepair();
-    for (const short of scanned(world).short)
-      queueRepair(repair, { handle: handleOf(short.handle), holders: short.holders });
+    for (const short of scanned(world).short) queueNumber(repair, short.handle, short.holders);
     const [command] = plan(repair, world);
     expect(command).toMatchObject({ handle: 1, version: 1, length: 10, crc: 1, target: 3 });
     expect(command?.sources.toSorted()).toEqual([1, 2]);
     expect(plan(repair, world)).toEqual([]);
     if (command === undefined) throw new Error("no command");
-    expect(repairEnded(repair, world, { command, failure: undefined, nowMs: world.nowMs })).toBe("healed");
+    expect(endClone(repair, world, { command, nowMs: world.nowMs })).toBe("healed");
     expect(scanned(world).short).toEqual([]);
     expect(repair.done).toBe(1);
   });
@@ -159,8 +157,7 @@ describe("plans", () => {
     addSealed(world, 1, [0, 1], 3);
     addSealed(world, 2, [0], 3);
     const repair = createRepair();
-    for (const short of scanned(world).short)
-      queueRepair(repair, { handle: handleOf(short.handle), holders: short.holders });
+    for (const short of scanned(world).short) queueNumber(repair, short.handle, short.holders);
     expect(plan(repair, world, 1)[0]?.handle).toBe(handleOf(2));
   });
 
@@ -168,7 +165,7 @@ describe("plans", () => {
     const world = chunkWorld(6);
     for (let number = 1; number <= 20; number++) addSealed(world, number, [0, 1], 3);
     const repair = createRepair();
-    for (let number = 1; number <= 20; number++) queueRepair(repair, { handle: handleOf(number), holders: 2 });
+    for (let number = 1; number <= 20; number++) queueNumber(repair, number, 2);
     const commands = plan(repair, world, 100);
     const busy = commands.flatMap((command) => [command.sources[0] ?? -1, command.target]);
     expect(new Set(busy).size).toBe(busy.length);
@@ -180,9 +177,9 @@ describe("plans", () => {
     addSealed(world, 1, [0], 2);
     world.safeMode = true;
     const repair = createRepair();
-    queueRepair(repair, { handle: handleOf(1), holders: 1 });
+    queueNumber(repair, 1, 1);
     expect(plan(repair, world)).toEqual([]);
-    expect(queuedRepairs(repair)).toBe(1);
+    expect(queuedCount(repair.queues)).toBe(1);
   });
 
   test("a volume with a stale replica of it is no target, and status says why nothing can be done", () => {
@@ -190,7 +187,7 @@ describe("plans", () => {
     addSealed(world, 1, [0], 2);
     noteReplicaFact(world.chunks, handleOf(1), { volume: 1, health: "stale" });
     const repair = createRepair();
-    queueRepair(repair, { handle: handleOf(1), holders: 1 });
+    queueNumber(repair, 1, 1);
     expect(plan(repair, world)).toEqual([]);
     expect(repair.blocked).toContain("s1 holds a replica already");
   });
@@ -199,10 +196,10 @@ describe("plans", () => {
     const world = chunkWorld(3);
     addSealed(world, 1, [0], 2);
     const repair = createRepair();
-    queueRepair(repair, { handle: handleOf(1), holders: 1 });
+    queueNumber(repair, 1, 1);
     const [first] = plan(repair, world);
     if (first === undefined) throw new Error("no command");
-    expect(repairEnded(repair, world, { command: first, failure: "no answer", nowMs: world.nowMs })).toBe("failed");
+    expect(endClone(repair, world, { command: first, failure: "no answer", nowMs: world.nowMs })).toBe("failed");
     expect(plan(repair, world)).toEqual([]);
     expect(repair.blocked).toContain("no answer");
     world.nowMs += 1_000;
@@ -213,12 +210,12 @@ describe("plans", () => {
     const world = chunkWorld(2);
     addSealed(world, 1, [0], 2);
     const repair = createRepair();
-    queueRepair(repair, { handle: handleOf(1), holders: 1 });
+    queueNumber(repair, 1, 1);
     const [command] = plan(repair, world);
     if (command === undefined) throw new Error("no command");
     unreferenceChunk(world.chunks, handleOf(1));
-    expect(repairEnded(repair, world, { command, failure: undefined, nowMs: 0 })).toBe("orphan");
-    expect([...repair.streams]).toEqual([]);
+    expect(endClone(repair, world, { command, nowMs: 0 })).toBe("orphan");
+    expect(repair.pace.streams).toBe(0);
   });
 });
 
@@ -228,7 +225,7 @@ describe("a corrupt replica where every server has one", () => {
     addSealed(world, 1, [0, 1, 2]);
     noteReplicaFact(world.chunks, handleOf(1), { volume: 2, health: "corrupt" });
     const repair = createRepair();
-    queueRepair(repair, { handle: handleOf(1), holders: 2 });
+    queueNumber(repair, 1, 2);
     return { world, repair };
   }
   const verified = (world: ChunkWorld) => {
@@ -250,7 +247,7 @@ describe("a corrupt replica where every server has one", () => {
     const [command] = plan(repair, world);
     expect(command).toMatchObject({ handle: handleOf(1), target: 2 });
     expect(command?.sources.toSorted()).toEqual([0, 1]);
-    repairEnded(repair, world, { command: command!, failure: undefined, nowMs: 0 });
+    endClone(repair, world, { command: command!, nowMs: 0 });
     expect(holderCountAt(world, slotOf(world.chunks, handleOf(1)))).toBe(3);
   });
 
@@ -266,7 +263,7 @@ describe("a corrupt replica where every server has one", () => {
     const { world, repair } = withCorrupt();
     verified(world);
     const [command] = plan(repair, world);
-    repairEnded(repair, world, { command: command!, failure: "no", nowMs: 0 });
+    endClone(repair, world, { command: command!, failure: "no", nowMs: 0 });
     world.nowMs += 10_000;
     expect(plan(repair, world)).toEqual([]);
     addVolume(world, 3);

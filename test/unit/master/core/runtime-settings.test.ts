@@ -49,10 +49,18 @@ describe("settings that operators change", () => {
     expect(settingOf(driver.state, name)).toBe(defaultLimits.repairStreamsPerServer);
   });
 
+  test("take a 0 below their least value only where it means something", () => {
+    const driver = new CoreDriver();
+    const set = (value: number) => decideChangeSettings(driver.state, { changes: [{ name: "repair-rate", value }] });
+    expect(driver.do(set(0))).toEqual({});
+    refusal("Usage", () => set(1));
+    expect(driver.do(set(1_000_000))).toEqual({});
+  });
+
   test("are configured within their own bounds", () => {
-    for (const row of Object.values(runtimeSettings)) {
-      const configured = row.configured(defaultLimits);
-      expect(Number.isInteger(configured) && configured >= row.min && configured <= row.max).toBe(true);
+    for (const { configured, min, max, zero } of listSettings(new CoreDriver().state)) {
+      const within = Number.isInteger(configured) && configured >= min && configured <= max;
+      expect(within || (configured === 0 && zero !== undefined)).toBe(true);
     }
   });
 });

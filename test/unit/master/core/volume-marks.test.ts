@@ -4,13 +4,15 @@ import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
 import { createChunkScan, stepScan } from "../../../../src/master/core/chunk-scan.ts";
 import { createGarbage, planDeletes, queueGarbage } from "../../../../src/master/core/garbage.ts";
 import { candidateOf, candidatesOf, place, rankForReader } from "../../../../src/master/core/placement.ts";
-import { createRepair, planRepairs, queueRepair } from "../../../../src/master/core/repair.ts";
+import { createRepair } from "../../../../src/master/core/repair.ts";
+import { queueShort } from "../../../../src/master/core/repair-queues.ts";
 import { findServer } from "../../../../src/master/core/server-names.ts";
 import { usableBytes } from "../../../../src/master/core/space-sums.ts";
 import { allVolumes, applyVolumeMarked, isGone, isUsable, volumeAt } from "../../../../src/master/core/volumes.ts";
 import type { LogRecord } from "../../../../src/wire/log-records.ts";
 import { addSealed, addVolume, type ChunkWorld, chunkWorld, handleOf, limits, volumeHex } from "./chunk-world.ts";
 import { refusal } from "./core-driver.ts";
+import { planRound } from "./repair-bench.ts";
 
 type Mark = Extract<LogRecord, { kind: "volume-marked" }>["mark"];
 
@@ -29,10 +31,10 @@ function scanned(world: ChunkWorld) {
   return { ...stepScan(world, scan, { slotsMax: 1_000, nowMs: world.nowMs }), counts: scan.finished?.counts };
 }
 
-function plan(world: ChunkWorld, max = 10) {
+function plan(world: ChunkWorld) {
   const repair = createRepair();
-  for (const short of scanned(world).short) queueRepair(repair, short);
-  return planRepairs(repair, world, { nowMs: world.nowMs, limits, max, garbage: createGarbage() });
+  for (const short of scanned(world).short) queueShort(repair.queues, { ...short, trashed: false }, 0);
+  return planRound(repair, world, { nowMs: world.nowMs });
 }
 
 const request = {

@@ -1,0 +1,42 @@
+/** What holds repair, deletions and balance back by itself, and how it ends (DESIGN §4.1, §4.5; core/safe-mode.ts, core/mass-failure.ts). */
+import { type MasterContext, nowMs } from "./context.ts";
+import { wantScan } from "./core/chunk-scan.ts";
+import { acceptFailure, tickMassFailure } from "./core/mass-failure.ts";
+import { endSafeMode, tickSafeMode } from "./core/safe-mode.ts";
+
+/** Leaves safe mode when enough is known; holds repair when many servers are lost at once, and lets it go. */
+export function brakesTick(ctx: MasterContext): void {
+  const { soft, state, limits } = ctx;
+  const time = { nowMs: nowMs(ctx), limits };
+  if (tickSafeMode(soft.safeMode, state, time)) {
+    ctx.world.events.emit("info", "safe-mode.left", { by: "itself" });
+    wantScan(soft.scan);
+  }
+  const change = tickMassFailure(soft.massFailure, state.volumes, time);
+  const { reason } = soft.massFailure;
+  soft.repair.held = reason === "" ? undefined : reason;
+  if (change === "held") ctx.world.events.emit("error", "repair.held", { reason });
+  if (change === "released") ctx.world.events.emit("info", "repair.resumed", { by: "itself" });
+}
+
+/** An operator says that the rest of the reports won't come. What it was waiting for; undefined: it was not in safe mode. */
+export function leaveSafeMode(ctx: MasterContext): string | undefined {
+  const { safeMode, scan } = ctx.soft;
+  if (!safeMode.active) return undefined;
+  const { reason } = safeMode;
+  endSafeMode(safeMode);
+  ctx.world.events.emit("warn", "safe-mode.left", { by: "operator", reason });
+  wantScan(scan);
+  return reason;
+}
+
+/** An operator says that servers which were lost at once won't be back. Why repair was held; undefined: it was not. */
+export function resumeRepair(ctx: MasterContext): string | undefined {
+  const { massFailure, repair } = ctx.soft;
+  const { reason } = massFailure;
+  acceptFailure(massFailure);
+  repair.held = undefined;
+  if (reason === "") return undefined;
+  ctx.world.events.emit("warn", "repair.resumed", { by: "operator", reason });
+  return reason;
+}
