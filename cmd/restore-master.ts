@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GfsError } from "../src/base/errors.ts";
+import { GfsError, hasCode } from "../src/base/errors.ts";
 import { limitsOf } from "../src/config/limits.ts";
 import { openRemote } from "../src/master/metadata/remote-source.ts";
 import { type Restored, restoreMaster } from "../src/master/metadata/restore.ts";
@@ -37,13 +37,22 @@ export async function restore(call: Call): Promise<number> {
   const sources: MetadataSource[] = [];
   const progress = makeProgress("restore", { quiet });
   try {
+    let failure: unknown;
     for (const each of from) {
-      const found = (await isAddress(call, each))
-        ? await openRemote(control, { address: each, signal: call.signal })
-        : await openSources(world.disk, each);
-      sources.push(...found);
-      for (const { text, last } of found) note(call, `${text} reaches to entry ${last} of the log`);
+      try {
+        const found = (await isAddress(call, each))
+          ? await openRemote(control, { address: each, signal: call.signal })
+          : await openSources(world.disk, each);
+        sources.push(...found);
+        for (const { text, last } of found) note(call, `${text} reaches to entry ${last} of the log`);
+      } catch (error) {
+        // Of several servers some keep no copy, and some may be gone.
+        if (!hasCode(error, "NotFound", "Unavailable", "Timeout", "Corrupt")) throw error;
+        failure ??= error;
+        note(call, error.message);
+      }
     }
+    if (sources.length === 0) throw failure;
     const restored = await restoreMaster(world, {
       dataDir: scratch === undefined ? (dataDir ?? "") : join(scratch, "master"),
       sources,

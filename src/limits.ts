@@ -103,6 +103,10 @@ export interface Limits {
   /** Log records after which the master starts a checkpoint child. */
   readonly checkpointRecords: number;
   readonly handleBatch: number;
+  /** Volumes that keep a copy of the master's metadata; 0: none. */
+  readonly metadataCopies: number;
+  /** How often what was logged goes to them. */
+  readonly metadataCopyMs: number;
   /** Events for operators are kept in so many files of this size, on the master's disk and in its memory. */
   readonly eventSegmentBytes: number;
   readonly eventSegments: number;
@@ -175,6 +179,8 @@ export const defaultLimits: Limits = {
   volumeLogBytesMax: 128 * 1_048_576,
   checkpointRecords: 200_000,
   handleBatch: 1_000,
+  metadataCopies: 2,
+  metadataCopyMs: 5_000,
   eventSegmentBytes: 2 * 1_048_576,
   eventSegments: 4,
   eventFoldMs: 600_000,

@@ -159,6 +159,7 @@ function factsOf(status: ClusterStatus): string {
       "files",
       `${status.files} in ${counted(status.directories, "directory", "directories")}, ${formatSize(status.bytes)}${openFiles(status)}; trash: ${counted(trash.entries, "entry", "entries")}, ${formatSize(trash.bytes)}`,
     ],
+    ["metadata", `up to entry ${status.log.position} of the log; copies of it: ${copiesOf(status)}`],
     ["chunks", states.join(", ")],
     [
       "repair",
@@ -170,6 +171,18 @@ function factsOf(status: ClusterStatus): string {
       `${status.clients.length} connected, ${counted(status.sessions, "session")}, ${counted(status.drafts, "put")} in progress`,
     ],
   ]);
+}
+
+/** On chunkservers: a master whose directory is lost comes back from them. */
+function copiesOf({ metadataCopies: { wanted, copies } }: ClusterStatus): string {
+  if (wanted === 0) return "none wanted (master.metadata_copies is 0)";
+  const each = copies.map(({ label, behindMs, failure }) => {
+    if (failure !== undefined) return `${label} failing`;
+    if (behindMs === undefined) return `${label} being made`;
+    return behindMs === 0 ? `${label} complete` : `${label} ${formatDuration(behindMs)} behind`;
+  });
+  const missing = wanted - copies.length;
+  return [...each, ...(missing > 0 ? [`${missing} of ${wanted} to come`] : [])].join(", ");
 }
 
 function serversOf({ servers }: ClusterStatus): string[] {

@@ -1,7 +1,7 @@
 /** What the master tells a chunkserver to do (DESIGN §4.1, §4.3, §4.5). Each command is checked for cluster, volume and epoch first; all may be repeated. */
 import { unreachable } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
-import { route, type Caller, type Route } from "../net/control-server.ts";
+import { route, type Route } from "../net/control-server.ts";
 import {
   clone,
   committedLength,
@@ -15,11 +15,13 @@ import {
   type FenceAnswer,
 } from "../wire/control/commands.ts";
 import type { ItemError } from "../wire/control/common.ts";
-import type { ChunkHandle, ChunkVersion, ClusterId, Epoch, VolumeId } from "../wire/ids.ts";
+import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
 import { cloneChunk, fetchMissingTail } from "./chunk-transfers.ts";
 import { Clones } from "./clones.ts";
 import { operatingError, traceMutation, type Context } from "./context.ts";
 import { fittingAnswers } from "./core/fence-answers.ts";
+import { metadataRoutes } from "./metadata-commands.ts";
+import { obey } from "./obey.ts";
 import { OpenChunks } from "./open-chunks.ts";
 import { awaitsFinish } from "./read-stream.ts";
 import type { Roles } from "./roles.ts";
@@ -28,12 +30,6 @@ export interface CommandOptions {
   readonly roles: Roles;
   /** A chunk stopped taking records: the master should hear of it soon. */
   readonly onStopped: () => void;
-}
-
-interface Command {
-  readonly clusterId: ClusterId;
-  readonly epoch: Epoch;
-  readonly volume: VolumeId;
 }
 
 /** All routes of a chunkserver's control port. */
@@ -53,6 +49,7 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
   };
 
   return [
+    ...metadataRoutes(context),
     route(open, async (request, caller) => {
       await obey(context, request, caller);
       return { results: await Promise.all(request.chunks.map((chunk) => settle(context, () => chunks.open(chunk)))) };
@@ -140,21 +137,6 @@ export function commandRoutes(context: Context, { roles, onStopped }: CommandOpt
       return { result: await store.verifyReplica(handle) };
     }),
   ];
-}
-
-/** @throws GfsError Denied | WrongCluster | ReplicaMissing (another volume) | EpochStale */
-async function obey({ store }: Context, command: Command, caller: Caller): Promise<void> {
-  if (caller.role !== "master") throw new GfsError("Denied", `Cannot obey a ${caller.role}: only the master commands`);
-  if (store.clusterId === undefined)
-    throw new GfsError("Unavailable", `Cannot obey the master: volume ${store.volume} has not registered yet`);
-  if (command.clusterId !== store.clusterId)
-    throw new GfsError(
-      "WrongCluster",
-      `Cannot obey a master of cluster ${command.clusterId}: this is ${store.clusterId}`,
-    );
-  if (command.volume !== store.volume)
-    throw new GfsError("ReplicaMissing", `Cannot obey a command for volume ${command.volume}: this is ${store.volume}`);
-  await store.seeEpoch(command.epoch);
 }
 
 type ItemResult = { kind: "ok" } | { kind: "error"; error: ItemError };

@@ -136,6 +136,7 @@ export class Heartbeats {
       ...(store.epoch === undefined ? {} : { epoch: store.epoch }),
       ...(location === undefined ? {} : { location }),
       ...(rack === undefined ? {} : { rack }),
+      ...(store.metadata.summary === undefined ? {} : { metadata: store.metadata.summary }),
     };
     const call = { timeoutMs: limits.controlMs, signal: stopping };
     const reply = await this.#client.call(master, register, request, call);

@@ -169,6 +169,17 @@ export const configKeys = {
     unit: "seconds",
     about: "repair waits at most so long; 0: until they return, or `gfs repair resume`",
   },
+  "master.metadata_copies": {
+    type: whole(0, protocol.replicasMax),
+    fallback: defaultLimits.metadataCopies,
+    about: "chunkservers that keep a copy of the master's metadata; 0: none",
+  },
+  "master.metadata_copy_seconds": {
+    type: seconds,
+    fallback: s(defaultLimits.metadataCopyMs),
+    unit: "seconds",
+    about: "how often what was logged is sent to them",
+  },
   "chunk_server.base_port": {
     type: whole(0, 64_535),
     fallback: 4371,

@@ -34,6 +34,8 @@ export function limitsOf(config: Config): Limits {
     massFailureShare: config.get("master.mass_failure_share"),
     massFailureWindowMs: ms(config.get("master.mass_failure_window_seconds")),
     massFailureHoldMs: ms(config.get("master.mass_failure_hold_seconds")),
+    metadataCopies: config.get("master.metadata_copies"),
+    metadataCopyMs: ms(config.get("master.metadata_copy_seconds")),
     heartbeatMs: ms(config.get("chunk_server.heartbeat_interval")),
     reserveBytes: Math.round(config.get("chunk_server.reserve_mb") * 1e6),
     clientHeartbeatMs: ms(config.get("client.heartbeat_interval")),

@@ -2,6 +2,7 @@
  * Follows a log while its process writes it, for copies elsewhere: the bytes of the segments as they lie in their files, whole batches only, each verified, up to what is
  * durable. What was shipped of a segment is a beginning of its file, and so a log of its own: recovery takes its end for a torn tail.
  */
+import { crc32 } from "../base/checksum.ts";
 import { GfsError } from "../base/errors.ts";
 import { readUint53, viewOf } from "../base/bytes.ts";
 import { type Disk, DiskError, type DiskFile } from "../io.ts";
@@ -50,23 +51,47 @@ export class LogFollower {
   }
 
   /**
-   * Goes on where somebody stands who has the beginning of a segment of this id.
+   * Goes on where somebody stands who has a segment's bytes up to `offset`, of this CRC.
    *
-   * @throws GfsError("Unavailable") where the segment is gone or is another one, GfsError("Corrupt" | "DiskFailed")
+   * @throws GfsError("Unavailable") where the segment is gone or has other bytes, GfsError("Corrupt" | "DiskFailed")
    */
   static async from(
     disk: Disk,
     directory: string,
-    { segmentId, ...place }: FollowedPlace & { readonly segmentId: string },
+    { crc, ...place }: FollowedPlace & { readonly crc: number },
   ): Promise<LogFollower> {
     const follower = new LogFollower(disk, directory, place);
     const header = await follower.#header(place.segment);
-    if (header.segmentId !== segmentId)
+    const path = `${directory}/${segmentFileName(place.segment)}`;
+    const ours = await follower.#withFile(path, async (file) => {
+      let sum = 0;
+      for (let at = 0; at < place.offset;) {
+        const bytes = await readAt(file, at, Math.min(windowBytes, place.offset - at));
+        if (bytes.length === 0) return undefined;
+        sum = crc32(bytes, sum);
+        at += bytes.length;
+      }
+      return sum;
+    });
+    if (ours !== crc)
       throw new GfsError(
         "Unavailable",
-        `Cannot follow the log in ${directory}: segment ${place.segment} is another one`,
+        `Cannot follow the log in ${directory}: segment ${place.segment} is not that of the copy`,
       );
     return new LogFollower(disk, directory, place, seedOf(header));
+  }
+
+  /** How much of one segment is whole, wherever it lies. @throws GfsError("Corrupt") for a header that can't be read, GfsError("Unavailable") where it is gone, GfsError("DiskFailed") */
+  static async measure(
+    disk: Disk,
+    directory: string,
+    segment: LogPosition,
+  ): Promise<FollowedPlace & { readonly segmentId: string; readonly id: string }> {
+    const follower = new LogFollower(disk, directory, { segment, offset: 0, last: segment - 1 });
+    const header = await follower.#header(segment);
+    while ((await follower.#read(Number.MAX_SAFE_INTEGER)) !== undefined);
+    const { segmentId, id } = header;
+    return { ...follower.#place, offset: Math.max(follower.#place.offset, segmentHeaderBytes), segmentId, id };
   }
 
   get place(): FollowedPlace {

@@ -31,6 +31,7 @@ export async function confirmAll(
   if (reply.accepted.length === 0) return reply;
   ctx.world.events.emit("warn", "master.confirmed", { accepted: reply.accepted, epoch: state.cluster.epoch?.number });
   soft.mutationsStopped = undefined;
+  soft.acceptedEntry = Math.max(soft.acceptedEntry, soft.highestEntry);
   confirmDeletions(soft.garbage);
   endSafeMode(soft.safeMode);
   confirmSeals(ctx);

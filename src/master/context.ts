@@ -65,6 +65,11 @@ export interface SoftState {
   /** What volumes proved that an old copy of our log does not know: raised above by a confirmation. */
   highestHandle: number;
   highestEpoch: number;
+  /** The last entry of the log that a copy on a volume has, beyond ours; and the one that an operator has accepted as lost. */
+  highestEntry: number;
+  acceptedEntry: number;
+  /** What each volume keeps of our metadata, as it told at its registration and we have changed since. */
+  readonly heldMetadata: Map<VolumeIndex, { readonly checkpoint: number; readonly last: number }>;
   /** Of chunks that our log knows: what volumes hold or promised for a log that is lost. Accepted once a confirmation lets mutations go on. */
   readonly higherVersions: Map<ChunkHandle, ChunkVersion>;
   /** Since mutations were stopped sessions are opened from here on: far above all that the lost end of the log can have opened. */
@@ -107,6 +112,9 @@ export function newSoftState(nowMs: number): SoftState {
     volumesAwaitedUntilMs: undefined,
     highestHandle: 0,
     highestEpoch: 0,
+    highestEntry: 0,
+    acceptedEntry: 0,
+    heldMetadata: new Map(),
     higherVersions: new Map(),
     sessionFloor: 0,
     replicaTally: new Map(),
@@ -152,8 +160,7 @@ export function isAccepted({ soft }: MasterContext, handle: ChunkHandle, version
 /** @throws GfsError("MutationsStopped"), GfsError("Unavailable") where no volume has told yet what it knows of the log */
 export function requireMutations(ctx: MasterContext): void {
   requireNotStopped(ctx);
-  const untilMs = ctx.soft.volumesAwaitedUntilMs;
-  if (untilMs === undefined || nowMs(ctx) >= untilMs) return;
+  if (!awaitsVolumes(ctx)) return;
   throw new GfsError(
     "Unavailable",
     "Cannot change anything yet: no chunkserver has registered since the master's start",
@@ -161,6 +168,12 @@ export function requireMutations(ctx: MasterContext): void {
       retryAfterMs: ctx.limits.heartbeatMs / 10,
     },
   );
+}
+
+/** No volume has told yet what it knows of the log. */
+export function awaitsVolumes(ctx: MasterContext): boolean {
+  const untilMs = ctx.soft.volumesAwaitedUntilMs;
+  return untilMs !== undefined && nowMs(ctx) < untilMs;
 }
 
 /** @throws GfsError("MutationsStopped") */

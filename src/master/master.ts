@@ -20,6 +20,7 @@ import { tickDrains } from "./drains.ts";
 import { Engine } from "./engine.ts";
 import { KeptEvents } from "./kept-events.ts";
 import { requireLoopback } from "./bind-rule.ts";
+import { MetadataCopies } from "./metadata/metadata-copies.ts";
 import { Backups } from "./metadata/backups.ts";
 import { directoryRecords, openOperationLog, requireAllDirectories, startRecords } from "./operation-log.ts";
 import { expire, reap, startDeletions } from "./reaper.ts";
@@ -67,7 +68,7 @@ export interface Master {
 }
 
 /** How often each loop looks, in milliseconds; those that follow heartbeats are a share of their interval. */
-const loops = { expiryMs: 1_000, scanMs: 500, repairMs: 250, deletionMs: 500, checkpointMs: 1_000 };
+const loops = { expiryMs: 1_000, scanMs: 500, repairMs: 250, deletionMs: 500, checkpointMs: 1_000, copyMs: 1_000 };
 /** Rounds over the chunk table keep what status says fresh; they take at most a twentieth of the time. */
 const scanPause = { minMs: 1_000, perRound: 20, maxMs: 60_000 };
 
@@ -211,15 +212,14 @@ class RunningMaster implements Master {
       position: opened.checkpoint,
       pinned: () => backups.pinned,
     });
-    const backups = new Backups(world, {
-      log,
-      checkpoint: () => checkpointer.position,
-      directories: () => this.#liveDirectories(),
-    });
+    const sources = { log, checkpoint: () => checkpointer.position, directories: () => this.#liveDirectories() };
+    const backups = new Backups(world, sources);
+    const copies = new MetadataCopies(ctx, sources);
     this.#checkpointer = checkpointer;
-    this.#listener = await this.#serve(ctx, { log, checkpointer, backups });
+    this.#listener = await this.#serve(ctx, { log, checkpointer, copies, backups });
     resumeSeals(ctx);
     this.#startLoops(ctx, checkpointer);
+    repeat(ctx, Math.min(loops.copyMs, limits.metadataCopyMs), "copy the metadata", () => copies.tick());
     world.events.emit("info", "master.ready", {
       address: this.address,
       epoch: epochOf(ctx).number,
@@ -243,7 +243,14 @@ class RunningMaster implements Master {
 
   #serve(
     ctx: MasterContext,
-    { log, checkpointer, backups }: Pick<StatusSources, "log" | "checkpointer"> & { readonly backups: Backups },
+    {
+      log,
+      checkpointer,
+      copies,
+      backups,
+    }: Pick<StatusSources, "log" | "checkpointer" | "copies"> & {
+      readonly backups: Backups;
+    },
   ): Promise<Listener> {
     const { secret, listen, version } = this.#options;
     const insecureBind = this.#insecureBind;
@@ -253,6 +260,7 @@ class RunningMaster implements Master {
       insecureBind,
       log,
       checkpointer,
+      copies,
       directories: this.#directories,
     };
     return serveControl(this.#world, {

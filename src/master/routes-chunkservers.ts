@@ -72,6 +72,8 @@ function registerServer(
   const { incarnation, label, control, data, location, rack, space } = request;
   const registration = { incarnation, label, control, data, location, rack, space, factMark };
   const { kind, change } = registerVolume(volume, registration, now);
+  if (request.metadata === undefined) ctx.soft.heldMetadata.delete(volume.index);
+  else ctx.soft.heldMetadata.set(volume.index, request.metadata);
   if (before !== undefined && before !== incarnation) supersede(superseded, volume.index, before);
   const joining = known === undefined ? "joined" : kind;
   ctx.world.events.emit("info", "volume.registered", { volume: request.volume, label, control, data, kind: joining });
@@ -127,6 +129,14 @@ function noteWhatItKnows(ctx: MasterContext, request: Registering, name: string)
     stopMutations(
       ctx,
       `${name} knows chunk ${highestHandle}, which this master has not given out: its data directory is an old copy`,
+    );
+  }
+  const entry = request.metadata?.last ?? 0;
+  if (entry > ctx.engine.position && entry > soft.acceptedEntry) {
+    soft.highestEntry = Math.max(soft.highestEntry, entry);
+    stopMutations(
+      ctx,
+      `${name} keeps a copy of the log up to entry ${entry}, and this master's ends at ${ctx.engine.position}: its data directory is an old copy`,
     );
   }
   const theirs = request.epoch;

@@ -13,8 +13,9 @@ import { queuedCount } from "./core/repair-queues.ts";
 import { detachedCount } from "./core/reaping.ts";
 import { trashTotals } from "./core/trash.ts";
 import { spaceSums, usableBytes } from "./core/space-sums.ts";
-import { allVolumes, type Volume, unknownAddress } from "./core/volumes.ts";
+import { allVolumes, type Volume, unknownAddress, volumeAt } from "./core/volumes.ts";
 import type { DataDirectory } from "./data-directory.ts";
+import type { MetadataCopies } from "./metadata/metadata-copies.ts";
 import { pathOfChunk } from "./locating.ts";
 import { untilWhole } from "./health.ts";
 import { slowWarnings } from "./slow-servers.ts";
@@ -27,6 +28,7 @@ export interface StatusSources {
   readonly insecureBind: boolean;
   readonly log: Log;
   readonly checkpointer: Checkpointer;
+  readonly copies: MetadataCopies;
   readonly directories: readonly DataDirectory[];
 }
 
@@ -81,6 +83,7 @@ export function statusOf(ctx: MasterContext, sources: StatusSources): ReplyOf<ty
       state: sources.log.directories.includes(directory.logPath) ? "in use" : "failed: not written to any more",
     })),
     log: { position: sources.log.durablePosition, checkpoint: sources.checkpointer.position },
+    metadataCopies: copiesOf(ctx, sources.copies),
   };
 }
 
@@ -91,6 +94,23 @@ export function spaceOf(ctx: MasterContext): ReplyOf<typeof space> {
     usableBytes: usableBytes(ctx.state.volumes, ctx.limits.replicas),
     replicas: ctx.limits.replicas,
     trashBytes: trashTotals(ctx.state.inodes).bytes,
+  };
+}
+
+function copiesOf(ctx: MasterContext, copies: MetadataCopies): ReplyOf<typeof status>["metadataCopies"] {
+  return {
+    wanted: copies.wanted,
+    copies: copies.status().map(({ volume, position, checkpoint, behindMs, failure }) => {
+      const known = volumeAt(ctx.state.volumes, volume);
+      return {
+        volume: known.volume,
+        label: known.label,
+        position,
+        checkpoint,
+        ...(behindMs === undefined ? {} : { behindMs }),
+        ...(failure === undefined ? {} : { failure: cut(failure, whyCharsMax) }),
+      };
+    }),
   };
 }
 
@@ -160,6 +180,9 @@ function warningsOf(ctx: MasterContext, sources: StatusSources): string[] {
     warnings.push("no cluster secret is set, and the master listens beyond this machine (--insecure)");
   const { failure } = sources.checkpointer;
   if (failure !== undefined) warnings.push(`checkpoints fail, the log grows: ${failure}`);
+  for (const { volume, failure } of sources.copies.status())
+    if (failure !== undefined)
+      warnings.push(`the copy of the metadata on ${volumeAt(ctx.state.volumes, volume).label} is not kept: ${failure}`);
   const counts = ctx.soft.scan.finished?.counts;
   if (counts !== undefined && counts.misplaced > 0)
     warnings.push(`${counts.misplaced} chunks have too many replicas in one rack`);

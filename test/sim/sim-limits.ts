@@ -36,6 +36,9 @@ export const simLimits: Limits = {
   scrubMs: 10_000,
   massFailureWindowMs: 5_000,
   massFailureHoldMs: 8_000,
+  // Drawn; and chosen where a test is about them.
+  metadataCopies: 0,
+  metadataCopyMs: 700,
 };
 
 /** Those of one seed: a few bounds at either end of what is sensible. */
@@ -49,5 +52,6 @@ export function drawLimits(prng: Prng): Limits {
     handleBatch: prng.integer(2, 50),
     parallelChunks: prng.integer(1, 4),
     writtenPage: prng.integer(1, 3),
+    metadataCopies: prng.integer(0, 2),
   };
 }

@@ -10,6 +10,7 @@ import { openDirectory } from "./identity.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { inheritAll, isLongEnough, loadCheckpoint, replayEntry, surveyFiles, withAdvice } from "./recovery.ts";
 import { markBad } from "./replica-bytes.ts";
+import { MetadataFolder } from "./metadata-folder.ts";
 import { Retirement } from "./retirement.ts";
 import { SpaceAccount } from "./space-account.ts";
 import type { Store, StoreOptions } from "./store.ts";
@@ -37,11 +38,20 @@ export async function openStore(world: World, options: StoreOptions): Promise<St
     log = await openVolumeLog(world, options, { id: identity.volume, after, state, retirement });
     inheritAll(state);
     const aside = new Aside(world, { files, retirement, graceMs: options.limits.deleteGraceMs });
+    const metadata = await MetadataFolder.open(world.disk, {
+      directory,
+      retirement,
+      requireSpace: async (bytes) => {
+        await space.refresh();
+        space.check(bytes, "keep a copy of the master's metadata");
+        space.take(bytes);
+      },
+    });
     const space = new SpaceAccount(world, {
       directory,
       limitBytes: options.spaceLimitBytes,
       reserveBytes: options.reserveBytes,
-      usedBytes: () => state.usedBytes + aside.bytes,
+      usedBytes: () => state.usedBytes + aside.bytes + metadata.bytes,
     });
     const behind: { run?: WriteBehind } = {};
     const ground: Ground = {
@@ -75,7 +85,7 @@ export async function openStore(world: World, options: StoreOptions): Promise<St
       open: [...state.active.values()].filter((active) => active.state !== "sealed").length,
       position: ground.log.position,
     });
-    return new VolumeStore({ ground, aside, writeBehind: behind.run, lock });
+    return new VolumeStore({ ground, aside, metadata, writeBehind: behind.run, lock });
   } catch (error) {
     // What closing could still report is less than why the start failed.
     await log?.close().catch(() => undefined);

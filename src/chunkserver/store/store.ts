@@ -12,6 +12,7 @@ import type { AppendTable } from "../../wire/control/common.ts";
 import type { BlockRun } from "../../wire/data/blocks.ts";
 import type { ChunkHandle, ChunkVersion, ClusterId, Epoch, Sequence, SessionId, VolumeId } from "../../wire/ids.ts";
 import type { ScrubRound } from "../core/scrub-round.ts";
+import type { MetadataFolder } from "./metadata-folder.ts";
 
 export interface StoreOptions {
   /** Absolute; made when missing. Not empty and without an identity file: refused. */
@@ -182,6 +183,8 @@ export interface Store extends AsyncDisposable {
   readonly epoch: Epoch | undefined;
   /** Of all chunks this volume ever heard of; 0 when none. */
   readonly highestHandle: number;
+  /** What it keeps of its master's metadata. */
+  readonly metadata: MetadataFolder;
   /** Why the volume is retired; undefined while it is in service. */
   readonly retired: string | undefined;
   /** Calls back once when the volume retires (at once if it has); the result removes the listener. */

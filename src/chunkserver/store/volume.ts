@@ -24,6 +24,7 @@ import { appendRecord } from "./append-record.ts";
 import { beginWrite, openReplica } from "./new-replica.ts";
 import { promiseVersion } from "./promise-version.ts";
 import { moveAside } from "./remove-replica.ts";
+import type { MetadataFolder } from "./metadata-folder.ts";
 import type { Row } from "./replica-table.ts";
 import { keepScrub, loadScrub } from "./scrub-place.ts";
 import { finishReplica } from "./seal-replica.ts";
@@ -56,6 +57,7 @@ const volumeKey = 0;
 export interface VolumeParts {
   readonly ground: Ground;
   readonly aside: Aside;
+  readonly metadata: MetadataFolder;
   readonly writeBehind: WriteBehind;
   readonly lock: AsyncDisposable;
 }
@@ -90,6 +92,10 @@ export class VolumeStore implements Store {
 
   get retired(): string | undefined {
     return this.#ground.retirement.reason;
+  }
+
+  get metadata(): MetadataFolder {
+    return this.#parts.metadata;
   }
 
   get replicaCount(): number {

@@ -19,7 +19,8 @@ export type VolumeSpace = z.infer<typeof VolumeSpace>;
 
 /**
  * At start and whenever a heartbeat is answered with `known: false`. `incarnation`: random, new at each start of the process. A volume without a cluster
- * adopts the master's. `highestHandle` above the master's allocation mark proves that the master is behind.
+ * adopts the master's. `highestHandle` above the master's allocation mark, or a copy
+ * of its log that reaches further than it, proves that the master is behind.
  * @throws WrongCluster, Denied (the volume id is in use by a live server elsewhere), EpochStale
  */
 export const register = message(
@@ -35,6 +36,8 @@ export const register = message(
     highestHandle: Uint53,
     epoch: Epoch.optional(),
     version: z.string().max(64),
+    /** Of the master's metadata that it keeps a copy of: the entry that its checkpoint has, and the last one of the log. */
+    metadata: z.object({ checkpoint: Uint53, last: Uint53 }).optional(),
   }),
   z.object({
     clusterId: ClusterId,

@@ -47,8 +47,8 @@ const CopySet = z.enum(["metadata", "metadata-before"]);
 export const HeldFile = MetadataFile.extend({
   /** Of a segment: those that are whole. */
   bytes: Uint53,
-  /** Of a checkpoint: of the whole file. */
-  crc: Crc.optional(),
+  /** Of these bytes. */
+  crc: Crc,
   /** Of a segment: its id, and the last entry that is whole. */
   segmentId: z.string().max(32).optional(),
   last: Uint53.optional(),
@@ -74,10 +74,10 @@ export const metadataRead = message(
   z.object({ bytes: Piece }),
 );
 
-/** Writes on a file of the copy, which is cut at `offset` before: durable when answered. A checkpoint counts only once it is finished. @throws NoSpace | DiskFailed | RangeInvalid (a hole) */
+/** `last`: of a segment, the last entry that is whole with these bytes. Writes on a file of the copy, which is cut at `offset` before: durable when answered. A checkpoint counts only once it is finished. @throws NoSpace | DiskFailed | RangeInvalid (a hole) */
 export const metadataWrite = message(
   "metadata-write",
-  Command.extend({ file: MetadataFile, offset: Uint53, bytes: Piece }),
+  Command.extend({ file: MetadataFile, offset: Uint53, bytes: Piece, last: Uint53.optional() }),
   Nothing,
 );
 

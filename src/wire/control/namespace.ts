@@ -221,6 +221,25 @@ export const status = message(
     shortChunks: z.array(ShortChunk).max(100),
     dataDirs: z.array(z.object({ path: z.string().max(4_096), state: z.string().max(256) })).max(16),
     log: z.object({ position: Uint53, checkpoint: Uint53 }),
+    /**
+     * Of the master's metadata, on volumes. `position`: the last entry of the log that it has for sure (0: being made, or not known yet). `behindMs`: for how long it may lack something;
+     * absent while it was not complete since the master's start.
+     */
+    metadataCopies: z.object({
+      wanted: Uint32,
+      copies: z
+        .array(
+          z.object({
+            volume: VolumeId,
+            label: Label,
+            position: Uint53,
+            checkpoint: Uint53,
+            behindMs: z.number().optional(),
+            failure: z.string().max(512).optional(),
+          }),
+        )
+        .max(16),
+    }),
   }),
 );
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { SmallCluster } from "../../paper/small-cluster.ts";
 import { runScenario } from "../scenarios.ts";
 import { latePuts } from "./late-puts.ts";
+import { lostMaster } from "./lost-master.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { smallPuts } from "./small-puts.ts";
 import { stories } from "./stories.ts";
@@ -67,6 +68,16 @@ describe("the judges of the other stories", () => {
       }
     };
     expect(texts(latePuts(1, revive))).toContain("0000000000000001 was deleted at server");
+  });
+
+  test("notice that a rebuilt master changes and deletes before anybody confirmed it, and that a file is gone", () => {
+    const confirmEarly = (cluster: SmallCluster): void => {
+      cluster.as("hasty operator", (client) => client.confirm());
+      cluster.as("hasty operator", (client) => client.remove("/early/1", { skipTrash: true }));
+    };
+    const found = texts(lostMaster(2, confirmEarly));
+    expect(found).toContain("P7: rebuilt, and mutations go on unconfirmed");
+    expect(found).toContain("P1: /early/1 was acknowledged before the copy");
   });
 
   const loseAll = ({ cluster }: SmallCluster): void => {

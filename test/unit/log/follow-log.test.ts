@@ -1,6 +1,7 @@
 /** What a follower gives of a log is a beginning of it, as it lies on the disk. */
 import { describe, expect, test } from "bun:test";
 import { concatBytes, utf8 } from "../../../src/base/bytes.ts";
+import { crc32 } from "../../../src/base/checksum.ts";
 import { hasCode } from "../../../src/base/errors.ts";
 import type { World } from "../../../src/io.ts";
 import { type FollowedBytes, LogFollower } from "../../../src/log/follow-log.ts";
@@ -100,14 +101,14 @@ describe("a follower", () => {
       const first = await LogFollower.after(world.disk, "/a", 0);
       const pieces = await followed(first, log.durablePosition);
       await appendAll(log, texts(5, new Prng("second")));
-      const [header] = pieces.filter(({ offset, segment }) => offset === 0 && segment === first.place.segment);
-      const segmentId = header!.bytes.subarray(24, 40).toHex();
-      const second = await LogFollower.from(world.disk, "/a", { ...first.place, segmentId });
+      const held = pieces.filter(({ segment }) => segment === first.place.segment).map(({ bytes }) => bytes);
+      const crc = crc32(concatBytes(held));
+      const second = await LogFollower.from(world.disk, "/a", { ...first.place, crc });
       const rest = await followed(second, log.durablePosition);
       const whole = await followed(await LogFollower.after(world.disk, "/a", 0), log.durablePosition);
       const joined = (list: readonly FollowedBytes[]) => concatBytes(list.map(({ bytes }) => bytes)).toHex();
       expect(joined([...pieces, ...rest])).toBe(joined(whole));
-      const other = await LogFollower.from(world.disk, "/a", { ...first.place, segmentId: "0".repeat(32) }).catch(
+      const other = await LogFollower.from(world.disk, "/a", { ...first.place, crc: crc + 1 }).catch(
         (error: unknown) => error,
       );
       expect(hasCode(other, "Unavailable")).toBe(true);
