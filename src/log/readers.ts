@@ -70,8 +70,11 @@ export class SegmentReaders {
         if (!key.endsWith(`/${name}`)) continue;
         this.#open.delete(key);
         open.forgotten = true;
-        if (open.reads > 0) pinned.add(segment);
-        else await closeQuietly(open);
+        if (open.reads > 0) {
+          pinned.add(segment);
+          // What a read still opens must be there until it is open: only then may its name go.
+          await open.file.catch(() => undefined);
+        } else await closeQuietly(open);
       }
     }
     return pinned;

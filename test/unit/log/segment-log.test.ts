@@ -61,6 +61,29 @@ describe("a log", () => {
     });
   });
 
+  test("is not trimmed under a read that is still opening its file", () => {
+    const { simulation, machine } = newMachine(3);
+    simulation.do(machine, async (world) => {
+      const open = world.disk.open.bind(world.disk);
+      world.disk.open = async (path, mode) => {
+        if (mode === "read" && path.endsWith(".segment")) await sleep(world.clock, 1_000);
+        return open(path, mode);
+      };
+      const { log } = await opened(world, { segmentBytes: 65_536 });
+      let hello: EntryPlace | undefined;
+      log.append([utf8("hello")], (place) => {
+        hello = place;
+      });
+      for (let i = 0; i < 8; i++) log.append([new Uint8Array(20_000)]);
+      await log.durable(log.lastPosition);
+      if (hello === undefined) throw new Error("no place");
+      const read = log.read(hello);
+      await Promise.all([read, log.trim(log.lastPosition)]);
+      expect(await read).toEqual(utf8("hello"));
+      await log.close();
+    });
+  });
+
   test("recycles trimmed segments without taking what they hold for entries", () => {
     const { simulation, machine } = newMachine(4);
     const texts = words(400);
