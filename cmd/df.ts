@@ -1,7 +1,7 @@
 import { formatSize } from "../src/config/units.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { print, printJson } from "./cli/output.ts";
+import { counted, print, printJson } from "./cli/output.ts";
 import { serversTable, sharedDisks } from "./cli/servers-table.ts";
 import { clientFlags } from "./cli/settings.ts";
 
@@ -18,7 +18,11 @@ export const df: Verb = {
     const report = await client.space({ signal: call.signal });
     if (call.json) await printJson(report);
     else {
-      const trash = report.trashBytes > 0 ? `, ${formatSize(report.trashBytes)} in the trash` : "";
+      const { entries, bytes, storedBytes } = report.trash;
+      const trash =
+        entries === 0
+          ? ""
+          : `; the trash holds ${formatSize(bytes)} in ${counted(entries, "entry", "entries")}, ${formatSize(storedBytes)} with replicas`;
       await print(
         `${formatSize(report.usedBytes)} used, ${formatSize(report.freeBytes)} free of ${formatSize(report.totalBytes)}${trash}`,
       );

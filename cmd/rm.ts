@@ -1,6 +1,6 @@
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { printJson } from "./cli/output.ts";
+import { note, printJson, showName } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 
 export const rm: Verb = {
@@ -17,6 +17,9 @@ export const rm: Verb = {
       { command: "gfs rm /old.csv", about: "gfs trash restore /old.csv undoes it" },
       { command: "gfs rm -r --skip-trash /scratch", about: "for good, and its space is free soon" },
     ],
+    notes: [
+      "What is removed lies in the trash for as long as its directory says (gfs trash retention), or the master's trash_seconds; earlier it goes only where space is short.",
+    ],
   },
   subject: (args) => args.positionals.join(" "),
   async run(call) {
@@ -30,6 +33,8 @@ export const rm: Verb = {
         signal,
       });
       removed.push({ path, trashed: result.trashed });
+      if (!result.trashed && !args.on("skip-trash"))
+        note(call, `${showName(path)} is removed for good: its directory keeps nothing in the trash`);
     }
     if (call.json) await printJson({ removed });
     return 0;

@@ -202,7 +202,8 @@ export interface GfsApi extends AsyncDisposable {
   stat(path: string, options?: StatOptions): Promise<FileStatus>;
   /** A file's extents in order, however many, with every replica that is known, good or bad, the nearest first. */
   locate(path: string, options?: LocateOptions): AsyncIterable<FileExtent>;
-  usage(path: string, options?: CallOptions): Promise<UsageReport>;
+  /** With `trash`: of what the trash holds that was removed from there or below, too. */
+  usage(path: string, options?: CallOptions & { readonly trash?: boolean | undefined }): Promise<UsageReport>;
 
   /** Of a file, or with `recursive` of all files below a directory. `onProgress`: files looked at so far. */
   setReplicas(
@@ -224,10 +225,21 @@ export interface GfsApi extends AsyncDisposable {
   /** How long what is removed below a directory can be restored, in milliseconds; 0: not at all; undefined: as the directory above says. */
   setTrashRetention(path: string, trashMs: number | undefined, options?: CallOptions): Promise<void>;
 
-  trashList(options?: CallOptions): AsyncIterable<TrashEntry>;
-  trashRestore(entry: InodeId | string, options?: CallOptions & { readonly to?: string | undefined }): Promise<string>;
-  /** How many entries; all where none is named. */
-  trashPurge(entry: InodeId | string | undefined, options?: CallOptions): Promise<number>;
+  /** All, or what was removed from `path` or below it. */
+  trashList(options?: CallOptions & { readonly path?: string | undefined }): AsyncIterable<TrashEntry>;
+  /** The entry of a number, or the newest of a path: where it was or `to`, into it where that is a directory. `others`: entries of the same path that stay. */
+  trashRestore(
+    entry: InodeId | string,
+    options?: CallOptions & { readonly to?: string | undefined },
+  ): Promise<{ readonly path: string; readonly others: number }>;
+  /**
+   * How many entries were purged: the one of a number, all of a path (`below`: and what was removed below it), or all where none is named; with `olderThanMs` only what was removed so
+   * long ago.
+   */
+  trashPurge(
+    entry: InodeId | string | undefined,
+    options?: CallOptions & { readonly below?: boolean | undefined; readonly olderThanMs?: number | undefined },
+  ): Promise<number>;
 
   status(options?: CallOptions): Promise<ClusterStatus>;
   space(options?: CallOptions): Promise<SpaceReport>;

@@ -194,8 +194,11 @@ export class GfsClient implements api.GfsApi {
     return this.#namespace.locate(path, options);
   }
 
-  usage(path: string, options: api.CallOptions = {}): Promise<api.UsageReport> {
-    return this.#namespace.usage(path, options);
+  usage(
+    path: string,
+    options: api.CallOptions & { readonly trash?: boolean | undefined } = {},
+  ): Promise<api.UsageReport> {
+    return this.#namespace.usage(path, options.trash === true, options);
   }
 
   setReplicas(
@@ -222,18 +225,21 @@ export class GfsClient implements api.GfsApi {
     return this.#replication.setTrashRetention(path, trashMs, options);
   }
 
-  trashList(options: api.CallOptions = {}): AsyncIterable<TrashEntry> {
-    return this.#namespace.trashList(options);
+  trashList(options: api.CallOptions & { readonly path?: string | undefined } = {}): AsyncIterable<TrashEntry> {
+    return this.#namespace.trashList(options.path, options);
   }
 
   trashRestore(
     entry: InodeId | string,
     options: api.CallOptions & { readonly to?: string | undefined } = {},
-  ): Promise<string> {
+  ): Promise<{ readonly path: string; readonly others: number }> {
     return this.#namespace.trashRestore(entry, options.to, options);
   }
 
-  trashPurge(entry: InodeId | string | undefined, options: api.CallOptions = {}): Promise<number> {
+  trashPurge(
+    entry: InodeId | string | undefined,
+    options: Parameters<api.GfsApi["trashPurge"]>[1] = {},
+  ): Promise<number> {
     return this.#namespace.trashPurge(entry, options);
   }
 

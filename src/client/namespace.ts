@@ -15,6 +15,7 @@ import type {
   FsckOptions,
   FsckPage,
   LocateOptions,
+  GfsApi,
   SpaceReport,
   StatOptions,
   UsageReport,
@@ -111,17 +112,18 @@ export class Namespace {
     }
   }
 
-  async usage(path: string, { signal }: CallOptions): Promise<UsageReport> {
+  async usage(path: string, trash: boolean, { signal }: CallOptions): Promise<UsageReport> {
     const at = clean(path);
     using op = new Operation(this.#ctx, `measure ${at}`, signal);
-    return await askMaster(this.#ctx, op, messages.usage, { path: at });
+    return await askMaster(this.#ctx, op, messages.usage, { path: at, ...(trash ? { trash } : {}) });
   }
 
-  async *trashList({ signal }: CallOptions): AsyncGenerator<TrashEntry> {
+  async *trashList(path: string | undefined, { signal }: CallOptions): AsyncGenerator<TrashEntry> {
+    const under = path === undefined ? {} : { path: clean(path) };
     using op = new Operation(this.#ctx, "list the trash", signal);
     let cursor: string | undefined;
     do {
-      const page = { limit: pageEntries, ...(cursor === undefined ? {} : { cursor }) };
+      const page = { ...under, limit: pageEntries, ...(cursor === undefined ? {} : { cursor }) };
       const reply = await askMaster(this.#ctx, op, messages.trashList, page);
       yield* reply.entries;
       op.progress();
@@ -129,17 +131,27 @@ export class Namespace {
     } while (cursor !== undefined);
   }
 
-  async trashRestore(entry: InodeId | string, to: string | undefined, { signal }: CallOptions): Promise<string> {
+  async trashRestore(
+    entry: InodeId | string,
+    to: string | undefined,
+    { signal }: CallOptions,
+  ): Promise<{ readonly path: string; readonly others: number }> {
     using op = new Operation(this.#ctx, `restore ${entry} from the trash`, signal);
     const target = to === undefined ? {} : { to: clean(to) };
     const named = trashName(entry);
-    const { path } = await this.#session.mutate(op, messages.trashRestore, (id) => ({ id, entry: named, ...target }));
-    return path;
+    return await this.#session.mutate(op, messages.trashRestore, (id) => ({ id, entry: named, ...target }));
   }
 
-  async trashPurge(entry: InodeId | string | undefined, { signal }: CallOptions): Promise<number> {
+  async trashPurge(
+    entry: InodeId | string | undefined,
+    { signal, below, olderThanMs }: Parameters<GfsApi["trashPurge"]>[1] = {},
+  ): Promise<number> {
     using op = new Operation(this.#ctx, `purge ${entry ?? "all"} from the trash`, signal);
-    const named = entry === undefined ? {} : { entry: trashName(entry) };
+    const named = {
+      ...(entry === undefined ? {} : { entry: trashName(entry) }),
+      ...(below === true ? { below } : {}),
+      ...(olderThanMs === undefined ? {} : { olderThanMs }),
+    };
     const { entries } = await this.#session.mutate(op, messages.trashPurge, (id) => ({ id, ...named }));
     return entries;
   }

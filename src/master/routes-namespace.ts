@@ -1,4 +1,6 @@
 /** What clients ask about paths, the trash and the cluster (wire/control/namespace.ts). */
+import { utf8 } from "../base/bytes.ts";
+import { GfsError } from "../base/errors.ts";
 import { type Route, route } from "../net/control-server.ts";
 import {
   confirm,
@@ -17,16 +19,17 @@ import {
 } from "../wire/control/namespace.ts";
 import { formatPath, parsePath } from "../wire/path.ts";
 import { confirmAll } from "./confirm.ts";
-import { type MasterContext, nextTurn, requireMutations } from "./context.ts";
+import { inSlices, type MasterContext, nextTurn, requireMutations } from "./context.ts";
 import { inheritedAt } from "./core/attributes.ts";
 import { childCount } from "./core/children.ts";
 import { decideMkdir } from "./core/decide-files.ts";
 import { decideMove, decideRemove } from "./core/decide-namespace.ts";
-import { decideTrashPurge, decideTrashRestore, listTrash } from "./core/decide-trash.ts";
+import { decideTrashPurge, decideTrashRestore, listTrash, sumTrash } from "./core/decide-trash.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { extentCount } from "./core/extents.ts";
 import { idOfSlot, isDirectory, isFile } from "./core/inodes.ts";
 import { listChildren, lookup } from "./core/namespace.ts";
+import { trashTotals } from "./core/trash.ts";
 import { checkPage } from "./fsck.ts";
 import { statExtents } from "./locating.ts";
 import { spaceOf, statusOf, type StatusSources } from "./status.ts";
@@ -59,9 +62,7 @@ export function namespaceRoutes(ctx: MasterContext, sources: StatusSources): Rou
     ),
     route(list, async (request) => engine.read(() => listPage(ctx, request))),
     route(stat, async (request) => engine.read(() => statOf(ctx, request))),
-    route(usage, async (request) =>
-      engine.read(() => usageWithTails(ctx, lookup(state.inodes, request.path, "sum up"))),
-    ),
+    route(usage, async (request) => engine.release(await usageAt(ctx, request))),
     route(status, async () => engine.read(() => statusOf(ctx, sources))),
     route(space, async () => engine.read(() => spaceOf(ctx))),
     route(fsck, async (request) => engine.release(await checkPage(ctx, request))),
@@ -109,7 +110,29 @@ function statOf(ctx: MasterContext, request: RequestOf<typeof stat>): ReplyOf<ty
   return { entry, path, extentCount: extentCount(inodes, slot) + tail, extents: statExtents(ctx, slot, request) };
 }
 
-/** All that was removed up to now, in slices; the last one carries the id. */
+/** What `du` says, with what the trash holds of there where that is asked for. */
+async function usageAt(ctx: MasterContext, request: RequestOf<typeof usage>): Promise<ReplyOf<typeof usage>> {
+  const { state } = ctx;
+  const found = (): ReplyOf<typeof usage> => usageWithTails(ctx, lookup(state.inodes, request.path, "sum up"));
+  if (request.trash !== true) return found();
+  found();
+  const names = parsePath(request.path);
+  if (names.length === 0) return { ...found(), trash: trashTotals(state.inodes) };
+  const path = utf8(formatPath(names));
+  const trash = { entries: 0, bytes: 0, storedBytes: 0 };
+  let cursor: string | undefined;
+  await inSlices(ctx, () => {
+    const sums = sumTrash(state, { path, cursor, max: purgeSlice });
+    trash.entries += sums.entries;
+    trash.bytes += sums.bytes;
+    trash.storedBytes += sums.storedBytes;
+    ({ cursor } = sums);
+    return cursor === undefined ? "done" : "more";
+  });
+  return { ...found(), trash };
+}
+
+/** All that was removed up to now, in slices; the last one carries the id. @throws GfsError("NotFound") where a path or number is named that the trash has nothing of */
 async function purgeTrash(
   ctx: MasterContext,
   request: RequestOf<typeof trashPurge>,
@@ -117,15 +140,23 @@ async function purgeTrash(
   requireMutations(ctx);
   const { engine, state } = ctx;
   return engine.mutate(trashPurge, request, async (decideNow) => {
-    const slice = { max: purgeSlice, removedUpToMs: engine.now().clusterMs };
+    const removedUpToMs = engine.now().clusterMs - (request.olderThanMs ?? 0);
     let before = 0;
+    let cursor: string | undefined;
     for (;;) {
-      const decision = decideTrashPurge(state, request, slice);
-      if (!decision.more)
-        return decideNow(() => ({ ...decision, reply: { entries: before + decision.reply.entries } }));
-      engine.apply(decision.records);
-      before += decision.reply.entries;
+      const decision = decideTrashPurge({ state, request }, { cursor, max: purgeSlice, removedUpToMs });
+      const { records, reply } = decision;
+      ({ cursor } = decision);
+      const entries = before + reply.entries;
+      if (cursor === undefined) {
+        if (entries === 0 && request.entry !== undefined && request.olderThanMs === undefined)
+          throw new GfsError("NotFound", `Cannot purge ${request.entry}: the trash has no such entry`);
+        return decideNow(() => ({ records, reply: { entries } }));
+      }
+      if (records.length > 0) engine.apply(records);
+      before = entries;
       await nextTurn(ctx);
+      requireMutations(ctx);
     }
   });
 }

@@ -93,7 +93,7 @@ export function spaceOf(ctx: MasterContext): ReplyOf<typeof space> {
     ...spaceSums(ctx.state.volumes),
     usableBytes: usableBytes(ctx.state.volumes, ctx.limits.replicas),
     replicas: ctx.limits.replicas,
-    trashBytes: trashTotals(ctx.state.inodes).bytes,
+    trash: trashTotals(ctx.state.inodes),
   };
 }
 

@@ -62,7 +62,7 @@ describe("paper §4.4 garbage collection", () => {
   test("deleting it again expedites: the trash is purged by hand, too", () => {
     const driver = withRemoved();
     const slice = { max: 10, removedUpToMs: driver.clusterMs };
-    const { records } = decideTrashPurge(driver.state, { entry: "/d/f" }, slice);
+    const { records } = decideTrashPurge({ state: driver.state, request: { entry: "/d/f" } }, slice);
     expect(records.map(({ kind }) => kind)).toEqual(["inode-detached"]);
   });
 

@@ -6,14 +6,16 @@ import { assert } from "../../base/assert.ts";
 import { GfsError } from "../../base/errors.ts";
 import type { Limits } from "../../limits.ts";
 import type { Attributes, InheritedAttributes, setAttribute } from "../../wire/control/attributes.ts";
+import { treeSums } from "./children.ts";
 import type { Decision, ReplyOf, RequestOf } from "./decision.ts";
 import { idOfSlot, type Inodes, isDirectory } from "./inodes.ts";
 import { lookup, pathOf } from "./namespace.ts";
 import type { MasterState } from "./state.ts";
+import { isUnder } from "./tails.ts";
 
 export type AttributeName = keyof Attributes;
 
-/** Directories with attributes: what a removal looks through (`retentionOf` of decide-files.ts) must stay short. */
+/** Directories with attributes: what a removal looks through (`retentionOf`) must stay short. */
 export const attributedMax = 16_384;
 
 const none: Attributes = {};
@@ -53,6 +55,21 @@ export function defaultReplicas(
   directory: number,
 ): number {
   return inherited(state.inodes, directory, "replicas")?.value ?? state.limits.replicas;
+}
+
+/**
+ * How long what is removed stays in the trash, 0: it goes for good. By the directory itself, or the nearest above; and no shorter than what a directory within it says, for its files
+ * go with it.
+ */
+export function retentionOf(
+  { inodes, limits }: { inodes: Inodes; limits: Pick<Limits, "trashMs"> },
+  slot: number,
+): number {
+  let ms = inherited(inodes, slot, "trashMs")?.value ?? limits.trashMs;
+  if (treeSums(inodes, slot).directories === 0) return ms;
+  for (const [at, { trashMs }] of inodes.attributes)
+    if (trashMs !== undefined && trashMs > ms && isUnder(inodes, at, slot)) ms = trashMs;
+  return ms;
 }
 
 /** For people: what holds below a directory, and where it comes from. */

@@ -6,7 +6,7 @@ import type { mkdir } from "../../wire/control/namespace.ts";
 import { generation, type Generation, type InodeId } from "../../wire/ids.ts";
 import type { LogRecord } from "../../wire/log-records.ts";
 import { formatPath } from "../../wire/path.ts";
-import { defaultReplicas } from "./attributes.ts";
+import { defaultReplicas, retentionOf } from "./attributes.ts";
 import type { Decision, Now, ReplyOf, RequestOf } from "./decision.ts";
 import { idOfSlot, isDirectory, isFile, nextInodeIds } from "./inodes.ts";
 import { notFound, resolve, type Resolved } from "./namespace.ts";
@@ -115,7 +115,7 @@ export function makeFile(
   return { records: [...records, ...created.records], inode: created.inode, generation: next };
 }
 
-/** Moves what is at `path` out of the tree. @throws GfsError("Busy") where a tail below is not sealed */
+/** Moves what is at `path` out of the tree: to the trash, or for good where its directory keeps nothing. @throws GfsError("Busy") where a tail below is not sealed */
 export function trashRecord(
   state: MasterState,
   slot: number,
@@ -124,13 +124,9 @@ export function trashRecord(
   const inode = idOfSlot(state.inodes, slot);
   const { path, what, now } = removed;
   requireSealedTails(state, inode, `${what} ${path}`);
-  return {
-    kind: "inode-trashed",
-    inode,
-    path,
-    removedMs: now.clusterMs,
-    expiresMs: now.clusterMs + state.limits.trashMs,
-  };
+  const keptMs = retentionOf(state, slot);
+  if (keptMs === 0) return { kind: "inode-detached", inode };
+  return { kind: "inode-trashed", inode, path, removedMs: now.clusterMs, expiresMs: now.clusterMs + keptMs };
 }
 
 /** What a new inode is, apart from its place. */

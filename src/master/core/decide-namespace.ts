@@ -87,9 +87,11 @@ export function decideRemove(
   const kind = isFile(inodes, slot) ? "file" : "directory";
   if (kind === "directory" && !request.recursive && childCount(inodes, slot) > 0)
     throw new GfsError("DirectoryNotEmpty", `Cannot remove ${path}: the directory is not empty`);
-  const reply = { kind, trashed: !request.skipTrash } as const;
-  if (!request.skipTrash) return { records: [trashRecord(state, slot, { path, what: "remove", now })], reply };
+  if (!request.skipTrash) {
+    const record = trashRecord(state, slot, { path, what: "remove", now });
+    return { records: [record], reply: { kind, trashed: record.kind === "inode-trashed" } };
+  }
   const inode = idOfSlot(inodes, slot);
   requireSealedTails(state, inode, `remove ${path}`);
-  return { records: [{ kind: "inode-detached", inode }], reply };
+  return { records: [{ kind: "inode-detached", inode }], reply: { kind, trashed: false } };
 }

@@ -1,5 +1,6 @@
 /** Restoring from the trash and emptying it, by hand, by age, and where space is short (DESIGN §4.5). */
 import { defined } from "../../base/assert.ts";
+import { utf8 } from "../../base/bytes.ts";
 import { GfsError } from "../../base/errors.ts";
 import type { TrashEntry, trashPurge, trashRestore } from "../../wire/control/namespace.ts";
 import type { InodeId } from "../../wire/ids.ts";
@@ -8,12 +9,15 @@ import { formatPath, parsePath } from "../../wire/path.ts";
 import { treeSums } from "./children.ts";
 import { makeParents } from "./decide-files.ts";
 import type { Decision, Now, ReplyOf, RequestOf } from "./decision.ts";
-import { idOfSlot, isFile, slotOfId, trashSlot } from "./inodes.ts";
-import { listChildren, resolve } from "./namespace.ts";
+import { idOfSlot, isDirectory, isFile, slotOfId, trashSlot } from "./inodes.ts";
+import { listChildren, resolve, type Resolved } from "./namespace.ts";
 import type { MasterState } from "./state.ts";
-import { isInTrash, newestOfPath, oldestInTrash, trashFacts } from "./trash.ts";
+import { isInTrash, newestOfPath, olderOfPath, oldestInTrash, trashFacts, wasAt } from "./trash.ts";
 
-/** @throws GfsError("NotFound") for no such entry, GfsError("Exists") where its path is taken, GfsError of `resolve` */
+/** Other entries of a path are counted up to so many. */
+const othersMax = 1_000;
+
+/** Of a path the newest entry. Where `to` is a directory, into it under the name that it had. @throws GfsError("NotFound") for no such entry, GfsError("Exists") where its path is taken, GfsError of `resolve` */
 export function decideTrashRestore(
   state: MasterState,
   request: RequestOf<typeof trashRestore>,
@@ -21,46 +25,55 @@ export function decideTrashRestore(
 ): Decision<ReplyOf<typeof trashRestore>> {
   const slot = trashEntry(state, request.entry, "restore");
   const was = trashFacts(state.inodes, slot).path;
-  const found = resolve(state.inodes, request.to ?? was, "restore");
+  const found = restoreTarget(state, was, request.to);
   const path = formatPath(found.names);
   if (found.slot !== 0) throw new GfsError("Exists", `Cannot restore ${was} to ${path}: it exists`);
   const { records, parent } = makeParents(state, found, now);
   const name = defined(found.names.at(-1), "a name");
   return {
     records: [...records, { kind: "inode-restored", inode: idOfSlot(state.inodes, slot), parent, name }],
-    reply: { path },
+    reply: { path, others: typeof request.entry === "string" ? olderOfPath(state.inodes, slot, othersMax) : 0 },
   };
 }
 
-/** A decision that may be only the first slice: while `more`, the same request is decided again, and the last one carries the mutation. */
+function restoreTarget(state: MasterState, was: string, to: string | undefined): Resolved {
+  const found = resolve(state.inodes, to ?? was, "restore");
+  if (to === undefined || found.slot === 0 || !isDirectory(state.inodes, found.slot)) return found;
+  const name = defined(parsePath(was).at(-1), "a name");
+  return resolve(state.inodes, formatPath([...found.names, name]), "restore");
+}
+
+/** A decision that may be only the first slice: while there is a `cursor`, the request is decided again with it, and the last one carries the mutation. */
 export interface PurgeSlice extends Decision<ReplyOf<typeof trashPurge>> {
-  readonly more: boolean;
+  readonly cursor: string | undefined;
 }
 
 /**
- * One entry, or the oldest `max` of all that were removed up to `now` (so that purging ends however fast others remove). The reply counts this slice.
+ * The entry of a number; or among the next `max` entries, oldest first, those that were removed from a path (`below`: or from below it; without a path all), and up to a moment (so
+ * that purging ends however fast others remove). The reply counts this slice.
  *
- * @throws GfsError("NotFound") for no such entry
+ * @throws GfsError("NotFound") for no entry of this number
  */
 export function decideTrashPurge(
-  state: MasterState,
-  request: Pick<RequestOf<typeof trashPurge>, "entry">,
-  slice: { max: number; removedUpToMs: number },
+  { state, request }: { state: MasterState; request: Pick<RequestOf<typeof trashPurge>, "entry" | "below"> },
+  slice: { cursor?: string | undefined; max: number; removedUpToMs: number },
 ): PurgeSlice {
-  if (request.entry !== undefined) {
-    const inode = idOfSlot(state.inodes, trashEntry(state, request.entry, "purge"));
-    return { records: [{ kind: "inode-detached", inode }], reply: { entries: 1 }, more: false };
+  const { inodes } = state;
+  const { entry, below = false } = request;
+  if (typeof entry === "number") {
+    const inode = idOfSlot(inodes, trashEntry(state, entry, "purge"));
+    return { records: [{ kind: "inode-detached", inode }], reply: { entries: 1 }, cursor: undefined };
   }
-  const slots = oldestInTrash(state.inodes, slice.max + 1).filter(
-    (slot) => trashFacts(state.inodes, slot).removedMs <= slice.removedUpToMs,
-  );
-  const records = detachAll(state, slots.slice(0, slice.max));
-  return { records, reply: { entries: records.length }, more: slots.length > slice.max };
+  const where = entry === undefined ? undefined : { path: utf8(formatPath(parsePath(entry))), below };
+  const { slots, cursor } = listChildren(inodes, trashSlot, { cursor: slice.cursor, limit: slice.max });
+  const old = slots.filter((slot) => trashFacts(inodes, slot).removedMs <= slice.removedUpToMs);
+  const records = detachAll(state, where === undefined ? old : old.filter((slot) => wasAt(inodes, slot, where)));
+  return { records, reply: { entries: records.length }, cursor: old.length < slots.length ? undefined : cursor };
 }
 
-/** The oldest entries that have expired, at most `max`. */
+/** Entries that have expired, at most `max`. */
 export function decideTrashExpiry(state: MasterState, now: Now, max: number): LogRecord[] {
-  return detachAll(state, oldestInTrash(state.inodes, max, now.clusterMs));
+  return detachAll(state, state.trash.expiry.due(now.clusterMs, max));
 }
 
 /** The oldest entries, expired or not, until they free `bytes` (of content, one copy) or there are `max`: where space is short. */
@@ -75,26 +88,52 @@ export function decideTrashForSpace(state: MasterState, bytes: number, max: numb
   return detachAll(state, chosen);
 }
 
-/** A page of the trash, oldest first. Times are of the wall clock, as far as cluster time tells. @throws GfsError("ProtocolError") for a bad cursor */
+/**
+ * A page of the trash, oldest first: of the next `limit` entries those that were removed from a path or below it. Times are of the wall clock, as far as cluster time tells.
+ *
+ * @throws GfsError("ProtocolError") for a bad cursor, GfsError("PathInvalid")
+ */
 export function listTrash(
   state: MasterState,
-  page: { cursor?: string | undefined; limit: number },
+  page: { path?: string | undefined; cursor?: string | undefined; limit: number },
   now: Now,
 ): { entries: TrashEntry[]; cursor: string | undefined } {
   const { slots, cursor } = listChildren(state.inodes, trashSlot, page);
+  const where = page.path === undefined ? undefined : { path: utf8(formatPath(parsePath(page.path))), below: true };
   const shiftMs = now.wallMs - now.clusterMs;
-  const entries = slots.map((slot): TrashEntry => {
+  const found = where === undefined ? slots : slots.filter((slot) => wasAt(state.inodes, slot, where));
+  const entries = found.map((slot): TrashEntry => {
+    const { files, bytes, storedBytes } = treeSums(state.inodes, slot);
     const { path, removedMs, expiresMs } = trashFacts(state.inodes, slot);
     return {
       id: idOfSlot(state.inodes, slot),
       path,
       kind: isFile(state.inodes, slot) ? "file" : "directory",
-      bytes: treeSums(state.inodes, slot).bytes,
+      files,
+      bytes,
+      storedBytes,
       removedMs: removedMs + shiftMs,
       expiresMs: expiresMs + shiftMs,
     };
   });
   return { entries, cursor };
+}
+
+/** Sums over the next `max` entries that were removed from a path or below it. */
+export function sumTrash(
+  { inodes }: MasterState,
+  of: { path: Uint8Array; cursor: string | undefined; max: number },
+): { entries: number; bytes: number; storedBytes: number; cursor: string | undefined } {
+  const { slots, cursor } = listChildren(inodes, trashSlot, { cursor: of.cursor, limit: of.max });
+  const sums = { entries: 0, bytes: 0, storedBytes: 0 };
+  for (const slot of slots) {
+    if (!wasAt(inodes, slot, { path: of.path, below: true })) continue;
+    const { bytes, storedBytes } = treeSums(inodes, slot);
+    sums.entries++;
+    sums.bytes += bytes;
+    sums.storedBytes += storedBytes;
+  }
+  return { ...sums, cursor };
 }
 
 function trashEntry(state: MasterState, entry: InodeId | string, what: string): number {

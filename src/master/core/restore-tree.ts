@@ -85,6 +85,7 @@ function restoreTrashed(inodes: Inodes, trash: Trash, slot: number): void {
   inodes.arena.free(block);
   const facts = { path, removedMs: view.getFloat64(0, true), expiresMs: view.getFloat64(8, true) };
   inodes.name.set(slot, indexInTrash(trash, inodes, slot, facts));
+  trash.expiry.add(slot, facts.expiresMs);
 }
 
 function corrupt(slot: number, why: string): never {

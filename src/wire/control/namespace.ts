@@ -95,11 +95,21 @@ export const stat = message(
   }),
 );
 
-/** Of a whole subtree: `bytes` of content, `storedBytes` counting replicas. Of the `openFiles` among them, which are open for append, the last bytes count as far as their servers have told. */
+/** `bytes` of content, `storedBytes` counting replicas. */
+const TrashSums = z.object({ entries: Uint53, bytes: Uint53, storedBytes: Uint53 });
+
+/** Of a whole subtree, and if asked for of what the `trash` still holds that was removed from there or below: `bytes` of content, `storedBytes` counting replicas. Of the `openFiles` among them, which are open for append, the last bytes count as far as their servers have told. */
 export const usage = message(
   "usage",
-  z.object({ path: PathText }),
-  z.object({ files: Uint53, directories: Uint53, openFiles: Uint53.optional(), bytes: Uint53, storedBytes: Uint53 }),
+  z.object({ path: PathText, trash: z.boolean().optional() }),
+  z.object({
+    files: Uint53,
+    directories: Uint53,
+    openFiles: Uint53.optional(),
+    bytes: Uint53,
+    storedBytes: Uint53,
+    trash: TrashSums.optional(),
+  }),
 );
 
 export const ServerStatus = z.object({
@@ -191,7 +201,7 @@ export const status = message(
     /** As in `usage`. */
     openFiles: Uint53.optional(),
     bytes: Uint53,
-    trash: z.object({ entries: Uint53, bytes: Uint53 }),
+    trash: TrashSums,
     drafts: Uint53,
     sessions: Uint53,
     clients: z
@@ -254,7 +264,7 @@ export const space = message(
     usedBytes: Uint53,
     usableBytes: Uint53,
     replicas: Uint32,
-    trashBytes: Uint53,
+    trash: TrashSums,
   }),
 );
 
@@ -298,27 +308,39 @@ export const TrashEntry = z.object({
   id: InodeId,
   path: PathText,
   kind: z.enum(["file", "directory"]),
+  files: Uint53,
   bytes: Uint53,
+  storedBytes: Uint53,
   removedMs: z.number(),
   expiresMs: z.number(),
 });
 export type TrashEntry = z.infer<typeof TrashEntry>;
 
+/** With `path`: what was removed from there or below; a page may have none of it, and others follow. */
 export const trashList = message(
   "trash-list",
-  z.object({ cursor: z.string().max(64).optional(), limit: z.int().min(1).max(protocol.listEntriesMax) }),
+  z.object({
+    path: PathText.optional(),
+    cursor: z.string().max(64).optional(),
+    limit: z.int().min(1).max(protocol.listEntriesMax),
+  }),
   z.object({ entries: z.array(TrashEntry).max(protocol.listEntriesMax), cursor: z.string().max(64).optional() }),
 );
-/** `id`, or the newest removed entry of `path`; goes to `to`, or where it was. */
+/** By number, or the newest removed entry of a path; goes to `to` (into it where that is a directory), or where it was. `others`: entries of the same path that stay. */
 export const trashRestore = message(
   "trash-restore",
   z.object({ id: MutationId, entry: z.union([InodeId, PathText]), to: PathText.optional() }),
-  z.object({ path: PathText }),
+  z.object({ path: PathText, others: Uint32 }),
 );
-/** One entry, or all (`entry` absent). */
+/** The entry of a number, all of a path (`below`: and of what was below it), or all; with `olderThanMs` those that were removed so long ago. */
 export const trashPurge = message(
   "trash-purge",
-  z.object({ id: MutationId, entry: z.union([InodeId, PathText]).optional() }),
+  z.object({
+    id: MutationId,
+    entry: z.union([InodeId, PathText]).optional(),
+    below: z.boolean().optional(),
+    olderThanMs: z.number().min(0).optional(),
+  }),
   z.object({ entries: Uint53 }),
 );
 

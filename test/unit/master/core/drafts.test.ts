@@ -277,7 +277,7 @@ describe("drafts", () => {
     expect(chosen(101, 10)).toEqual([inodes[1]!, inodes[0]!]);
     expect(chosen(1_000, 2)).toEqual([inodes[1]!, inodes[0]!]);
     expect(chosen(0, 10)).toEqual([]);
-    expect(trashTotals(driver.state.inodes)).toEqual({ entries: 3, bytes: 300 });
+    expect(trashTotals(driver.state.inodes)).toEqual({ entries: 3, bytes: 300, storedBytes: 900 });
   });
 
   test("an existing file is opened as it is, an empty one replaces it", () => {

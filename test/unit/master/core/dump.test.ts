@@ -13,6 +13,9 @@ import {
 import { decideCreateFile, decideMkdir } from "../../../../src/master/core/decide-files.ts";
 import { decideMove, decideRemove } from "../../../../src/master/core/decide-namespace.ts";
 import { decideExpiry, decideSessionClose, decideSessionOpen } from "../../../../src/master/core/decide-sessions.ts";
+import { decideSetAttribute } from "../../../../src/master/core/attributes.ts";
+import { beginWalk, stepWalk } from "../../../../src/master/core/file-walk.ts";
+import { decideGoals } from "../../../../src/master/core/goals.ts";
 import { decideTrashExpiry, decideTrashPurge, decideTrashRestore } from "../../../../src/master/core/decide-trash.ts";
 import { addPiece, beginLoad, dumpState, loadState } from "../../../../src/master/core/dump.ts";
 import { extentAt, extentCount } from "../../../../src/master/core/extents.ts";
@@ -43,7 +46,25 @@ const acts: Act[] = [
   (d, pick) =>
     d.do(decideRemove(d.state, { id, path: pickPath(pick), recursive: true, skipTrash: pick(2) === 0 }, d.now)),
   (d, pick) => d.do(decideTrashRestore(d.state, { id, entry: pickPath(pick) }, d.now)),
-  (d, pick) => d.do(decideTrashPurge(d.state, { entry: pickPath(pick) }, { max: 1, removedUpToMs: 0 })),
+  (d, pick) =>
+    d.do(
+      decideTrashPurge(
+        { state: d.state, request: { entry: pickPath(pick), below: pick(2) === 0 } },
+        { max: 9, removedUpToMs: d.clusterMs },
+      ),
+    ),
+  (d, pick) => {
+    const trashMs = [undefined, 0, 3, 3_000][pick(4)];
+    d.do(decideSetAttribute(d.state, { id, path: pickPath(pick), attribute: { kind: "trash", trashMs } }));
+  },
+  (d, pick) => {
+    const replicas = [undefined, 1, 2, 5][pick(4)];
+    d.do(decideSetAttribute(d.state, { id, path: pickPath(pick), attribute: { kind: "replicas", replicas } }));
+  },
+  (d, pick) => {
+    const walk = beginWalk(d.state.inodes, lookup(d.state.inodes, pickPath(pick), "change"), undefined);
+    d.log(decideGoals(d.state, stepWalk(d.state.inodes, walk).parts, 1 + pick(5)).records);
+  },
   (d, pick) =>
     d.log([{ kind: "volume-marked", index: pick(volumes.length - 1), mark: pick(2) === 0 ? "none" : "draining" }]),
   (d, pick) => d.log([{ kind: "setting-changed", name: `s${pick(3)}`, ...(pick(2) === 0 ? {} : { value: pick(9) }) }]),

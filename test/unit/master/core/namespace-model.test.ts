@@ -117,7 +117,8 @@ const removing = fc.record({ path, recursive: fc.boolean(), skipTrash: fc.boolea
 const restoring = fc.record({ path, to: fc.option(path, { nil: undefined }) }).map(({ path, to }): Step => ({
   run({ driver, model, trash }) {
     const at = trash.findLastIndex((entry) => entry.path === path);
-    const target = to ?? path;
+    const into = to !== undefined && kindAt(model, to) === "directory";
+    const target = into ? `${to === "/" ? "" : to}${path.slice(path.lastIndexOf("/"))}` : (to ?? path);
     const refused = at < 0 || kindAt(model, target) !== undefined || fileOnTheWay(model, target);
     const request = { id: mutationId(), entry: path, ...(to === undefined ? {} : { to }) };
     const decide = () => driver.do(decideTrashRestore(driver.state, request, driver.now));
@@ -125,14 +126,20 @@ const restoring = fc.record({ path, to: fc.option(path, { nil: undefined }) }).m
   },
 }));
 
-const purging = fc.option(path, { nil: undefined }).map((entry): Step => ({
+const purging = fc.record({ entry: fc.option(path, { nil: undefined }), below: fc.boolean() }).map((purge): Step => ({
   run({ driver, trash }) {
-    const at = trash.findLastIndex(({ path }) => path === entry);
-    const expected = () => void (entry === undefined ? trash.splice(0) : trash.splice(at, 1));
-    const request = entry === undefined ? {} : { entry };
+    const { entry, below } = purge;
+    const goes = (path: string): boolean =>
+      entry === undefined || path === entry || (below && path.startsWith(`${entry}/`));
+    const gone = trash.filter(({ path }) => goes(path)).length;
+    const expected = () => void trash.splice(0, trash.length, ...trash.filter(({ path }) => !goes(path)));
+    const request = entry === undefined ? {} : { entry, below };
     const slice = { max: 1_000, removedUpToMs: driver.clusterMs };
-    const decide = () => driver.do(decideTrashPurge(driver.state, request, slice));
-    return { decide, expected: entry !== undefined && at < 0 ? undefined : expected };
+    const decide = () => {
+      const { entries } = driver.do(decideTrashPurge({ state: driver.state, request }, slice));
+      expect(entries).toBe(gone);
+    };
+    return { decide, expected };
   },
 }));
 
@@ -200,8 +207,8 @@ describe("the namespace", () => {
           expect(trashTotals(driver.state.inodes).entries).toBe(trash.length);
         }
         for (const { path } of trash.toReversed()) {
-          const gone = decideTrashPurge(driver.state, { entry: path }, { max: 1, removedUpToMs: 0 });
-          driver.do(gone);
+          const slice = { max: 1_000, removedUpToMs: driver.clusterMs };
+          driver.do(decideTrashPurge({ state: driver.state, request: { entry: path } }, slice));
         }
         driver.log([{ kind: "inodes-reaped", inodes: nextToReap(driver.state.inodes, 10_000) }]);
         expect(nextToReap(driver.state.inodes, 1)).toEqual([]);

@@ -100,7 +100,10 @@ describe("bad input to the namespace", () => {
     const f = idOfSlot(driver.state.inodes, lookup(driver.state.inodes, "/f", "find"));
     for (const entry of ["/f", f, inodeId(2), inodeId(3), inodeId(999)]) {
       refusal("NotFound", () => decideTrashRestore(driver.state, { id, entry }, driver.now));
-      refusal("NotFound", () => decideTrashPurge(driver.state, { entry }, { max: 9, removedUpToMs: 0 }));
+      const purge = () =>
+        decideTrashPurge({ state: driver.state, request: { entry } }, { max: 9, removedUpToMs: driver.clusterMs });
+      if (typeof entry === "number") refusal("NotFound", purge);
+      else expect(purge().reply).toEqual({ entries: 0 });
     }
     create(driver, "/f", "replace");
     refusal("Exists", () => decideTrashRestore(driver.state, { id, entry: "/f" }, driver.now));
@@ -153,7 +156,8 @@ describe("the trash", () => {
       driver.do(decideTrashRestore(driver.state, { id, entry: "/f", to }, driver.now));
       return idOfSlot(driver.state.inodes, lookup(driver.state.inodes, to, "find"));
     };
-    driver.do(decideTrashPurge(driver.state, { entry: inodes[1]! }, { max: 1, removedUpToMs: 0 }));
+    const purged = { state: driver.state, request: { entry: inodes[1]! } };
+    driver.do(decideTrashPurge(purged, { max: 1, removedUpToMs: 0 }));
     expect([back("/x/1"), back("/x/2")]).toEqual([inodes[2]!, inodes[0]!]);
     refusal("NotFound", () => back("/x/3"));
   });
@@ -183,15 +187,16 @@ describe("the trash", () => {
     }
     const slice = { max: 2, removedUpToMs: driver.clusterMs };
     const sizes: number[] = [];
-    for (let more = true; more;) {
-      const purge = decideTrashPurge(driver.state, {}, slice);
+    let cursor: string | undefined;
+    do {
+      const purge = decideTrashPurge({ state: driver.state, request: {} }, { ...slice, cursor });
       driver.log(purge.records);
       sizes.push(purge.reply.entries);
-      ({ more } = purge);
+      ({ cursor } = purge);
       driver.clusterMs += 1;
       create(driver, `/late${sizes.length}`);
       remove(driver, `/late${sizes.length}`);
-    }
+    } while (cursor !== undefined);
     expect(sizes).toEqual([2, 2, 1]);
   });
 
@@ -200,7 +205,8 @@ describe("the trash", () => {
     const slot = lookup(driver.state.inodes, "/d/sub/g", "find");
     remove(driver, "/d");
     expect(describeInode(driver.state.inodes, slot)).toBe("/d/sub/g (in the trash)");
-    driver.do(decideTrashPurge(driver.state, {}, { max: 9, removedUpToMs: driver.clusterMs }));
+    const all = { max: 9, removedUpToMs: driver.clusterMs };
+    driver.do(decideTrashPurge({ state: driver.state, request: {} }, all));
     expect(describeInode(driver.state.inodes, slot)).toBe("/sub/g (removed)");
   });
 });
