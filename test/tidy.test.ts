@@ -1,8 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { RULES, type Rule, type SourceFile } from "./tools/tidy-rules.ts";
 import { importsOf, splitSource } from "./tools/source-text.ts";
+
+// Each rule reads every file, on a machine that may be busy.
+setDefaultTimeout(120_000);
 
 const ROOT = join(import.meta.dir, "..");
 const NOT_OURS = new Set([".git", "node_modules", "dist", "coverage"]);
