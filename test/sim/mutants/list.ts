@@ -2,6 +2,7 @@
 import { appendMutants } from "./list/append.ts";
 import { brakesMutants } from "./list/brakes.ts";
 import { garbageMutants } from "./list/garbage.ts";
+import { healthMutants } from "./list/health.ts";
 import { logMutants } from "./list/log.ts";
 import { putMutants } from "./list/put.ts";
 import { readMutants } from "./list/read.ts";
@@ -21,5 +22,6 @@ export const mutants: readonly Mutant[] = [
   ...garbageMutants,
   ...brakesMutants,
   ...repairMutants,
+  ...healthMutants,
   ...slowMutants,
 ];

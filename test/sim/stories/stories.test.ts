@@ -6,6 +6,7 @@ import { lostMaster } from "./lost-master.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { smallPuts } from "./small-puts.ts";
 import { stories } from "./stories.ts";
+import { truthfulStatus } from "./truthful-status.ts";
 import { twoMasters } from "./two-masters.ts";
 
 const seeds = [1, 2, 3, 4, 5, 6];
@@ -84,6 +85,16 @@ describe("the judges of the other stories", () => {
     const all = [...cluster.servers];
     for (const server of all) cluster.replace(server);
   };
+
+  test("notice what status says otherwise than it is", () => {
+    // A server dies just before it is looked: status can't know yet.
+    const killOne = ({ cluster }: SmallCluster): void => {
+      cluster.servers.find(({ alive }) => alive)?.crash({ powerLoss: false });
+    };
+    expect(texts(truthfulStatus(1, killOne))).toMatch(
+      /^P7: after .*: (healthy|short|lost|atRisk) is \d+, and status says \d+/,
+    );
+  });
 
   test.each([
     ["two masters", twoMasters],

@@ -9,6 +9,7 @@ import { earlyFacts } from "./early-facts.ts";
 import { frozenReads, slowCluster, slowDisk } from "./slow-servers.ts";
 import { smallPuts } from "./small-puts.ts";
 import { thinPuts } from "./thin-puts.ts";
+import { truthfulStatus } from "./truthful-status.ts";
 import { twoMasters } from "./two-masters.ts";
 import type { Story } from "./story.ts";
 
@@ -25,6 +26,7 @@ export const stories: Readonly<Record<string, Story>> = {
   slowDisk,
   drainedServers,
   lostMaster,
+  truthfulStatus,
 };
 
 /** What a run noticed: a story, or a scenario. */
