@@ -43,6 +43,20 @@ export function fromUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
+/** Writes 32 bits, little endian. For arrays that are made for a few fields: a view of one costs more than to make and to fill it. */
+export function putUint32(into: Uint8Array, at: number, value: number): void {
+  into[at] = value;
+  into[at + 1] = value >>> 8;
+  into[at + 2] = value >>> 16;
+  into[at + 3] = value >>> 24;
+}
+
+/** Writes an integer below 2^53 as 64 bits, little endian. */
+export function putUint53(into: Uint8Array, at: number, value: number): void {
+  putUint32(into, at, value % 0x1_0000_0000);
+  putUint32(into, at + 4, Math.floor(value / 0x1_0000_0000));
+}
+
 /** Reads an unsigned 64-bit integer, little endian. Undefined at 2^53 and above, which no field of gfs may reach. */
 export function readUint53(view: DataView, offset: number): number | undefined {
   const high = view.getUint32(offset + 4, true);

@@ -2,7 +2,7 @@
  * writeData and readData: a run of bytes of a chunk, cut at the 64 KiB borders of the chunk; a CRC-32 for each part. Header: offset in the chunk
  * u64, then a CRC u32 for each part. A part shorter than a block occurs only first (offset not on a border) and last.
  */
-import { readUint53, viewOf, writeUint53 } from "../../base/bytes.ts";
+import { putUint32, putUint53, readUint53, viewOf } from "../../base/bytes.ts";
 import { crc32 } from "../../base/checksum.ts";
 import { GfsError } from "../../base/errors.ts";
 import { blockBytes } from "../../limits.ts";
@@ -50,9 +50,8 @@ export function partCrcs(offset: number, payload: readonly Uint8Array[]): number
 
 export function encodeBlockHeader(offset: number, crcs: readonly number[]): Uint8Array {
   const header = new Uint8Array(8 + 4 * crcs.length);
-  const view = viewOf(header);
-  writeUint53(view, 0, offset);
-  for (let i = 0; i < crcs.length; i++) view.setUint32(8 + 4 * i, crcs[i] ?? 0, true);
+  putUint53(header, 0, offset);
+  for (let i = 0; i < crcs.length; i++) putUint32(header, 8 + 4 * i, crcs[i] ?? 0);
   return header;
 }
 

@@ -14,7 +14,7 @@
  * | 24 | H | header: CBOR, or fixed fields for the frequent types |
  * | 24 + H | P | payload, covered by CRCs in the header |
  */
-import { concatBytes, viewOf } from "../../base/bytes.ts";
+import { concatBytes, putUint32, viewOf } from "../../base/bytes.ts";
 import { crc32 } from "../../base/checksum.ts";
 import { GfsError } from "../../base/errors.ts";
 import { protocol } from "../../limits.ts";
@@ -72,6 +72,12 @@ export interface Frame {
   readonly payloadBytes: number;
 }
 
+/** The fixed part of the frame that is being encoded: one at a time, and nothing waits. */
+const fixed = new Uint8Array(frameFixedBytes);
+const fixedChecked = fixed.subarray(0, 20);
+putUint32(fixed, 0, magic);
+fixed[4] = protocol.versionMax;
+
 /** The bytes of a frame, as pieces: fixed part with header, then the payload's own pieces. */
 export function encodeFrame(
   type: FrameType,
@@ -81,16 +87,14 @@ export function encodeFrame(
 ): Uint8Array[] {
   let payloadBytes = 0;
   for (const piece of payload) payloadBytes += piece.length;
+  fixed[5] = frameTypes[type];
+  putUint32(fixed, 8, stream);
+  putUint32(fixed, 12, header.length);
+  putUint32(fixed, 16, payloadBytes);
+  putUint32(fixed, 20, crc32(header, crc32(fixedChecked)));
   const head = new Uint8Array(frameFixedBytes + header.length);
-  const view = viewOf(head);
-  view.setUint32(0, magic, true);
-  view.setUint8(4, protocol.versionMax);
-  view.setUint8(5, frameTypes[type]);
-  view.setUint32(8, stream, true);
-  view.setUint32(12, header.length, true);
-  view.setUint32(16, payloadBytes, true);
+  head.set(fixed);
   head.set(header, frameFixedBytes);
-  view.setUint32(20, crc32(header, crc32(head.subarray(0, 20))), true);
   return [head, ...payload];
 }
 

@@ -6,7 +6,7 @@
  * chainAppend: session u64, sequence u64, offset in the chunk u64, committed length u64, crc u32 · payload: the record
  * chainPrepared, chainCommitted: length u64
  */
-import { readUint53, viewOf, writeUint53 } from "../../base/bytes.ts";
+import { putUint32, putUint53, readUint53, viewOf } from "../../base/bytes.ts";
 import { crc32 } from "../../base/checksum.ts";
 import { GfsError, isErrorCode } from "../../base/errors.ts";
 import type { AppendAnswer } from "../control/common.ts";
@@ -42,9 +42,8 @@ export interface AppendRecord {
 
 export function encodeAppend(seq: Sequence, crc: number): Uint8Array {
   const header = new Uint8Array(12);
-  const view = viewOf(header);
-  writeUint53(view, 0, seq);
-  view.setUint32(8, crc, true);
+  putUint53(header, 0, seq);
+  putUint32(header, 8, crc);
   return header;
 }
 
@@ -66,11 +65,10 @@ export interface AppendRefusal {
 
 export function encodeAppendAnswer(answer: AppendAnswer): Uint8Array {
   const header = new Uint8Array(25);
-  const view = viewOf(header);
-  writeUint53(view, 1, answer.sequence);
-  writeUint53(view, 9, answer.fileOffset);
-  view.setUint32(17, answer.bytes, true);
-  view.setUint32(21, answer.crc, true);
+  putUint53(header, 1, answer.sequence);
+  putUint53(header, 9, answer.fileOffset);
+  putUint32(header, 17, answer.bytes);
+  putUint32(header, 21, answer.crc);
   return header;
 }
 
@@ -78,7 +76,7 @@ export function encodeAppendRefusal(seq: Sequence, error: GfsError): Uint8Array 
   const body = encodeCbor({ code: error.code, message: error.message });
   const header = new Uint8Array(9 + body.length);
   header[0] = 1;
-  writeUint53(viewOf(header), 1, seq);
+  putUint53(header, 1, seq);
   header.set(body, 9);
   return header;
 }
@@ -119,12 +117,11 @@ export interface ChainRecord extends AppendRecord {
 
 export function encodeChainAppend(record: Omit<ChainRecord, "payload" | "bytes">): Uint8Array {
   const header = new Uint8Array(36);
-  const view = viewOf(header);
-  writeUint53(view, 0, record.session);
-  writeUint53(view, 8, record.sequence);
-  writeUint53(view, 16, record.offset);
-  writeUint53(view, 24, record.committed);
-  view.setUint32(32, record.crc, true);
+  putUint53(header, 0, record.session);
+  putUint53(header, 8, record.sequence);
+  putUint53(header, 16, record.offset);
+  putUint53(header, 24, record.committed);
+  putUint32(header, 32, record.crc);
   return header;
 }
 
@@ -143,7 +140,7 @@ export function decodeChainAppend(frame: Frame): ChainRecord {
 
 export function encodeLength(length: number): Uint8Array {
   const header = new Uint8Array(8);
-  writeUint53(viewOf(header), 0, length);
+  putUint53(header, 0, length);
   return header;
 }
 

@@ -5,7 +5,7 @@
  * last member to the receiver, so that whoever passes the frame on cuts its own entry off: volume 16 bytes, address length u16, data address · payload: the chunk
  * wholeDone: length u32, CRC u32, volumes u8: the receiver and how many behind it have the chunk, synced and closed
  */
-import { fromUtf8, readUint53, utf8, viewOf, writeUint53 } from "../../base/bytes.ts";
+import { fromUtf8, putUint32, putUint53, readUint53, utf8, viewOf } from "../../base/bytes.ts";
 import { crc32Combine } from "../../base/checksum.ts";
 import { GfsError } from "../../base/errors.ts";
 import { blockBytes, protocol } from "../../limits.ts";
@@ -66,17 +66,16 @@ export function encodeWhole(chunk: WholeChunk, crcs: readonly number[]): Uint8Ar
   let bytes = fixedBytes + path.length + 4 * crcs.length;
   for (const address of addresses) bytes += memberBytes + address.length;
   const header = new Uint8Array(bytes);
-  const view = viewOf(header);
-  writeUint53(view, 0, handle);
-  view.setUint32(8, version, true);
-  view.setUint32(12, crc, true);
-  writeUint53(view, 16, origin.inode);
-  writeUint53(view, 24, origin.fileOffset);
-  view.setUint16(32, path.length, true);
+  putUint53(header, 0, handle);
+  putUint32(header, 8, version);
+  putUint32(header, 12, crc);
+  putUint53(header, 16, origin.inode);
+  putUint53(header, 24, origin.fileOffset);
+  putUint16(header, 32, path.length);
   header.set(path, fixedBytes);
   let at = fixedBytes + path.length;
   for (const block of crcs) {
-    view.setUint32(at, block, true);
+    putUint32(header, at, block);
     at += 4;
   }
   for (let i = chain.length - 1; i >= 0; i--) {
@@ -84,11 +83,16 @@ export function encodeWhole(chunk: WholeChunk, crcs: readonly number[]): Uint8Ar
     const address = addresses[i];
     if (member === undefined || address === undefined) continue;
     header.set(volumeIdBytes(member.volume), at);
-    view.setUint16(at + 16, address.length, true);
+    putUint16(header, at + 16, address.length);
     header.set(address, at + memberBytes);
     at += memberBytes + address.length;
   }
   return header;
+}
+
+function putUint16(into: Uint8Array, at: number, value: number): void {
+  into[at] = value;
+  into[at + 1] = value >>> 8;
 }
 
 function refuse(why: string): never {
@@ -157,10 +161,9 @@ export interface WholeDone {
 
 export function encodeWholeDone({ length, crc, volumes }: WholeDone): Uint8Array {
   const header = new Uint8Array(9);
-  const view = viewOf(header);
-  view.setUint32(0, length, true);
-  view.setUint32(4, crc, true);
-  view.setUint8(8, volumes);
+  putUint32(header, 0, length);
+  putUint32(header, 4, crc);
+  header[8] = volumes;
   return header;
 }
 
