@@ -3,6 +3,8 @@ import type { SimEvent } from "./world/sim-events.ts";
 
 interface Mark {
   readonly name: string;
+  /** The only event that may reach it. */
+  readonly event: string;
   readonly reached: (event: SimEvent) => boolean;
 }
 
@@ -12,7 +14,8 @@ const says = (event: SimEvent, field: string, text: RegExp): boolean => text.tes
 function on(name: string, event: string, field?: string, text?: RegExp): Mark {
   return {
     name,
-    reached: (one) => one.name === event && (field === undefined || text === undefined || says(one, field, text)),
+    event,
+    reached: (one) => field === undefined || text === undefined || says(one, field, text),
   };
 }
 
@@ -38,8 +41,8 @@ const marks: readonly Mark[] = [
   on("tail fetched", "mutation.FETCH"),
   {
     name: "lone seal",
-    reached: ({ name, fields }) =>
-      name === "seal.done" && Array.isArray(fields["members"]) && fields["members"].length === 1,
+    event: "seal.done",
+    reached: ({ fields }) => Array.isArray(fields["members"]) && fields["members"].length === 1,
   },
   on("seal at nothing", "seal.done", "length", /^0$/),
   on("role lost by a restart", "seal.begin", "reason", /restarted/),
@@ -55,12 +58,15 @@ const marks: readonly Mark[] = [
   on("data refused", "data.refused"),
 ];
 
+const marksOf = Map.groupBy(marks, ({ event }) => event);
+
 /** Which branches a run has reached, and how often. */
 export class Marks {
   readonly counts = new Map<string, number>();
 
   see(event: SimEvent): void {
-    for (const { name, reached } of marks) if (reached(event)) this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+    for (const { name, reached } of marksOf.get(event.name) ?? [])
+      if (reached(event)) this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
   }
 }
 

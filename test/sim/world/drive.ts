@@ -187,9 +187,9 @@ export class Drive {
 
   #parentOf(action: string, path: string): { readonly directory: DirectoryNode; readonly name: string } {
     const components = componentsOf(path);
-    const name = components.pop();
+    const name = components.at(-1);
     if (name === undefined) throw diskError("kind", action, path, "it is the root");
-    const node = this.#tree.find(components);
+    const node = this.#tree.find(components.slice(0, -1));
     if (node === undefined) throw diskError("missing", action, path, "its directory is missing");
     if (node === "kind" || node.kind === "file") throw diskError("kind", action, path, "a file is on the way");
     return { directory: node, name };
@@ -200,12 +200,19 @@ export function diskError(kind: DiskErrorKind, action: string, path: string, rea
   return new DiskError(kind, path, `Cannot ${action} ${path}: ${reason}`);
 }
 
-function componentsOf(path: string): string[] {
+/** Of the paths seen last: each is asked for again and again. */
+const known = new Map<string, readonly string[]>();
+
+function componentsOf(path: string): readonly string[] {
+  const found = known.get(path);
+  if (found !== undefined) return found;
   const components: string[] = [];
   for (const component of path.split("/")) {
     if (component === "..") components.pop();
     else if (component !== "" && component !== ".") components.push(component);
   }
+  if (known.size >= 4_096) known.clear();
+  known.set(path, components);
   return components;
 }
 

@@ -72,7 +72,8 @@ export class FileImage {
       const at = offset + done;
       const within = at % pageBytes;
       const length = Math.min(pageBytes - within, bytes.length - done);
-      this.#writable((at - within) / pageBytes).set(bytes.subarray(done, done + length), within);
+      const part = length === bytes.length ? bytes : bytes.subarray(done, done + length);
+      this.#writable((at - within) / pageBytes).set(part, within);
       done += length;
     }
     if (bytes.length > 0) this.#bytes = Math.max(this.#bytes, offset + bytes.length);

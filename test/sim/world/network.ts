@@ -24,6 +24,7 @@ export interface Station {
 const ephemeralPortMin = 40_000;
 const localNames = new Set(["localhost", "127.0.0.1", "[::1]", "0.0.0.0", "[::]"]);
 const localMs = 0.02;
+const stationsMax = 1_000_000;
 
 /** Who can reach whom, and how long it takes. Links have a direction. */
 export class Network {
@@ -31,8 +32,9 @@ export class Network {
   readonly prng: Prng;
   faults: StreamFaults & { readonly control: ControlFaults };
   readonly #stations = new Map<string, Station>();
-  readonly #blocked = new Set<string>();
-  readonly #distances = new Map<string, number>();
+  /** By name of the sender, the receivers. */
+  readonly #blocked = new Map<string, Set<string>>();
+  readonly #distances = new Map<number, number>();
   #waiting: { readonly ready: () => boolean; readonly fn: () => void }[] = [];
 
   constructor(scheduler: Scheduler, prng: Prng, faults: StreamFaults & { readonly control: ControlFaults }) {
@@ -47,7 +49,10 @@ export class Network {
 
   /** Nothing passes from any of these machines to any of those; one way. */
   block(from: readonly string[], to: readonly string[]): void {
-    for (const a of from) for (const b of to) if (a !== b) this.#blocked.add(`${a}>${b}`);
+    for (const a of from) {
+      const receivers = this.#blocked.getOrInsertComputed(a, () => new Set());
+      for (const b of to) if (a !== b) receivers.add(b);
+    }
   }
 
   /** Both ways between the two groups. */
@@ -68,12 +73,15 @@ export class Network {
   /** Without names: every link is open again; with: those between the two machines, both ways. */
   heal(a?: string, b?: string): void {
     if (a === undefined || b === undefined) this.#blocked.clear();
-    else for (const link of [`${a}>${b}`, `${b}>${a}`]) this.#blocked.delete(link);
+    else {
+      this.#blocked.get(a)?.delete(b);
+      this.#blocked.get(b)?.delete(a);
+    }
     this.changed();
   }
 
   isOpen(from: Station, to: Station): boolean {
-    return this.#blocked.size === 0 || !this.#blocked.has(`${from.name}>${to.name}`);
+    return this.#blocked.get(from.name)?.has(to.name) !== true;
   }
 
   /** Runs `fn` on the other side, a latency from now, or when the link and the receiver's power are back. */
@@ -101,7 +109,7 @@ export class Network {
 
   latencyMs(from: Station, to: Station): number {
     if (from === to) return localMs + this.prng.fraction() * localMs;
-    const pair = from.id < to.id ? `${from.name}-${to.name}` : `${to.name}-${from.name}`;
+    const pair = Math.min(from.id, to.id) * stationsMax + Math.max(from.id, to.id);
     let distance = this.#distances.get(pair);
     if (distance === undefined) {
       distance = this.prng.between(this.faults.latencyMs);
@@ -150,11 +158,22 @@ export function freePort(station: Station): number {
   return port;
 }
 
-function splitAddress(address: string): { readonly host: string; readonly port: number } {
+interface HostAndPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+const knownAddresses = new Map<string, HostAndPort>();
+
+function splitAddress(address: string): HostAndPort {
+  const known = knownAddresses.get(address);
+  if (known !== undefined) return known;
   const [, host, digits] = /^(\[[0-9A-Fa-f:.%]+\]|[^:[\]\s/]+):([0-9]{1,5})$/.exec(address) ?? [];
   const port = Number(digits);
   if (host === undefined || !(port <= 65_535)) {
     throw new GfsError("Usage", `Cannot use the address ${JSON.stringify(address)}: it is not host:port`);
   }
+  if (knownAddresses.size >= 1_024) knownAddresses.clear();
+  knownAddresses.set(address, { host, port });
   return { host, port };
 }

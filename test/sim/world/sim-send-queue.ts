@@ -33,7 +33,9 @@ export class SimSendQueue {
     let done = 0;
     while (done < taken.length) {
       const piece = this.#pieces[this.#head]!;
-      const part = piece.subarray(this.#headOffset, this.#headOffset + taken.length - done);
+      // A whole piece needs no view of it, which would cost more than the copy.
+      const whole = this.#headOffset === 0 && piece.length <= taken.length - done;
+      const part = whole ? piece : piece.subarray(this.#headOffset, this.#headOffset + taken.length - done);
       taken.set(part, done);
       done += part.length;
       this.#headOffset += part.length;
