@@ -108,6 +108,11 @@ const groups: readonly VerbGroup[] = [
         summary: "forget a server for good",
         load: async () => (await import("./decommission.ts")).decommission,
       },
+      {
+        name: "salvage",
+        summary: "make a master's directory from chunks alone",
+        load: async () => (await import("./salvage.ts")).salvage,
+      },
       { name: "secret", summary: "make a cluster secret", load: async () => (await import("./secret.ts")).secret },
     ],
   },

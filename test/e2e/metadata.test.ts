@@ -125,6 +125,41 @@ describe("a master whose directory is lost", () => {
     }));
 });
 
+describe("a cluster whose master is lost with all its copies", () => {
+  test("gives its files back by salvage", () =>
+    withCluster(async (cluster) => {
+      const large = "0123456789".repeat(300_000);
+      await put(cluster, "/d/large", large);
+      await put(cluster, "/small", "old");
+      await put(cluster, "/small", "new");
+      const record = join(cluster.directory, "record");
+      writeFileSync(record, "record\n");
+      for (let i = 0; i < 3; i++) done(await cluster.run(["append", "/log", record]));
+      const directories = [1, 2, 3].map((i) => cluster.chunkDirectory(i)).join(",");
+      const salvage = ["salvage", "--data-dir", directories, "--to", masterDirectory(cluster), "--verify"];
+      expect((await gfs(salvage)).stderr).toContain("a chunkserver has it open");
+      for (const server of [...cluster.chunkservers, cluster.master]) await server.kill();
+      expect((await gfs(salvage)).stderr).toContain("it is not empty");
+      rmSync(masterDirectory(cluster), { recursive: true });
+      for (const i of [1, 2, 3])
+        for (const folder of ["metadata", "metadata-before"])
+          rmSync(join(cluster.chunkDirectory(i), folder), { recursive: true, force: true });
+      const tried = done(await gfs([...salvage, "--dry-run", "--json"]));
+      const found = listOf(fieldsOf(JSON.parse(tried.text))["files"]).map((file) => String(fieldsOf(file)["path"]));
+      expect(found.sort((a, b) => (a < b ? -1 : 1))).toEqual(["/d/large", "/log", "/small", "/small.salvaged-1"]);
+      expect(done(await gfs(salvage)).text).toContain("4 files, 0 pieces");
+      await cluster.restartMaster();
+      for (const i of [1, 2, 3]) await cluster.restartChunkserver(i);
+      await expectText(cluster, "/d/large", large);
+      await expectText(cluster, "/small", "new");
+      await expectText(cluster, "/small.salvaged-1", "old");
+      await expectToWait(cluster);
+      await expectText(cluster, "/log", "record\n".repeat(3));
+      done(await cluster.run(["append", "/log", record]));
+      await expectText(cluster, "/log", "record\n".repeat(4));
+    }));
+});
+
 function holds(cluster: TestCluster, i: number): boolean {
   return readdirSync(cluster.chunkDirectory(i)).includes("metadata");
 }

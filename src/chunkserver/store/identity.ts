@@ -80,7 +80,7 @@ export async function openDirectory(
       const path = `${directory}/${name}`;
       const found = await world.disk.info(path);
       if (found !== undefined) {
-        return { identity: decodeIdentity(await readAll(world.disk, path), path), lock, created: false };
+        return { identity: await readIdentity(world.disk, path), lock, created: false };
       }
       const others = (await world.disk.list(directory)).filter((entry) => !harmless.has(entry));
       if (others.length > 0) {
@@ -114,6 +114,11 @@ export async function writeIdentity(disk: Disk, directory: string, identity: Ide
   }
   await disk.rename(`${path}.new`, path);
   await disk.syncDirectory(directory);
+}
+
+/** Of a directory that nobody opens. @throws GfsError Corrupt | FormatUnsupported, DiskError */
+export async function readIdentity(disk: Disk, path: string): Promise<Identity> {
+  return decodeIdentity(await readAll(disk, path), path);
 }
 
 function newVolumeId(world: World): VolumeId {

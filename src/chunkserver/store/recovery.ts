@@ -25,7 +25,7 @@ export function withAdvice(directory: string, error: unknown): unknown {
 export async function loadCheckpoint(
   world: World,
   state: VolumeState,
-  where: { directory: string; identity: Identity },
+  where: { directory: string; identity: Pick<Identity, "volume"> },
 ): Promise<LogPosition> {
   const found = await readCheckpoint(world.disk, where.directory, state);
   if (found === undefined) return 0;

@@ -69,6 +69,23 @@ export function encodeTrailer(trailer: Trailer, blocks: Uint32Array): Uint8Array
   return bytes;
 }
 
+/** What a trailer ends with: by it, it is found from the end of a file. */
+export const trailerEndBytes = endBytes;
+
+/**
+ * Bytes of the trailer that a file ends with.
+ *
+ * @param end the last `trailerEndBytes` bytes of the file
+ * @throws GfsError Corrupt where no trailer ends there
+ */
+export function trailerLength(end: Uint8Array, fileBytes: number): number {
+  const view = viewOf(end);
+  if (view.getUint32(8, true) !== endMagic) refuse("there is none");
+  const bytes = view.getUint32(0, true);
+  if (bytes < fixedBytes + endBytes || bytes > fileBytes) refuse("it has another length");
+  return bytes;
+}
+
 function refuse(why: string): never {
   throw new GfsError("Corrupt", `Cannot read the trailer of a data file: ${why}`);
 }

@@ -4,6 +4,7 @@ import { brakesMutants } from "./list/brakes.ts";
 import { garbageMutants } from "./list/garbage.ts";
 import { healthMutants } from "./list/health.ts";
 import { logMutants } from "./list/log.ts";
+import { metadataMutants } from "./list/metadata.ts";
 import { putMutants } from "./list/put.ts";
 import { readMutants } from "./list/read.ts";
 import { repairMutants } from "./list/repair.ts";
@@ -24,4 +25,5 @@ export const mutants: readonly Mutant[] = [
   ...repairMutants,
   ...healthMutants,
   ...slowMutants,
+  ...metadataMutants,
 ];

@@ -125,6 +125,76 @@ export const lostMaster: Story = (seed, plant) => {
   });
 };
 
+/**
+ * Rebuilt from a copy that is older than what servers keep: once confirmed, what they keep is of a log that is lost, also that of one which comes back when the new log is longer. None of it
+ * may be mixed with the new log: each copy that counts as complete is one.
+ */
+export const rebuiltFromOlder: Story = (seed, plant) => {
+  const prng = new Prng(`rebuilt from older ${seed}`);
+  const limits: Limits = {
+    ...simLimits,
+    metadataCopies: 2,
+    trashMs: 600_000,
+    checkpointRecords: prng.integer(20, 400),
+  };
+  const cluster = new SmallCluster({ seed, limits, chunkservers: 2 });
+  return told(cluster, (violations) => {
+    const { simulation } = cluster;
+    const { master, servers } = cluster.cluster;
+    const make = (from: number, to: number) =>
+      cluster.as("client", async (client) => {
+        for (let i = from; i < to; i++) await client.makeDirectory(`/d${i}`);
+      });
+    const early = prng.integer(2, 20);
+    make(0, early);
+    cluster.until("copies", copiesAreComplete);
+    const older = copyOfHolder(cluster, prng);
+    make(early, early + prng.integer(1, 20));
+    cluster.until("copies", copiesAreComplete);
+    const { log } = cluster.as("looker", (client) => client.status());
+    const away = servers[prng.integer(0, 1)] ?? master;
+    away.crash({ powerLoss: prng.chance(0.5) });
+    master.crash({ powerLoss: true });
+    simulation.runFor(200);
+    master.restart();
+    simulation.do(master, async (world) => {
+      await world.disk.removeTree(directory);
+      await restoreDirectory(world, "/offline", older);
+      return rebuild(world, limits, await openSources(world.disk, "/offline"));
+    });
+    cluster.cluster.begin(master);
+    // The server that runs tells what it has, so that one confirmation is enough.
+    simulation.runFor(3_000);
+    cluster.as("operator", (client) => client.confirm());
+    let made = 1_000;
+    for (const end = log.position + prng.integer(1, 30); ; made += 5) {
+      make(made, made + 5);
+      if (cluster.as("looker", (client) => client.status()).log.position > end) break;
+    }
+    cluster.cluster.restart(away);
+    cluster.until("both servers", async (client) =>
+      (await client.status()).servers.every(({ liveness }) => liveness === "live"),
+    );
+    cluster.until("copies", copiesAreComplete);
+    make(2_000, 2_000 + prng.integer(1, 5));
+    cluster.until("copies", copiesAreComplete);
+    plant?.(cluster);
+    const { log: end } = cluster.as("looker", (client) => client.status());
+    for (const server of servers) {
+      const rebuilt = simulation.do(simulation.machine(`restorer ${server.name}`), async (world) => {
+        const sources = await remoteSources(world, [server]);
+        return rebuild(world, limits, sources).catch((error: unknown) => String(error));
+      });
+      const found = typeof rebuilt === "string" ? rebuilt : `it ends at ${rebuilt.position}`;
+      if (typeof rebuilt === "string" || rebuilt.position < end.position)
+        violations.push({
+          promise: "P1",
+          what: `the copy on ${server.name} is complete, and no log up to ${end.position}: ${found}`,
+        });
+    }
+  });
+};
+
 async function holders(client: GfsClient): Promise<string[]> {
   const { metadataCopies } = await client.status();
   return metadataCopies.copies.map(({ label }) => label);

@@ -2,7 +2,7 @@
 import type { Violation } from "../history.ts";
 import { runScenario } from "../scenarios.ts";
 import { drainedServers } from "./drained-servers.ts";
-import { lostMaster } from "./lost-master.ts";
+import { lostMaster, rebuiltFromOlder } from "./lost-master.ts";
 import { latePuts } from "./late-puts.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { earlyFacts } from "./early-facts.ts";
@@ -27,6 +27,7 @@ export const stories: Readonly<Record<string, Story>> = {
   drainedServers,
   lostMaster,
   truthfulStatus,
+  rebuiltFromOlder,
 };
 
 /** What a run noticed: a story, or a scenario. */

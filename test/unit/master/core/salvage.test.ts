@@ -1,0 +1,189 @@
+/** DESIGN §4.7: files out of chunks alone, nothing invented. */
+import { describe, expect, test } from "bun:test";
+import { type FoundChunk, type FoundReplica, gatherChunks } from "../../../../src/master/core/salvage-chunks.ts";
+import { planSalvage } from "../../../../src/master/core/salvage-plan.ts";
+
+const chunk = (handle: number, path: string, fileOffset: number, changes: Partial<FoundChunk> = {}): FoundChunk => ({
+  handle,
+  version: 1,
+  length: 100,
+  crc: handle,
+  sealed: true,
+  members: [0],
+  inode: 0,
+  path,
+  fileOffset,
+  ...changes,
+});
+
+/** `path: handles`, and a mark for what is no whole file. */
+function planned(chunks: readonly FoundChunk[]): string[] {
+  return planSalvage(chunks, (path) => path.startsWith("/") && path.length > 1).map(
+    ({ path, run, state }) =>
+      `${state === "piece" ? "! " : ""}${path}: ${run.chunks.map(({ handle }) => handle).join(" ")}`,
+  );
+}
+
+const replica = (volume: number, handle: number, changes: Partial<FoundReplica> = {}): FoundReplica => ({
+  volume,
+  handle,
+  version: 1,
+  promised: 1,
+  length: 100,
+  crc: 7,
+  sealed: true,
+  origin: { inode: 1, path: "/f", fileOffset: 0 },
+  ...changes,
+});
+
+describe("chunks out of what volumes have", () => {
+  test("the highest sealed version rules, and those that have it are its members", () => {
+    const { chunks, problems } = gatherChunks([
+      replica(0, 5, { version: 2, promised: 2 }),
+      replica(1, 5, { version: 1, promised: 2, sealed: false }),
+      replica(2, 5, { version: 2, promised: 3 }),
+      replica(0, 3),
+    ]);
+    expect(chunks.map(({ handle, version, members, sealed }) => [handle, version, members, sealed])).toEqual([
+      [3, 1, [0], true],
+      [5, 2, [0, 2], true],
+    ]);
+    expect(problems).toEqual([]);
+  });
+
+  test("of two contents at one version the one that most have is taken, and it is told", () => {
+    const { chunks, problems } = gatherChunks([replica(0, 5, { crc: 1 }), replica(1, 5), replica(2, 5)]);
+    expect(chunks[0]?.members).toEqual([1, 2]);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain("chunk 5 has 2 contents at version 1");
+  });
+
+  test("one that nobody sealed is open, at the highest promise", () => {
+    const open = { sealed: false, version: 1 };
+    const { chunks } = gatherChunks([
+      replica(0, 5, { ...open, promised: 4, length: 10 }),
+      replica(1, 5, { ...open, length: 30 }),
+    ]);
+    expect(chunks[0]).toMatchObject({ sealed: false, version: 4, length: 30, members: [0, 1] });
+  });
+
+  test("the origin that knows most is taken", () => {
+    const { chunks } = gatherChunks([
+      replica(0, 5, { origin: undefined }),
+      replica(1, 5, { origin: { inode: 1, path: "/old", fileOffset: 3 } }),
+      replica(2, 5, { origin: { inode: 9, path: "/new", fileOffset: 3 } }),
+    ]);
+    expect(chunks[0]).toMatchObject({ inode: 9, path: "/new", fileOffset: 3 });
+  });
+});
+
+describe("files out of chunks", () => {
+  test("what was put comes back under its path", () => {
+    expect(planned([chunk(1, "/a", 0), chunk(2, "/a", 100), chunk(3, "/b/c", 0)]).sort()).toEqual([
+      "/a: 1 2",
+      "/b/c: 3",
+    ]);
+  });
+
+  test("what was replaced comes back beside what replaced it, and they are not mixed", () => {
+    const chunks = [
+      chunk(1, "/a", 0),
+      chunk(2, "/a", 100),
+      chunk(3, "/a", 200),
+      // Again.
+      chunk(7, "/a", 0),
+      chunk(8, "/a", 100),
+      // And again.
+      chunk(11, "/a", 0),
+    ];
+    expect(planned(chunks)).toEqual(["/a: 11", "/a.salvaged-1: 7 8", "/a.salvaged-2: 1 2 3"]);
+    // The beginning of the second is gone: its rest is of nobody else.
+    expect(planned(chunks.filter(({ handle }) => handle !== 7))).toEqual([
+      "/a: 11",
+      "! /lost+found/a.from-100: 8",
+      "/a.salvaged-1: 1 2 3",
+    ]);
+  });
+
+  test("what was sent again is taken once", () => {
+    expect(planned([chunk(1, "/a", 0), chunk(2, "/a", 100), chunk(4, "/a", 100), chunk(3, "/a", 200)])).toEqual([
+      "! /lost+found/a.from-100: 4",
+      "/a: 1 2 3",
+    ]);
+  });
+
+  test("a file with a hole is no file but pieces, each named by where it begins", () => {
+    expect(planned([chunk(2, "/a", 100), chunk(3, "/a", 200), chunk(5, "/a", 400)])).toEqual([
+      "! /lost+found/a.from-100: 2 3",
+      "! /lost+found/a.from-400: 5",
+    ]);
+  });
+
+  test("appends come behind what their file was put with, if that ends just there", () => {
+    const appended = { inode: 8 };
+    const chunks = [
+      chunk(1, "/a", 0),
+      chunk(5, "/a", 100, appended),
+      chunk(6, "/a", 200, { ...appended, sealed: false }),
+    ];
+    expect(planned(chunks)).toEqual(["/a: 1 5 6"]);
+    // The file was moved before the second append: its new name counts, and what was put there before is another file.
+    expect(
+      planned([...chunks.slice(0, 2), chunk(6, "/moved", 200, appended), chunk(4, "/moved", 0, { length: 50 })]),
+    ).toEqual(["/moved: 1 5 6", "/moved.salvaged-1: 4"]);
+    expect(planned([chunk(1, "/a", 0, { length: 99 }), ...chunks.slice(1)])).toEqual([
+      "! /lost+found/a.from-100: 5 6",
+      "/a: 1",
+    ]);
+  });
+
+  test("nothing follows an open chunk", () => {
+    const inode = 8;
+    expect(planned([chunk(1, "/a", 0, { inode, sealed: false }), chunk(2, "/a", 100, { inode })])).toEqual([
+      "! /lost+found/a.from-0: 1",
+      "! /lost+found/a.from-100: 2",
+    ]);
+  });
+
+  test("what nobody knew is named by its chunk", () => {
+    expect(planned([chunk(1, "", 0), chunk(2, "no path", 0)])).toEqual([
+      "! /lost+found/chunk-1: 1",
+      "! /lost+found/chunk-2: 2",
+    ]);
+  });
+
+  test("a file is no directory of another one", () => {
+    expect(planned([chunk(1, "/a/b", 0), chunk(2, "/a", 0)])).toEqual(["/a: 2", "/a.salvaged-directory/b: 1"]);
+    expect(planned([chunk(2, "/a/b", 0), chunk(1, "/a", 0)])).toEqual(["/a/b: 2", "/a.salvaged-1: 1"]);
+  });
+
+  test("every chunk that has bytes goes somewhere, once", () => {
+    for (let seed = 0; seed < 300; seed++) {
+      let state = seed + 1;
+      const draw = (max: number): number => {
+        state = (state * 48_271) % 2_147_483_647;
+        return state % max;
+      };
+      const chunks = Array.from({ length: 12 }, (_, i) =>
+        chunk(i + 1, ["/a", "/a/b", "/c", ""][draw(4)] ?? "", 100 * draw(4), {
+          inode: draw(3) === 0 ? 5 + draw(2) : 0,
+          sealed: draw(6) > 0,
+        }),
+      );
+      const files = planSalvage(chunks, (path) => path !== "");
+      const used = files.flatMap(({ run }) => run.chunks.map(({ handle }) => handle)).sort((a, b) => a - b);
+      expect(used).toEqual(chunks.map(({ handle }) => handle));
+      const paths = files.map(({ path }) => path);
+      expect(new Set(paths).size).toBe(paths.length);
+      for (const path of paths) expect(paths.filter((other) => other.startsWith(`${path}/`))).toEqual([]);
+      for (const { run } of files) {
+        let at = run.from;
+        for (const [i, { fileOffset, length, sealed }] of run.chunks.entries()) {
+          expect(fileOffset).toBe(at);
+          expect(sealed || i === run.chunks.length - 1).toBe(true);
+          at += length;
+        }
+      }
+    }
+  });
+});
