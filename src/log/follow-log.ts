@@ -29,7 +29,7 @@ export interface FollowedPlace {
 }
 
 /** What is read at a time, unless one batch is longer. */
-const windowBytes = 1_048_576;
+const windowBytes = 262_144;
 
 export class LogFollower {
   readonly #disk: Disk;
@@ -99,7 +99,7 @@ export class LogFollower {
   }
 
   /**
-   * The next whole batches, none with an entry beyond `until` (the end of a batch that is durable); undefined where all was given. At most a mebibyte, but for one batch that is longer.
+   * The next whole batches, none with an entry beyond `until` (the end of a batch that is durable); undefined where all was given. At most 256 KiB, but for one batch that is longer: a turn of the event loop stays short.
    *
    * @throws GfsError("Unavailable") where the log was trimmed meanwhile, GfsError("Corrupt") for damage, GfsError("DiskFailed")
    */

@@ -249,6 +249,39 @@ describe("a directory that was rebuilt", () => {
   }, 60_000);
 });
 
+describe("a master that has started", () => {
+  const create = (made: MasterInSim, path: string) =>
+    made.call(createFile, { id: made.nextId(), path, mode: "new" }).created;
+
+  test("takes no change before a volume that its log knows has told what it knows", () => {
+    const made = cluster(51, [from]);
+    const server = made.addServer();
+    create(made, "/a");
+    made.restart({ powerLoss: true });
+    expect(refusal(() => create(made, "/b")).code).toBe("Unavailable");
+    // It obeyed a later start: the directory is an old copy, and not one change was taken on it.
+    server.highestHandle = 1_000_000;
+    made.simulation.runFor(3 * made.limits.heartbeatMs);
+    expect(refusal(() => create(made, "/b")).code).toBe("MutationsStopped");
+  });
+
+  test("takes changes once one has, or none can come any more; and at once where there never was one", () => {
+    const made = cluster(52, [from]);
+    create(made, "/a");
+    const server = made.addServer();
+    made.restart({ powerLoss: true });
+    expect(refusal(() => create(made, "/b")).code).toBe("Unavailable");
+    made.simulation.runFor(4 * made.limits.heartbeatMs);
+    create(made, "/b");
+    server.machine.crash({ powerLoss: true });
+    made.restart({ powerLoss: true });
+    made.simulation.runFor((made.limits.deadHeartbeats - 1) * made.limits.heartbeatMs);
+    expect(refusal(() => create(made, "/c")).code).toBe("Unavailable");
+    made.simulation.runFor(2 * made.limits.heartbeatMs);
+    create(made, "/c");
+  });
+});
+
 function attempt(run: () => void): "done" | "refused" {
   try {
     run();
