@@ -37,6 +37,8 @@ export class Cluster {
   readonly #retired = new Set<Machine>();
   /** Machines whose role may end by itself, since their drives were harmed; what to do then. */
   readonly #mayEnd = new Map<Machine, (machine: Machine) => void>();
+  /** Machines whose drive was full at some time: a chunkserver that is new there may not even begin. */
+  readonly #wereFull = new Set<Machine>();
 
   constructor(simulation: Simulation, history: History, options: ClusterOptions) {
     this.simulation = simulation;
@@ -103,8 +105,15 @@ export class Cluster {
     this.#mayEnd.set(machine, then);
   }
 
+  /** From now on: there may be no room for what a chunkserver needs to begin, which is begun again until there is. */
+  mayLackSpace(machine: Machine): void {
+    this.#wereFull.add(machine);
+  }
+
   #ended(machine: Machine, error: Error | undefined): void {
-    const then = this.#mayEnd.get(machine);
+    const begun = machine === this.master || this.#chunkservers.has(machine.world);
+    const lacksSpace = error instanceof GfsError && error.code === "NoSpace" && !begun && this.#wereFull.has(machine);
+    const then = this.#mayEnd.get(machine) ?? (lacksSpace ? (it: Machine) => this.#beginLater(it) : undefined);
     const expected = error instanceof GfsError && ["Corrupt", "DiskFailed", "NoSpace"].includes(error.code);
     if (then !== undefined && expected) {
       this.simulation.scheduler.count(`machine.ended-${error.code}`);
@@ -121,6 +130,13 @@ export class Cluster {
     machine.crash(how);
     const world = machine.world;
     this.simulation.after(downMs, () => {
+      if (machine.world === world && this.machines.includes(machine)) this.restart(machine);
+    });
+  }
+
+  #beginLater(machine: Machine): void {
+    const world = machine.world;
+    this.simulation.after(1_000, () => {
       if (machine.world === world && this.machines.includes(machine)) this.restart(machine);
     });
   }

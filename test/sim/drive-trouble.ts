@@ -103,6 +103,7 @@ export class DriveTrouble {
     const some = draw < 0.25 ? servers : draw < 0.4 ? [master] : [servers[this.#prng.integer(0, servers.length - 1)]!];
     for (const machine of some) {
       machine.drive().fill(this.#prng.integer(0, 200_000));
+      this.#cluster.mayLackSpace(machine);
       this.#full.add(machine);
       machine.note("drive.full");
     }
