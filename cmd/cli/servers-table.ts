@@ -7,9 +7,9 @@ export const noServer = "no chunkserver has registered yet (start one: gfs chunk
 
 /** What of a server an operator looks at first: lower is worse. */
 function rankOf(server: ServerStatus): number {
-  const { liveness } = server;
+  const { liveness, slow, draining } = server;
   if (liveness !== "live") return ["dead", "retired", "suspect"].indexOf(liveness);
-  return server.draining === true ? 3 : 4;
+  return slow !== undefined ? 3 : draining === true ? 4 : 5;
 }
 
 /** The worst first, the fullest first among those that are well. */
@@ -24,14 +24,28 @@ function usedShare({ totalBytes, freeBytes }: ServerStatus): number {
 
 /** `live`, `dead, silent for 2 min 5 s`, `live, draining` … */
 export function stateText(server: ServerStatus): string {
-  const { liveness, silentMs, retiredReason, draining } = server;
-  const mark = draining === true ? ", draining" : "";
+  const { liveness, silentMs, retiredReason, draining, slow } = server;
+  const mark = (slow !== undefined && liveness === "live" ? ", slow" : "") + (draining === true ? ", draining" : "");
   if (liveness === "retired") return `retired: ${retiredReason ?? "its disk failed"}${mark}`;
   return (liveness === "live" ? "live" : `${liveness}, silent for ${formatDuration(silentMs)}`) + mark;
 }
 
 export function showServer({ label, volume }: ServerStatus): string {
   return label === "" ? volume.slice(0, 12) : showName(label);
+}
+
+/** Of what makes data durable: a sync. */
+function latencyText({ times }: ServerStatus): string {
+  const sync = times?.sync;
+  return sync === undefined ? "-" : `${sync.ms < 10 ? sync.ms.toFixed(1) : Math.round(sync.ms)} ms`;
+}
+
+/** How long ago the oldest of what it holds was read and checked; before the first round, how far that is. */
+function scrubText({ scrub, lastHeartbeatMs, silentMs }: ServerStatus): string {
+  if (scrub === undefined || scrub.everyMs === 0) return "-";
+  const nowMs = lastHeartbeatMs + silentMs;
+  if (scrub.oldestMs !== undefined) return `${formatDuration(Math.max(0, nowMs - scrub.oldestMs))} ago`;
+  return scrub.totalBytes === 0 ? "-" : `${Math.floor((100 * scrub.doneBytes) / scrub.totalBytes)} % yet`;
 }
 
 interface Column {
@@ -56,6 +70,8 @@ const columns: readonly Column[] = [
   { title: "FULL", cell: (server) => `${Math.round(usedShare(server) * 100)} %`, right: true },
   { title: "CHUNKS", cell: ({ replicas }) => String(replicas), right: true },
   { title: "LOAD", cell: ({ streams }) => String(streams), right: true },
+  { title: "LATENCY", cell: latencyText, right: true, optional: true },
+  { title: "SCRUBBED", cell: scrubText, right: true, optional: true },
   { title: "HEARD", cell: ({ silentMs }) => formatDuration(silentMs), right: true },
   { title: "STATE", cell: stateText },
 ];

@@ -21,6 +21,7 @@ import { createSafeMode, type SafeMode } from "./core/safe-mode.ts";
 import type { MasterState } from "./core/state.ts";
 import type { Engine } from "./engine.ts";
 import type { Sealing } from "./sealer.ts";
+import type { ThinTails } from "./thin-tails.ts";
 
 export interface ClientSeen {
   readonly client: string;
@@ -47,6 +48,7 @@ export interface SoftState {
   readonly scan: ChunkScan;
   readonly repair: Repair;
   readonly repairRate: RepairRate;
+  readonly thinTails: ThinTails;
   readonly repairing: Repairing;
   readonly massFailure: MassFailure;
   readonly garbage: Garbage;
@@ -99,6 +101,7 @@ export function newSoftState(nowMs: number): SoftState {
     scan: createChunkScan(),
     repair: createRepair(),
     repairRate: createRepairRate(),
+    thinTails: new Map(),
     repairing: { planning: false, again: false, verifying: new Set() },
     massFailure: createMassFailure(),
     garbage: createGarbage(),

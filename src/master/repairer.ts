@@ -6,6 +6,7 @@ import { queueGarbage } from "./core/garbage.ts";
 import { queueMisplaced, queueShort } from "./core/repair-queues.ts";
 import { isTrashed } from "./clones.ts";
 import { noteHealth } from "./health.ts";
+import { sealThinTails } from "./thin-tails.ts";
 import { beginRound, endRound, stepRound } from "./scan-round.ts";
 
 /** A round over the chunk table, where one is wanted. */
@@ -27,6 +28,7 @@ export async function scanChunks(ctx: MasterContext): Promise<void> {
       queueGarbage(garbage, { handle, volume, cause: "surplus" }, { nowMs: now, limits: ctx.limits });
     if (scan.running) return "more";
     noteHealth(ctx);
+    sealThinTails(ctx);
     // One round at a time: another one that is wanted already begins with the next call.
     endRound(ctx, round);
     return "done";

@@ -25,14 +25,12 @@ interface TrueCounts {
 export interface Looked {
   readonly client: GfsClient;
   readonly pool: FramePool;
-  /** Files of one chunk each, or none that is shared. */
-  readonly paths: readonly string[];
   /** Machines that were replaced: for all that the master can know, their drives may be back. */
   readonly replaced: readonly Machine[];
 }
 
-/** Of all sealed chunks of the files. */
-async function trueCounts(cluster: Cluster, { client, pool, paths, replaced }: Looked): Promise<TrueCounts> {
+/** Of all chunks of the files at the top of the tree, none of which is shared. */
+async function trueCounts(cluster: Cluster, { client, pool, replaced }: Looked): Promise<TrueCounts> {
   const { servers } = await client.status();
   const counts: TrueCounts = {
     total: 0,
@@ -48,8 +46,9 @@ async function trueCounts(cluster: Cluster, { client, pool, paths, replaced }: L
   };
   const running = cluster.servers.filter(({ alive, up }) => alive && up);
   const down = [...replaced, ...cluster.servers.filter((machine) => !running.includes(machine))];
-  for (const path of paths)
-    for (const extent of (await client.stat(path)).extents) {
+  for await (const { name: file } of client.list("/"))
+    for (const extent of (await client.stat(`/${file}`)).extents) {
+      counts.total++;
       if (extent.state !== "sealed") continue;
       const copies = await Promise.all(
         running.map(async ({ name }) => {
@@ -59,7 +58,6 @@ async function trueCounts(cluster: Cluster, { client, pool, paths, replaced }: L
       );
       const good = copies.filter(Boolean).length;
       const { wanted, length } = extent;
-      counts.total++;
       if (good >= wanted) counts.healthy++;
       else if (good === 0) {
         counts.lost++;

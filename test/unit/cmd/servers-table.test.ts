@@ -42,6 +42,22 @@ describe("servers on a screen", () => {
     ]);
   });
 
+  test("latency and scrub are shown where they are known, by the master's clock", () => {
+    expect(serversTable([server("a")])).not.toMatch(/LATENCY|SCRUBBED/);
+    const round = { everyMs: 1, bytesPerSecondMax: 0, rounds: 1, beganMs: 0, doneBytes: 30, totalBytes: 90 };
+    const rest = { bytesPerSecond: 0, chunks: 0, bytes: 0, corrupt: 0 };
+    const now = 1_000_000_000;
+    const at = { lastHeartbeatMs: now - 400, silentMs: 400, times: { sync: { ms: 2.345, count: 9 } } };
+    const done = { ...round, ...rest, oldestMs: now - 7_200_000 };
+    const lines = serversTable([
+      server("a", { ...at, scrub: done, slow: "its syncs take long" }),
+      server("b", { ...at, scrub: { ...round, ...rest } }),
+    ]).split("\n");
+    expect(lines[0]).toMatch(/LATENCY +SCRUBBED/);
+    expect(lines[1]).toMatch(/2\.3 ms +2 h 0 min ago +0\.4 s +live, slow$/);
+    expect(lines[2]).toMatch(/33 % yet/);
+  });
+
   test("racks and places are shown where a server has one, and names can't move the cursor", () => {
     expect(serversTable([server("a")])).not.toContain("RACK");
     const lines = serversTable([server("a\u001b[2J", { rack: "r1", location: { x: 1, y: 2 } }), server("b")]).split(

@@ -49,4 +49,16 @@ export const healthMutants: readonly Mutant[] = [
     ],
     scenarios: ["truthfulStatus"],
   },
+  {
+    name: "thin-tails-stay",
+    rule: "an open tail with fewer servers than wanted is sealed once a whole chain can be had",
+    edits: [
+      {
+        file: "src/master/thin-tails.ts",
+        find: "    if (there >= chunk.goal || !canPlace(chunk.goal)) continue;",
+        replace: "    if (there < chunk.goal || !canPlace(chunk.goal)) continue;",
+      },
+    ],
+    scenarios: ["truthfulStatus"],
+  },
 ];
