@@ -8,6 +8,7 @@ import { extentLines, extentText } from "./cli/extents-text.ts";
 import { counted, print, printJson, showName } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 import type { Arguments } from "./cli/verb.ts";
+import { printVerified, verifyBelow, verifyFlag, worseExit } from "./cli/verification.ts";
 
 type Problem = FsckPage["problems"][number];
 type Kind = Problem["kind"];
@@ -65,11 +66,13 @@ export const fsck: Verb = {
       files: { type: "boolean", about: "show every file that is checked, the good ones too" },
       chunks: { type: "boolean", about: "of each file its chunks, and how many of their replicas are healthy" },
       locations: { type: "boolean", about: "of each chunk where its replicas lie, and the health of each" },
+      verify: verifyFlag,
       ...clientFlags,
     },
     examples: [
       { command: "gfs fsck /projects", about: "every problem with the file it belongs to" },
       { command: "gfs fsck /projects/a.tar --locations", about: "with every chunk and replica" },
+      { command: "gfs fsck --verify /projects", about: "and have every byte of every replica read and checked" },
     ],
     notes: [
       "Exit code 0: all is well. 8: data is lost or corrupt. 9: chunks are short of replicas, or not reported yet.",
@@ -78,6 +81,7 @@ export const fsck: Verb = {
   },
   subject: (args) => args.positionals[0] ?? "/",
   async run(call) {
+    const path = call.args.positionals[0] ?? "/";
     await using client = await connect(call);
     const counts = new Map<Kind, number>();
     const detail = detailOf(call.args);
@@ -85,7 +89,7 @@ export const fsck: Verb = {
     let chunks = 0;
     let bytes = 0;
     const options = { signal: call.signal, list: detail !== "problems" };
-    for await (const page of client.fsck(call.args.positionals[0] ?? "/", options)) {
+    for await (const page of client.fsck(path, options)) {
       files += page.files;
       chunks += page.chunks;
       bytes += page.bytes;
@@ -95,10 +99,13 @@ export const fsck: Verb = {
         await showProblem(call, problem);
       }
     }
+    const verified = call.args.on("verify") ? await verifyBelow(call, client, path) : undefined;
     const summary =
       counts.size === 0 ? "all is well" : [...counts].map(([kind, count]) => `${count} ${kind}`).join(", ");
-    if (call.json) await printJson({ files, chunks, bytes, problems: Object.fromEntries(counts) });
+    if (call.json)
+      await printJson({ files, chunks, bytes, problems: Object.fromEntries(counts), ...(verified && { verified }) });
     else await print(`${counted(files, "file")}, ${counted(chunks, "chunk")}, ${formatSize(bytes)}: ${summary}`);
-    return exitCode(counts);
+    if (verified !== undefined && !call.json) await printVerified(verified);
+    return worseExit(exitCode(counts), verified);
   },
 };

@@ -89,6 +89,11 @@ const groups: readonly VerbGroup[] = [
         load: async () => (await import("./fsck.ts")).fsck,
       },
       {
+        name: "scrub",
+        summary: "have what is stored read and checked now; how far the scrub is",
+        load: async () => (await import("./scrub.ts")).scrub,
+      },
+      {
         name: "backup",
         summary: "write all that the master knows to one file",
         load: async () => (await import("./backup.ts")).backup,

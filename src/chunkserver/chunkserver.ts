@@ -16,6 +16,7 @@ import { DataServer } from "./data-server.ts";
 import { Heartbeats } from "./heartbeat.ts";
 import { measuredDisk } from "./measured-disk.ts";
 import { Roles } from "./roles.ts";
+import { scrubRoutes } from "./scrub-orders.ts";
 import { Scrubber } from "./scrubber.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/store.ts";
@@ -144,7 +145,10 @@ async function serve(
     onBug: (thrown: unknown) => {
       if (thrown instanceof AssertionError) onBug(thrown);
     },
-    routes: commandRoutes(context, { roles, onStopped: () => late.heartbeats?.nudge() }),
+    routes: [
+      ...commandRoutes(context, { roles, onStopped: () => late.heartbeats?.nudge() }),
+      ...scrubRoutes(context, { busy, terms: () => scrubber.terms, onBad: () => late.heartbeats?.nudge() }),
+    ],
     healthz: () =>
       Promise.resolve({
         ok: store.retired === undefined,

@@ -61,6 +61,10 @@ export class Scrubber {
     this.#keptMs = this.#sinceMs;
   }
 
+  get terms(): ScrubTerms {
+    return this.#terms;
+  }
+
   /** As the master told. */
   set(terms: ScrubTerms): void {
     this.#terms = terms;

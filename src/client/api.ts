@@ -6,6 +6,7 @@ import type { z } from "zod";
 import type { confirm, Entry, fsck, space, stat, status, TrashEntry, usage } from "../wire/control/namespace.ts";
 import type { decommission, decommissionCheck, drain, DrainReport, undrain } from "../wire/control/drains.ts";
 import type { repairStatus } from "../wire/control/repair.ts";
+import type { ScrubOrder, ScrubTarget } from "../wire/control/scrub-orders.ts";
 import type { Setting } from "../wire/control/settings.ts";
 import type { ClusterEvent } from "../wire/control/events.ts";
 import type { BackupFacts } from "../wire/backup-file.ts";
@@ -93,7 +94,7 @@ export type Source =
   /** Spooled to a temporary file in `spoolDirectory` as it streams. */
   | { readonly kind: "stream"; readonly stream: AsyncIterable<Uint8Array>; readonly spoolDirectory: string };
 
-export type { ClusterEvent };
+export type { ClusterEvent, ScrubOrder, ScrubTarget };
 
 /** `sinceMs`: no older than so many milliseconds. `limit`: the newest so many. `kinds`: beginnings of kinds; all where there is none. `follow`: go on with what happens then. */
 export interface EventsOptions extends CallOptions {
@@ -144,6 +145,17 @@ export interface OperatorApi {
   settings(options?: CallOptions): Promise<readonly Setting[]>;
   /** All of them or none; they last through restarts of the master. @throws Usage for an unknown name, and a value out of its bounds */
   changeSettings(changes: readonly SettingChange[], options?: CallOptions): Promise<void>;
+  /** Has all replicas of the files under a path, or of a server, read and checked now; the order's id. The same again while it is being read is the same order. @throws NotFound, Usage (several servers have the name), Busy */
+  scrub(target: ScrubTarget, options?: CallOptions): Promise<string>;
+  /** One order, or all that the master remembers, the newest last. @throws NotFound: the master may have been started anew */
+  scrubOrders(id: string | undefined, options?: CallOptions): Promise<readonly ScrubOrder[]>;
+  /** Until all was read, and what was found is repaired, lost, or nobody repaired anything for the client's time-out; `onProgress` now and then. @throws NotFound */
+  awaitScrub(
+    id: string,
+    options?: CallOptions & { readonly onProgress?: ((order: ScrubOrder) => void) | undefined },
+  ): Promise<ScrubOrder>;
+  /** Nothing more is read for it. @throws NotFound */
+  scrubStop(id: string, options?: CallOptions): Promise<void>;
   /** What the master has kept of what happened, the oldest first. */
   events(options?: EventsOptions): AsyncIterable<ClusterEvent>;
   /** Begins to empty a server, named by label, volume id or address. False: it was being drained. @throws NotFound, Usage where several have the name */

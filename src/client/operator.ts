@@ -10,6 +10,8 @@ import type {
   DecommissionOptions,
   DrainBegun,
   RepairReport,
+  ScrubOrder,
+  ScrubTarget,
   SettingChange,
   Undrained,
 } from "./api.ts";
@@ -17,6 +19,7 @@ import { repairResume, repairStatus, safeModeLeave } from "../wire/control/repai
 import { type ClientContext, Operation } from "./context.ts";
 import { listEvents } from "./events.ts";
 import { askMaster } from "./retry.ts";
+import { awaitScrub, listScrubOrders, startScrub, stopScrub } from "./scrub.ts";
 import type { MutationSession } from "./session.ts";
 
 export class Operator {
@@ -37,6 +40,25 @@ export class Operator {
     using op = new Operation(this.#ctx, "change the cluster's settings", signal);
     const items = changes.map(({ name, value }) => ({ name, ...(value === undefined ? {} : { value }) }));
     await this.#session.mutate(op, changeSettings, (id) => ({ id, changes: items }));
+  }
+
+  scrub(target: ScrubTarget, options: CallOptions = {}): Promise<string> {
+    return startScrub(this.#ctx, target, options);
+  }
+
+  scrubOrders(id: string | undefined, options: CallOptions = {}): Promise<readonly ScrubOrder[]> {
+    return listScrubOrders(this.#ctx, id, options);
+  }
+
+  awaitScrub(
+    id: string,
+    options: CallOptions & { readonly onProgress?: ((order: ScrubOrder) => void) | undefined } = {},
+  ): Promise<ScrubOrder> {
+    return awaitScrub(this.#ctx, id, options);
+  }
+
+  scrubStop(id: string, options: CallOptions = {}): Promise<void> {
+    return stopScrub(this.#ctx, id, options);
   }
 
   events(options: EventsOptions = {}): AsyncIterable<ClusterEvent> {

@@ -10,6 +10,7 @@ import * as metadata from "../../src/wire/control/metadata.ts";
 import * as handshake from "../../src/wire/control/handshake.ts";
 import * as namespace from "../../src/wire/control/namespace.ts";
 import * as repair from "../../src/wire/control/repair.ts";
+import * as scrub from "../../src/wire/control/scrub-orders.ts";
 import * as settings from "../../src/wire/control/settings.ts";
 
 function isMessage(value: unknown): value is MessageType {
@@ -22,6 +23,7 @@ export const allMessages: readonly MessageType[] = [
   namespace,
   attributes,
   repair,
+  scrub,
   settings,
   events,
   drains,

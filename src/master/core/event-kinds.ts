@@ -252,6 +252,17 @@ const chunks: Readonly<Record<string, EventKind>> = {
     todo: "Nothing.",
     burst: often,
   },
+  "scrub.ordered": {
+    text: ({ fields }) => `an operator has ${field(fields, "target")} read and checked`,
+    about: "Somebody ran `gfs scrub` or `gfs fsck --verify`.",
+    todo: "Nothing.",
+  },
+  "scrub.order-ended": {
+    text: ({ fields }) =>
+      `${field(fields, "target")} was read: ${field(fields, "healthy")} replicas good, ${field(fields, "corrupt")} corrupt, ${field(fields, "missing")} missing, ${field(fields, "unverified")} not read`,
+    about: "The end of it, or an operator stopped it. What was found is repaired.",
+    todo: "`gfs scrub status` names what was found. What could not be read was on servers that were away: order it again when they are back.",
+  },
   "repair.healed": {
     text: ({ server, chunk }) => `${chunk} has another replica, on ${server}`,
     about: "A chunk that was short of replicas was copied.",
