@@ -118,6 +118,16 @@ const groups: readonly VerbGroup[] = [
         summary: "make a master's directory from chunks alone",
         load: async () => (await import("./salvage.ts")).salvage,
       },
+      {
+        name: "repair",
+        summary: "show how far repair is, bound what it copies, resume it",
+        load: async () => (await import("./repair.ts")).repair,
+      },
+      {
+        name: "safemode",
+        summary: "show or end the wait after a master's start",
+        load: async () => (await import("./safemode.ts")).safemode,
+      },
       { name: "secret", summary: "make a cluster secret", load: async () => (await import("./secret.ts")).secret },
     ],
   },

@@ -32,8 +32,8 @@ export const repairMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/core/repair.ts",
-        find: "retryAtMs: nowMs + Math.min(retryMsMax, retryMs * 2 ** Math.min(10, count - 1)),",
-        replace: "retryAtMs: nowMs + retryMsMax ** 2 * retryMs * count,",
+        find: "retryAtMs: of.nowMs + Math.min(retryMsMax, retryMs * 2 ** Math.min(10, count - 1)),",
+        replace: "retryAtMs: of.nowMs + retryMsMax ** 2 * retryMs * count,",
       },
     ],
     scenarios: ["loss"],

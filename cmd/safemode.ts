@@ -1,0 +1,53 @@
+import { GfsError } from "../src/base/errors.ts";
+import { didYouMean } from "../src/config/nearest.ts";
+import type { Call, Verb } from "./cli/call.ts";
+import { connect } from "./cli/connect.ts";
+import { print, printJson } from "./cli/output.ts";
+import { clientFlags } from "./cli/settings.ts";
+
+async function status(call: Call): Promise<void> {
+  await using client = await connect(call);
+  const { safeMode } = await client.status({ signal: call.signal });
+  if (call.json) await printJson(safeMode);
+  else
+    await print(safeMode.active ? `in safe mode: ${safeMode.reason}` : "safe mode is over: repair and deletions go on");
+}
+
+async function leave(call: Call): Promise<void> {
+  await using client = await connect(call);
+  const waitedFor = await client.operator.safeModeLeave({ signal: call.signal });
+  if (call.json) await printJson(waitedFor === undefined ? {} : { waitedFor });
+  else await print(waitedFor === undefined ? "it was over already" : `left safe mode, though ${waitedFor}`);
+}
+
+const actions: ReadonlyMap<string, (call: Call) => Promise<void>> = new Map([
+  ["status", status],
+  ["leave", leave],
+]);
+
+export const safemode: Verb = {
+  spec: {
+    name: "safemode",
+    summary: "show whether repair and deletions still wait after the master's start, or end the wait",
+    positionals: [{ name: "ACTION", about: "status or leave" }],
+    flags: clientFlags,
+    examples: [
+      { command: "gfs safemode status", about: "what it waits for" },
+      { command: "gfs safemode leave", about: "the servers that are missing won't be back" },
+    ],
+    notes: [
+      "After its start the master repairs and deletes nothing until `safe_mode_share` of the chunks are reported, or all servers that it knows have reported and `safe_mode_seconds` have passed. Reads and writes are served meanwhile.",
+      "Leave it by hand only where missing servers are gone for good: what only they hold counts as lost, and what is short of copies without them is copied.",
+    ],
+  },
+  subject: (args) => args.positionals.join(" "),
+  async run(call) {
+    const [action = ""] = call.args.positionals;
+    const act = actions.get(action);
+    const known = [...actions.keys()];
+    if (act === undefined)
+      throw new GfsError("Usage", `unknown action ${action}${didYouMean(action, known)}; known: ${known.join(", ")}`);
+    await act(call);
+    return 0;
+  },
+};
