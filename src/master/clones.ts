@@ -5,8 +5,8 @@ import type { ChunkHandle } from "../wire/ids.ts";
 import { markBad } from "./bad-replica.ts";
 import { chunkView, inBackground, inSlices, type MasterContext, nowMs } from "./context.ts";
 import { noteReplicaFact, replicasOf } from "./core/chunk-replicas.ts";
-import { wantScan } from "./core/chunk-scan.ts";
-import { type Chunk, findChunk, type VolumeIndex } from "./core/chunk-table.ts";
+import { wantScan, whyShort } from "./core/chunk-scan.ts";
+import { type Chunk, findChunk, slotOf, type VolumeIndex } from "./core/chunk-table.ts";
 import { queueGarbage } from "./core/garbage.ts";
 import { placeOf } from "./core/namespace.ts";
 import { slotOfId } from "./core/inodes.ts";
@@ -72,6 +72,7 @@ function waitMs(ctx: MasterContext, { length, bytesPerSecond = Infinity }: Repai
 
 async function runClone(ctx: MasterContext, command: RepairCommand): Promise<void> {
   const { handle, version, length, crc, target, bytesPerSecond } = command;
+  const why = whyCopied(ctx, handle);
   let failure: string | undefined;
   try {
     const sources = ctx.commands.addresses(command.sources);
@@ -92,7 +93,7 @@ async function runClone(ctx: MasterContext, command: RepairCommand): Promise<voi
     source: command.sources[0],
     target,
     bytes: length,
-    reason: failure,
+    reason: failure ?? (outcome === "healed" ? why : undefined),
   });
   if (outcome === "orphan")
     queueGarbage(
@@ -101,6 +102,15 @@ async function runClone(ctx: MasterContext, command: RepairCommand): Promise<voi
       { nowMs: nowMs(ctx), limits: ctx.limits },
     );
   await startRepairs(ctx);
+}
+
+/** For people: as it is when the clone begins. */
+function whyCopied(ctx: MasterContext, handle: ChunkHandle): string | undefined {
+  const want = ctx.soft.repair.running.get(handle)?.want;
+  if (want === "moving") return "its copies leave a server that is being drained";
+  if (want === "misplaced") return "too many of its replicas are in one rack";
+  const slot = slotOf(ctx.state.chunks, handle);
+  return slot < 0 ? undefined : whyShort(chunkView(ctx), slot);
 }
 
 /** Told once: a target that does not hear of it finishes a clone too many, which is surplus then. */

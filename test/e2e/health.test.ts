@@ -133,7 +133,7 @@ describe("servers die one after the other, and come back", () => {
       ["volume.dead", "chunk-1 is dead: silent for"],
       ["health.lost", "of /dir/file"],
       ["volume.live", "chunk-1 is back, after it was dead"],
-      ["repair.healed", "of /dir/file has another replica, on chunk-4"],
+      ["repair.healed", "of /dir/file has another replica, on chunk-4: chunk-2 is dead"],
       ["health.healthy", "all 3 chunks have their replicas"],
       ["master.ready", "epoch 2"],
     ];

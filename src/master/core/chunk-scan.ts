@@ -181,7 +181,7 @@ function noteShort(view: ChunkView, scan: ChunkScan, found: { slot: number; heal
 }
 
 /** What became of each volume that should hold it. */
-function whyShort(view: ChunkView, slot: number): string {
+export function whyShort(view: ChunkView, slot: number): string {
   const replicas = new Map(replicasAt(view.chunks, slot).map((replica) => [replica.volume, replica.health]));
   const volumes = new Set([...membersAt(view.chunks, slot), ...replicas.keys()]);
   const parts: string[] = [];

@@ -264,8 +264,8 @@ const chunks: Readonly<Record<string, EventKind>> = {
     todo: "`gfs scrub status` names what was found. What could not be read was on servers that were away: order it again when they are back.",
   },
   "repair.healed": {
-    text: ({ server, chunk }) => `${chunk} has another replica, on ${server}`,
-    about: "A chunk that was short of replicas was copied.",
+    text: ({ server, chunk, because }) => `${chunk} has another replica, on ${server}${because}`,
+    about: "A chunk was copied, for the reason that is told.",
     todo: "Nothing.",
     burst: often,
   },
