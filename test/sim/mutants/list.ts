@@ -1,5 +1,6 @@
 /** Every rule that is taken out, by subject. */
 import { appendMutants } from "./list/append.ts";
+import { choiceMutants } from "./list/choice.ts";
 import { brakesMutants } from "./list/brakes.ts";
 import { garbageMutants } from "./list/garbage.ts";
 import { healthMutants } from "./list/health.ts";
@@ -22,6 +23,7 @@ export const mutants: readonly Mutant[] = [
   ...sessionsMutants,
   ...garbageMutants,
   ...brakesMutants,
+  ...choiceMutants,
   ...repairMutants,
   ...healthMutants,
   ...slowMutants,

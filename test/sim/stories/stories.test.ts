@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type { SmallCluster } from "../../paper/small-cluster.ts";
 import { runScenario } from "../scenarios.ts";
+import { chosenReplicas } from "./chosen-replicas.ts";
+import { keptTrash } from "./kept-trash.ts";
 import { latePuts } from "./late-puts.ts";
 import { lostMaster } from "./lost-master.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
@@ -60,6 +62,21 @@ describe("the judge of a restored master", () => {
 });
 
 describe("the judges of the other stories", () => {
+  test("notice another number of replicas than was asked for last", () => {
+    const change = (cluster: SmallCluster): void => {
+      cluster.as("meddler", (client) => client.setReplicas("/", 1, { recursive: true }));
+      cluster.as("meddler", (client) => client.setReplicas("/a", 3, { recursive: true }));
+    };
+    expect(texts(chosenReplicas(1, change))).toMatch(/P7: .* wants \d replicas, and \d were asked for/);
+  });
+
+  test("notice that the trash was emptied", () => {
+    const empty = (cluster: SmallCluster): void => {
+      cluster.as("meddler", (client) => client.trashPurge(undefined));
+    };
+    expect(texts(keptTrash(2, empty))).toContain("is not in the trash");
+  });
+
   test("notice a deleted replica that is there again", () => {
     const revive = ({ cluster }: SmallCluster): void => {
       for (const server of cluster.servers) {

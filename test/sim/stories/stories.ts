@@ -1,6 +1,8 @@
 /** All stories by name; none has the name of a scenario. */
 import type { Violation } from "../history.ts";
 import { runScenario } from "../scenarios.ts";
+import { chosenReplicas } from "./chosen-replicas.ts";
+import { keptTrash } from "./kept-trash.ts";
 import { drainedServers } from "./drained-servers.ts";
 import { lostMaster, rebuiltFromOlder } from "./lost-master.ts";
 import { latePuts } from "./late-puts.ts";
@@ -28,6 +30,8 @@ export const stories: Readonly<Record<string, Story>> = {
   lostMaster,
   truthfulStatus,
   rebuiltFromOlder,
+  chosenReplicas,
+  keptTrash,
 };
 
 /** What a run noticed: a story, or a scenario. */

@@ -45,6 +45,13 @@ export class Prng {
     return min + Math.floor(this.fraction() * (max - min + 1));
   }
 
+  /** One of a list that is not empty. */
+  pick<T>(list: readonly T[]): T {
+    const one = list[this.integer(0, list.length - 1)];
+    if (one === undefined) throw new Error("nothing to pick from");
+    return one;
+  }
+
   /** Uniform in [min, max). */
   between(range: readonly [min: number, max: number]): number {
     return range[0] + this.fraction() * (range[1] - range[0]);
