@@ -1,3 +1,4 @@
+import { backupTargets } from "./backup-file.ts";
 import { controlTargets } from "./control-app.ts";
 import { frameTargets } from "./frames.ts";
 import type { FuzzTarget } from "./fuzz-target.ts";
@@ -9,6 +10,7 @@ export const fuzzTargets: readonly FuzzTarget[] = [
   ...frameTargets,
   ...controlTargets,
   ...masterDiskTargets,
+  ...backupTargets,
   ...volumeDiskTargets,
   ...textTargets,
 ];
