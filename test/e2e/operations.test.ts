@@ -61,6 +61,8 @@ describe("output", () => {
       [0, "trash", "purge", "--all"],
       [0, "config", "show"],
       [0, "master", "confirm"],
+      [0, "backup", join(directory, "backup")],
+      [0, "backup", "--verify", join(directory, "backup"), "--quiet"],
       [2, "stat", "--nope"],
     ];
     for (const [code, ...args] of calls) {
