@@ -127,7 +127,7 @@ export const backup: Verb = {
     const [path = ""] = call.args.positionals;
     if (!call.args.on("verify")) return take(call, path);
     if (path === "-") throw new GfsError("Usage", "--verify wants a file");
-    note(call, `checking ${path}`);
+    if (!call.json) note(call, `checking ${path}`);
     return verify(call, path);
   },
 };

@@ -86,10 +86,20 @@ async function untilWhole(cluster: Cluster, world: World): Promise<string | unde
   return `not whole ${repairMs} ms after all faults were over: ${last}`;
 }
 
-export function whatIsWanting({ chunks, shortChunks, safeMode, stopped }: ClusterStatus): string | undefined {
+export function whatIsWanting(status: ClusterStatus): string | undefined {
+  const { chunks, shortChunks, safeMode, stopped, metadataCopies } = status;
   const { short, lost, pending, sealing } = chunks;
-  if (short + lost + pending + sealing === 0 && !safeMode.active && stopped.mutations === undefined) return undefined;
-  return JSON.stringify({ chunks, shortChunks, safeMode, stopped });
+  const whole = short + lost + pending + sealing === 0;
+  if (whole && !safeMode.active && stopped.mutations === undefined && areCopied(status)) return undefined;
+  return JSON.stringify({ chunks, shortChunks, safeMode, stopped, metadataCopies });
+}
+
+/** As many copies of the metadata as are wanted, or as there are servers that could keep one, have been complete since the last fault. */
+function areCopied({ metadataCopies, servers }: ClusterStatus): boolean {
+  const { wanted, copies } = metadataCopies;
+  const fit = servers.filter(({ liveness, draining }) => liveness === "live" && draining !== true).length;
+  const complete = copies.filter(({ behindMs, failure }) => behindMs !== undefined && failure === undefined);
+  return complete.length >= Math.min(wanted, fit);
 }
 
 async function readEverything(options: HealedOptions, world: World): Promise<Violation[]> {

@@ -169,6 +169,30 @@ const servers: Readonly<Record<string, EventKind>> = {
   },
 };
 
+const metadata: Readonly<Record<string, EventKind>> = {
+  "metadata.copy-chosen": {
+    text: ({ server }) => `${server} is to keep a copy of the metadata`,
+    about: "A server keeps a copy of what the master knows: at first, or as another one is gone.",
+    todo: "Nothing. `gfs status` says how far each copy reaches.",
+  },
+  "metadata.copy-failed": {
+    text: ({ server, because }) => `the copy of the metadata on ${server} is not kept up to date${because}`,
+    about:
+      "A server did not take what the master logged. It is tried again, and after some failures another one is chosen.",
+    todo: "Nothing, unless it goes on: the reason names what is wrong.",
+  },
+  "metadata.copy-resumed": {
+    text: ({ server }) => `the copy of the metadata on ${server} is complete again`,
+    about: "The end of a `metadata.copy-failed`.",
+    todo: "Nothing.",
+  },
+  "backup.begun": {
+    text: ({ fields }) => `a backup is taken, up to entry ${field(fields, "until")} of the log`,
+    about: "Somebody ran `gfs backup`.",
+    todo: "Nothing.",
+  },
+};
+
 const drains: Readonly<Record<string, EventKind>> = {
   "drain.begun": {
     text: ({ server }) => `${server} is being drained`,
@@ -318,7 +342,9 @@ const chunks: Readonly<Record<string, EventKind>> = {
   },
 };
 
-const kinds = new Map<string, EventKind>(Object.entries({ ...master, ...servers, ...drains, ...health, ...chunks }));
+const kinds = new Map<string, EventKind>(
+  Object.entries({ ...master, ...servers, ...metadata, ...drains, ...health, ...chunks }),
+);
 
 /** Undefined: not for operators. */
 export function eventKind(name: string): EventKind | undefined {

@@ -102,7 +102,7 @@ export class MetadataCopies {
     for (const [volume, { running }] of this.#kept) if (!chosen.has(volume) && !running) this.#kept.delete(volume);
     for (const volume of chosen) {
       if (this.#kept.has(volume)) continue;
-      this.#ctx.world.events.emit("info", "metadata.copy-chosen", { volume });
+      this.#ctx.world.events.emit("info", "metadata.copy-chosen", { target: volume });
       const copy = new MetadataCopy(this.#ctx, volume);
       const incarnation = undefined;
       this.#kept.set(volume, { copy, running: false, failures: 0, failure: undefined, nextMs: 0, incarnation });
@@ -149,7 +149,7 @@ export class MetadataCopies {
       if (incarnation !== keeping.incarnation) copy.forget();
       keeping.incarnation = incarnation;
       await copy.round({ directory, checkpoint: checkpoint(), until: log.durablePosition });
-      if (keeping.failure !== undefined) world.events.emit("info", "metadata.copy-resumed", { volume: copy.volume });
+      if (keeping.failure !== undefined) world.events.emit("info", "metadata.copy-resumed", { target: copy.volume });
       keeping.failures = 0;
       keeping.failure = undefined;
       keeping.nextMs = nowMs(this.#ctx) + limits.metadataCopyMs;
@@ -158,7 +158,7 @@ export class MetadataCopies {
       const failure = asGfsError(error);
       if (failure.code === "Bug") throw error;
       if (keeping.failure === undefined)
-        world.events.emit("warn", "metadata.copy-failed", { volume: copy.volume, reason: failure.message });
+        world.events.emit("warn", "metadata.copy-failed", { target: copy.volume, reason: failure.message });
       keeping.failure = failure.message;
       keeping.failures++;
       const pauseMs = Math.min(longestPauseMs, backoffMs(keeping.failures, world.random) * keeping.failures);
