@@ -113,6 +113,8 @@ export interface Limits {
   /** Beyond the first few, events of one kind are told as one, with their count, after this time. */
   readonly eventFoldMs: number;
   readonly reserveBytes: number;
+  /** Of a volume's space: new chunks and appends fill no more; the rest is kept for clones. */
+  readonly fullShare: number;
   /** Within which a chunkserver reads all that it holds, in the background; 0: it does not. */
   readonly scrubMs: number;
   /** The most that it reads for that; 0: without a limit. */
@@ -185,6 +187,7 @@ export const defaultLimits: Limits = {
   eventSegments: 4,
   eventFoldMs: 600_000,
   reserveBytes: 512_000_000,
+  fullShare: 0.95,
   scrubMs: 14 * 86_400_000,
   scrubBytesPerSecondMax: 50_000_000,
   repairStreamsPerServer: 2,
@@ -216,6 +219,7 @@ export function assertLimits(limits: Limits): void {
     limits.logSegmentBytes > appendRecordBytesMax(limits.chunkBytes) + limits.smallChunkBytesMax,
     "a log segment must hold the largest record",
   );
+  assert(limits.fullShare > 0 && limits.fullShare <= 1, "fullShare is a share");
   assert(limits.hedgeShare >= 0 && limits.hedgeShare <= 1, "hedgeShare is a share");
   assert(limits.writtenPage >= 1 && limits.writtenPage <= protocol.writtenChunksMax, "writtenPage is out of its range");
   assert(limits.eventSegments >= 2, "the events of a while must outlive the start of a file");

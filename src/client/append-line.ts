@@ -16,13 +16,14 @@ import {
   appendStreamId,
   type FailedTail,
   isFinal,
-  type OpenedTail,
+  askTaken,
+  type SendingTail,
   openTail,
   TailFailure,
 } from "./open-tail.ts";
 import { formatPlace, outcomeUnknown } from "./outcome.ts";
 import { gaveUp, pauseMs } from "./retry.ts";
-import { interruptedRecord, waitingRecord, type WaitingRecord } from "./waiting-record.ts";
+import { interruptedRecord, takeBack, waitingRecord, type WaitingRecord } from "./waiting-record.ts";
 
 /** A line without records for so long lets its connection go. */
 const idleMs = 15_000;
@@ -38,14 +39,6 @@ export interface LineOptions {
   readonly onBroken: (unknown: boolean) => void;
 }
 
-interface OpenTail extends Omit<OpenedTail, "answers"> {
-  readonly openedMs: number;
-  /** How many of the queue, from its head, were sent on this stream. */
-  sent: number;
-  /** What the primary refused: it takes no more records here, but may still answer earlier ones. */
-  refusal: GfsError | undefined;
-}
-
 export class AppendLine {
   readonly #ctx: ClientContext;
   readonly #options: LineOptions;
@@ -53,7 +46,7 @@ export class AppendLine {
   #queue: WaitingRecord[] = [];
   #queuedBytes = 0;
   #nextSequence: number;
-  #tail: OpenTail | undefined;
+  #tail: SendingTail | undefined;
   #failed: FailedTail | undefined;
   #connecting = false;
   /** How many of the queue, from its head, may be sent: those that came before a large append which waits for its turn, or has it. */
@@ -171,7 +164,7 @@ export class AppendLine {
   }
 
   /** @throws GfsError | TailFailure */
-  async #open(): Promise<OpenTail> {
+  async #open(): Promise<SendingTail> {
     const { inode, session } = this.#options;
     const recordBytes = Math.max(...this.#queue.slice(0, protocol.appendWindow).map(({ record }) => record.length));
     const failed = this.#failed;
@@ -191,6 +184,8 @@ export class AppendLine {
   /** Before the next try. @throws GfsError where there is none */
   async #pause(error: GfsError): Promise<void> {
     const { world } = this.#ctx;
+    if (error.code === "NoSpace") await this.#learnTaken();
+    if (this.#queue.length === 0) return;
     const sentAny = this.#queue.some((waiting) => waiting.sequence !== undefined);
     if (isFinal(error, sentAny)) throw error;
     // After the first one at once, unless it asks for more.
@@ -198,6 +193,13 @@ export class AppendLine {
     if (ms === undefined) return this.#refuseLate(gaveUp(error), sentAny);
     world.events.emit("debug", "append.retry", { inode: this.#options.inode, reason: error.message });
     if (ms > 0) await sleep(world.clock, ms, this.#stop.signal);
+  }
+
+  /** There is no space for another tail: what the sealed ones took is answered, and all else that was sent had no effect, and never will. Where the master can't tell, nothing changes. */
+  async #learnTaken(): Promise<void> {
+    const answers = await askTaken(this.#ctx, { ...this.#options, signal: this.#stop.signal });
+    for (const answer of answers ?? []) this.#settle(answer);
+    if (answers !== undefined) this.#nextSequence = takeBack(this.#queue) ?? this.#nextSequence;
   }
 
   /** Those whose time is over. @throws `error` where some were sent: none may go after what nobody knows of */
@@ -213,7 +215,7 @@ export class AppendLine {
 
   // ------------------------------------------------------------ on a tail
 
-  #send(tail: OpenTail): void {
+  #send(tail: SendingTail): void {
     if (tail.refusal !== undefined) return;
     while (tail.sent < Math.min(this.#queue.length, this.#allowed, protocol.appendWindow)) {
       const waiting = this.#queue[tail.sent];
@@ -224,7 +226,7 @@ export class AppendLine {
     }
   }
 
-  async #receive(tail: OpenTail): Promise<void> {
+  async #receive(tail: SendingTail): Promise<void> {
     let error: GfsError;
     try {
       error = await this.#receiveAnswers(tail);
@@ -243,7 +245,7 @@ export class AppendLine {
   }
 
   /** Until the stream is of no more use: why. */
-  async #receiveAnswers(tail: OpenTail): Promise<GfsError> {
+  async #receiveAnswers(tail: SendingTail): Promise<GfsError> {
     const { frames } = tail;
     for (;;) {
       const frame = frames.take() ?? (await frames.read());
@@ -274,7 +276,7 @@ export class AppendLine {
     }
   }
 
-  #blame(tail: OpenTail, error: GfsError): void {
+  #blame(tail: SendingTail, error: GfsError): void {
     const { handle, version } = tail;
     this.#failed ??= { handle, version, reason: error.code };
   }
@@ -316,7 +318,7 @@ export class AppendLine {
   }
 
   /** For how long the primary has owed an answer, or there was nothing to answer. */
-  #quietMs(tail: OpenTail): number {
+  #quietMs(tail: SendingTail): number {
     const sinceMs = Math.max(this.#progressMs, tail.openedMs, this.#queue[0]?.sinceMs ?? 0);
     return this.#ctx.world.clock.monotonicMs() - sinceMs;
   }

@@ -4,6 +4,7 @@ import { StreamError } from "../io.ts";
 import { withTimeout } from "../net/deadline.ts";
 import { errorOfFrame, type FrameConnection } from "../net/frame-connection.ts";
 import type { AppendAnswer } from "../wire/control/common.ts";
+import { appendAnswers } from "../wire/control/append-answers.ts";
 import { appendTail } from "../wire/control/files.ts";
 import { AppendOpen, AppendOpened, decodeHeader, encodeHeader } from "../wire/data/headers.ts";
 import type { ChunkHandle, ChunkVersion, InodeId, SessionId } from "../wire/ids.ts";
@@ -25,6 +26,15 @@ export interface OpenedTail {
   readonly version: ChunkVersion;
   /** What the primary knows of the session already. */
   readonly answers: readonly AppendAnswer[];
+}
+
+/** A tail that a line of records goes to. */
+export interface SendingTail extends Omit<OpenedTail, "answers"> {
+  readonly openedMs: number;
+  /** How many of the queue, from its head, were sent on this stream. */
+  sent: number;
+  /** What the primary refused: it takes no more records here, but may still answer earlier ones. */
+  refusal: GfsError | undefined;
 }
 
 /** `failed`: the tail that is to blame, if one is. */
@@ -86,6 +96,26 @@ export async function openTail(ctx: ClientContext, request: TailRequest): Promis
     const error = appendError(thrown);
     const blameless = stale || noFaultOfTheTail.includes(error.code);
     throw new TailFailure(error, blameless ? undefined : { handle, version, reason: error.code });
+  }
+}
+
+/** What the file's sealed tails took of a session's records, where there is no other tail; undefined where the master can't tell. */
+export async function askTaken(
+  ctx: ClientContext,
+  { inode, session, signal }: Pick<TailRequest, "inode" | "session" | "signal">,
+): Promise<readonly AppendAnswer[] | undefined> {
+  const { control, master, limits } = ctx;
+  try {
+    const { answers } = await control.call(
+      master,
+      appendAnswers,
+      { inode, session },
+      { timeoutMs: limits.controlMs, signal },
+    );
+    return answers;
+  } catch (thrown) {
+    appendError(thrown);
+    return undefined;
   }
 }
 

@@ -29,3 +29,10 @@ export function interruptedRecord({ sequence }: WaitingRecord, id: string): GfsE
     details: { id, outcome: "unknown" },
   });
 }
+
+/** They are as if they had never been sent. The first sequence that they had; undefined where none had one. */
+export function takeBack(queue: readonly WaitingRecord[]): Sequence | undefined {
+  const first = queue.find((waiting) => waiting.sequence !== undefined)?.sequence;
+  for (const waiting of queue) waiting.sequence = undefined;
+  return first;
+}

@@ -219,6 +219,11 @@ export const configKeys = {
     unit: "MB",
     about: "space of the disk that chunks leave free",
   },
+  "chunk_server.full_share": {
+    type: { kind: "number", min: 0.01, max: 1 },
+    fallback: defaultLimits.fullShare,
+    about: "share of the space from which on puts and appends go elsewhere; the rest is kept for repair",
+  },
   "client.id": { type: text, fallback: undefined, about: "a label for people" },
   "client.x": { type: coordinate, fallback: undefined, about: "location" },
   "client.y": { type: coordinate, fallback: undefined, about: "location" },

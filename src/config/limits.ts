@@ -37,6 +37,7 @@ export function limitsOf(config: Config): Limits {
     metadataCopies: config.get("master.metadata_copies"),
     metadataCopyMs: ms(config.get("master.metadata_copy_seconds")),
     heartbeatMs: ms(config.get("chunk_server.heartbeat_interval")),
+    fullShare: config.get("chunk_server.full_share"),
     reserveBytes: Math.round(config.get("chunk_server.reserve_mb") * 1e6),
     clientHeartbeatMs: ms(config.get("client.heartbeat_interval")),
     clientTimeoutMs: ms(config.get("client.timeout_seconds")),

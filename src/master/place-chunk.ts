@@ -23,7 +23,7 @@ const firstVersion = chunkVersion(1);
 
 /** The handle is free only until something else is decided: the decision must follow without a wait. @throws GfsError("TooFewServers" | "Unavailable" | "NoSpace") */
 export function placeChunk(ctx: MasterContext, wanted: WantedChunk): PlacedChunk {
-  const { chosen } = place(candidatesOf(ctx.state.volumes), { ...wanted, weights: ctx.limits });
+  const { chosen } = place(candidatesOf(ctx.state.volumes), { ...wanted, use: "new", weights: ctx.limits });
   const { handles, reserveUpTo } = planHandles(ctx.state.chunks, 1, ctx.limits.handleBatch);
   const [handle] = handles;
   const chain = ctx.commands.addresses(chosen);

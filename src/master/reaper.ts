@@ -23,7 +23,7 @@ import { allVolumes, releaseSpace, volumeAt } from "./core/volumes.ts";
 const batchMax = 256;
 const releasedMax = 1_024;
 const deletesMax = 512;
-/** Live volumes with less than this share free in all: the trash is purged early. */
+/** Live volumes with less than this share free for new chunks in all: the trash is purged early, before puts are refused. */
 const spaceShortShare = 0.05;
 /** Cluster time is kept in the log at least so often while something expires by it. */
 const timeLoggedMs = 600_000;
@@ -68,7 +68,7 @@ function dropRepeated(records: readonly LogRecord[]): LogRecord[] {
 function trashForSpace(ctx: MasterContext): LogRecord[] {
   const live = allVolumes(ctx.state.volumes).filter(({ liveness, mark }) => liveness === "live" && mark === "none");
   const total = live.reduce((sum, { space }) => sum + space.totalBytes, 0);
-  const free = live.reduce((sum, { space }) => sum + space.freeBytes, 0);
+  const free = live.reduce((sum, { space }) => sum + (space.newBytes ?? space.freeBytes), 0);
   const { bytes } = trashTotals(ctx.state.inodes);
   if (total === 0 || bytes === 0 || free >= total * spaceShortShare) return [];
   // What is let go of now is free only after the grace: not the whole trash for one shortage.

@@ -12,6 +12,7 @@ import { settleRestarted } from "./core/garbage.ts";
 import { hearOpenReplicas, sealForVolume } from "./core/leases.ts";
 import { scrubTerms } from "./core/runtime-settings.ts";
 import { findVolume, heartbeatVolume, nextVolumeIndex, registerVolume, type Volume, volumeAt } from "./core/volumes.ts";
+import { noteFullness } from "./full-servers.ts";
 import { takeReportPage } from "./reports.ts";
 import { chunkHandle } from "../wire/ids.ts";
 import { hearScrub } from "./scrub-news.ts";
@@ -82,6 +83,7 @@ function registerServer(
   ctx.world.events.emit("info", "volume.registered", { volume: request.volume, label, control, data, kind });
   if (change !== undefined) livenessChanged(ctx, change);
   if (kind !== "again") settleRestarted(ctx.soft.garbage, volume.index);
+  noteFullness(ctx, volume);
   // Its roles ended with its process.
   if (kind === "restarted") sealAll(ctx, sealForVolume(state.chunks, volume.index, `${name} restarted`));
   wantScan(ctx.soft.scan);
@@ -164,6 +166,7 @@ function hearHeartbeat(ctx: MasterContext, request: RequestOf<typeof heartbeat>)
   if (volume === undefined || heard?.known !== true) return { known: false, epoch, leases: [], report: false };
   volume.placements = 0;
   volume.pace.times = request.times;
+  noteFullness(ctx, volume);
   if (heard.change !== undefined) livenessChanged(ctx, heard.change);
   hearBad(ctx, volume.index, request.bad);
   hearScrub(ctx, volume, scrubBefore);

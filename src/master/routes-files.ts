@@ -4,6 +4,7 @@ import type { Limits } from "../limits.ts";
 import { protocol } from "../limits.ts";
 import { type Route, route } from "../net/control-server.ts";
 import { committedLength, verify } from "../wire/control/commands.ts";
+import { appendAnswers } from "../wire/control/append-answers.ts";
 import {
   appendTail,
   chunkAllocate,
@@ -49,7 +50,7 @@ import { markBad } from "./bad-replica.ts";
 import { locateFile } from "./locating.ts";
 import { placeChunk, volumeIndexes } from "./place-chunk.ts";
 import { mutateSealed } from "./sealed-mutation.ts";
-import { giveTail, sealTail, withSealedTails } from "./tail-service.ts";
+import { giveTail, sealTail, takenRecords, withSealedTails } from "./tail-service.ts";
 
 export interface FileRouteOptions {
   readonly insecure: boolean;
@@ -104,6 +105,7 @@ export function fileRoutes(ctx: MasterContext, { insecure }: FileRouteOptions): 
       return reply;
     }),
     route(appendTail, async (request) => giveTail(ctx, request)),
+    route(appendAnswers, async (request) => takenRecords(ctx, request)),
     route(locate, async (request) => engine.read(() => locateFile(ctx, request))),
     route(fileLength, async (request) => lengthOf(ctx, request.inode)),
     route(replicaSuspect, async (request) => {

@@ -258,6 +258,7 @@ function chooseSpares(ctx: MasterContext, effect: Extract<SealEffect, { kind: "c
     replicas: count,
     minReplicas: 1,
     bytes: ctx.limits.chunkBytes,
+    use: "clone" as const,
     from: {},
     excluded: new Set<VolumeIndex>(),
     holders: excluded,

@@ -15,6 +15,7 @@ import { trashTotals } from "./core/trash.ts";
 import { spaceSums, usableBytes } from "./core/space-sums.ts";
 import { allVolumes, type Volume, unknownAddress, volumeAt } from "./core/volumes.ts";
 import type { DataDirectory } from "./data-directory.ts";
+import { fullWarnings } from "./full-servers.ts";
 import type { MetadataCopies } from "./metadata/metadata-copies.ts";
 import { pathOfChunk } from "./locating.ts";
 import { untilWhole } from "./health.ts";
@@ -169,6 +170,7 @@ function serverOf(
     ...(held.disk === undefined ? {} : { fileSystem: held.disk.fileSystem }),
     replicas,
     ...(volume.scrub === undefined ? {} : { scrub: volume.scrub }),
+    ...(volume.full ? { full: true } : {}),
     ...(pace.slow === undefined ? {} : { slow: cut(pace.slow, 256) }),
     ...(pace.times === undefined ? {} : { times: pace.times }),
   };
@@ -186,7 +188,7 @@ function warningsOf(ctx: MasterContext, sources: StatusSources): string[] {
   const counts = ctx.soft.scan.finished?.counts;
   if (counts !== undefined && counts.misplaced > 0)
     warnings.push(`${counts.misplaced} chunks have too many replicas in one rack`);
-  warnings.push(...slowWarnings(allVolumes(ctx.state.volumes)));
+  warnings.push(...fullWarnings(ctx), ...slowWarnings(allVolumes(ctx.state.volumes)));
   if (ctx.soft.repair.held !== undefined)
     warnings.push(`repair is held back: ${ctx.soft.repair.held}; if they won't be back: gfs repair resume`);
   if (ctx.soft.repair.blocked !== "") warnings.push(`repair waits: ${ctx.soft.repair.blocked}`);

@@ -6,10 +6,11 @@ import { asGfsError, GfsError } from "../base/errors.ts";
 import { appendRecordBytesMax } from "../limits.ts";
 import { Deadline } from "../net/deadline.ts";
 import { open } from "../wire/control/commands.ts";
+import type { appendAnswers } from "../wire/control/append-answers.ts";
 import type { appendTail } from "../wire/control/files.ts";
 import { type ChunkHandle, generation, type InodeId } from "../wire/ids.ts";
 import { type MasterContext, nowMs, requireMutations, traceMutation } from "./context.ts";
-import { tableForTail } from "./core/append-tables.ts";
+import { answersOf, tableForTail } from "./core/append-tables.ts";
 import { type Chunk, findChunk, type VolumeIndex } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { replicasNeeded } from "./core/decide-drafts.ts";
@@ -67,8 +68,21 @@ export async function giveTail(ctx: MasterContext, request: TailRequest): Promis
   }
 }
 
+/** What sealed tails took of a session's records, while there is no other tail. @throws GfsError("Busy"), ("NotFound"), ("IsDirectory"), ("SessionExpired") */
+export function takenRecords(
+  ctx: MasterContext,
+  request: RequestOf<typeof appendAnswers>,
+): Promise<ReplyOf<typeof appendAnswers>> {
+  const { inode, session } = request;
+  appendableFile(ctx.state, inode);
+  requireSession(ctx, request);
+  if (tailOf(ctx.state, inode) !== undefined || ctx.soft.openings.has(inode))
+    throw comeBack(inode, "it has a tail, which alone knows what it has taken");
+  return ctx.engine.release({ answers: [...answersOf(ctx.state.appendTables, inode, session)] });
+}
+
 /** Tables hold what open sessions appended: to a tail that is opened now, a retry of an ended one would look new. */
-function requireSession(ctx: MasterContext, { session, inode }: TailRequest): void {
+function requireSession(ctx: MasterContext, { session, inode }: Pick<TailRequest, "session" | "inode">): void {
   if (session === undefined || ctx.state.sessions.byId.has(session)) return;
   throw new GfsError(
     "SessionExpired",

@@ -29,6 +29,7 @@ export function sealThinTails(ctx: MasterContext): void {
       replicas,
       minReplicas: replicas,
       bytes: limits.chunkBytes,
+      use: "new" as const,
       from: {},
       excluded: new Set<number>(),
       weights: limits,

@@ -1,5 +1,6 @@
 /** Every message of the control plane. */
 import type { MessageType } from "../../src/wire/control/common.ts";
+import * as appendAnswers from "../../src/wire/control/append-answers.ts";
 import * as attributes from "../../src/wire/control/attributes.ts";
 import * as chunkservers from "../../src/wire/control/chunkservers.ts";
 import * as commands from "../../src/wire/control/commands.ts";
@@ -21,6 +22,7 @@ export const allMessages: readonly MessageType[] = [
   handshake,
   files,
   namespace,
+  appendAnswers,
   attributes,
   repair,
   scrub,

@@ -54,6 +54,7 @@ describe("paper §2.3 architecture", () => {
       replicas: defaultLimits.replicas,
       minReplicas: 2,
       bytes: 1,
+      use: "new",
       from: {},
       excluded: new Set(),
       weights: defaultLimits,

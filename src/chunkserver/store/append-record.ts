@@ -29,7 +29,7 @@ export function appendRecord(ground: Ground, record: RecordToAppend): StorePosit
       `Cannot ${what}: ${bytes} bytes do not fit, ${active.chunkBytes - offset} are left`,
     );
   }
-  ground.space.check(bytes, what);
+  ground.space.check(bytes, what, "new");
   ground.log.checkRoom(what);
   const inBlock = (offset % blockBytes) + bytes <= blockBytes;
   const parts = inBlock ? [crc] : partCrcs(offset, payload);

@@ -7,7 +7,7 @@ import type { ChunkHandle } from "../../wire/ids.ts";
 import { BlockSums } from "./block-sums.ts";
 import { FileStream } from "./file-stream.ts";
 import type { Ground, RunningWriter } from "./ground.ts";
-import type { SpaceHold } from "./space-account.ts";
+import { type SpaceHold, spaceUse } from "./space-account.ts";
 import type { ChunkWriter, WriteOptions } from "./store.ts";
 import { encodeTrailer } from "./trailer.ts";
 
@@ -35,7 +35,7 @@ export class PutWriter implements ChunkWriter, RunningWriter {
   constructor(ground: Ground, options: WriteOptions) {
     this.#ground = ground;
     this.#options = options;
-    this.#space = ground.space.hold(options.bytes ?? 0);
+    this.#space = ground.space.hold(options.bytes ?? 0, spaceUse(options.purpose));
     ground.writers.set(options.handle, this);
   }
 

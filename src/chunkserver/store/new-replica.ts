@@ -5,6 +5,7 @@ import type { Aside } from "./aside.ts";
 import { PutWriter } from "./chunk-writer.ts";
 import type { Ground } from "./ground.ts";
 import { removeReplica } from "./remove-replica.ts";
+import { spaceUse } from "./space-account.ts";
 import type { OpenOptions, WriteOptions } from "./store.ts";
 
 /** Why a replica that is here, or was, is in the way of a new one; undefined when it isn't. */
@@ -35,7 +36,11 @@ export function beginWrite(ground: Ground, aside: Aside, options: WriteOptions):
     const refusal = obstacle(ground, options);
     if (refusal !== undefined) throw refusal;
     await ground.retirement.attempt("measure the free space", () => ground.space.refresh());
-    ground.space.check(Math.min(options.bytes ?? 1, options.chunkBytes), `write chunk ${handle}`);
+    ground.space.check(
+      Math.min(options.bytes ?? 1, options.chunkBytes),
+      `write chunk ${handle}`,
+      spaceUse(options.purpose),
+    );
     // What the clone replaces goes the way of everything that is removed; its promise is kept by the tombstone.
     if (ground.state.table.get(handle) !== undefined) await removeReplica(ground, aside, handle);
     ground.state.highestHandle = Math.max(ground.state.highestHandle, handle);
@@ -56,7 +61,7 @@ export function openReplica(ground: Ground, options: OpenOptions): Promise<"crea
     const refusal = obstacle(ground, { handle, version, purpose: "open" });
     if (refusal !== undefined) throw refusal;
     await ground.retirement.attempt("measure the free space", () => ground.space.refresh());
-    ground.space.check(1, `open chunk ${handle}`);
+    ground.space.check(1, `open chunk ${handle}`, "new");
     await ground.log.room();
     const chain = [...options.chain];
     await ground.log.commit({ kind: "opened", handle, version, role, chain, chunkBytes, origin, appendTable });

@@ -15,7 +15,7 @@ import { Retirement } from "./retirement.ts";
 import { SpaceAccount } from "./space-account.ts";
 import type { Store, StoreOptions } from "./store.ts";
 import { VolumeLog } from "./volume-log.ts";
-import { VolumeState } from "./volume-state.ts";
+import { unfiledBytes, VolumeState } from "./volume-state.ts";
 import { VolumeStore } from "./volume.ts";
 import { WriteBehind } from "./write-behind.ts";
 import { DiskError } from "../../io.ts";
@@ -43,7 +43,7 @@ export async function openStore(world: World, options: StoreOptions): Promise<St
       retirement,
       requireSpace: async (bytes) => {
         await space.refresh();
-        space.check(bytes, "keep a copy of the master's metadata");
+        space.check(bytes, "keep a copy of the master's metadata", "clone");
         space.take(bytes);
       },
     });
@@ -51,7 +51,9 @@ export async function openStore(world: World, options: StoreOptions): Promise<St
       directory,
       limitBytes: options.spaceLimitBytes,
       reserveBytes: options.reserveBytes,
+      fullShare: options.limits.fullShare,
       usedBytes: () => state.usedBytes + aside.bytes + metadata.bytes,
+      unfiledBytes: () => unfiledBytes(state),
     });
     const behind: { run?: WriteBehind } = {};
     const ground: Ground = {

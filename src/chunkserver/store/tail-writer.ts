@@ -46,7 +46,7 @@ export function beginTail(ground: Ground, options: MissingTailOptions): Promise<
     if (from >= options.length) return nothingMissing(from);
     await endTail(ground, options.handle);
     await ground.retirement.attempt("measure the free space", () => ground.space.refresh());
-    ground.space.check(options.length - from, `complete chunk ${options.handle}`);
+    ground.space.check(options.length - from, `complete chunk ${options.handle}`, "clone");
     // The file has everything before the tail, or a restart would find a hole in it.
     await ground.retirement.attempt(`complete chunk ${options.handle}`, () => fileActive(ground, active));
     const file = await ground.retirement.attempt(`complete chunk ${options.handle}`, () =>
@@ -89,7 +89,7 @@ class FileTailWriter implements TailWriter {
     this.#options = options;
     this.#sums = sums;
     this.#stream = new FileStream(file, sums.length);
-    this.#space = ground.space.hold(options.length - sums.length);
+    this.#space = ground.space.hold(options.length - sums.length, "clone");
     ground.tails.set(options.handle, this);
   }
 

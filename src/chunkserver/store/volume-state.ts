@@ -212,3 +212,10 @@ export function partsOf(record: VolumeRecord, payload: Uint8Array): readonly num
   const inBlock = (record.offset % blockBytes) + payload.length <= blockBytes;
   return inBlock ? [record.crc] : partCrcs(record.offset, [payload]);
 }
+
+/** Of all replicas, the bytes that are not in their data files yet. */
+export function unfiledBytes({ active }: VolumeState): number {
+  let bytes = 0;
+  for (const { accepted, sums, fileBytes } of active.values()) bytes += Math.max(accepted, sums.length) - fileBytes;
+  return bytes;
+}

@@ -31,7 +31,7 @@ export async function writeWhole(ground: Ground, aside: Aside, write: WholeChunk
     const refusal = obstacle(ground, { handle, version, purpose: "put" });
     if (refusal !== undefined) throw refusal;
     if (!ground.space.fresh) await ground.retirement.attempt("measure the free space", () => ground.space.refresh());
-    const space = ground.space.hold(0);
+    const space = ground.space.hold(0, "new");
     try {
       space.take(bytes, what);
       if (!ground.log.hasRoom) await ground.log.room();

@@ -21,6 +21,11 @@ export function appendTableOf(tables: AppendTables, inode: InodeId): AppendTable
   return [...(tables.byInode.get(inode)?.values() ?? [])].sort((a, b) => a.session - b.session);
 }
 
+/** The last records of a session that sealed tails of the inode took, oldest first. */
+export function answersOf(tables: AppendTables, inode: InodeId, session: SessionId): AppendTableEntry["answers"] {
+  return tables.byInode.get(inode)?.get(session)?.answers.slice(-protocol.appendWindow) ?? [];
+}
+
 /**
  * The table that the inode's next tail begins with: of every session its last answers, as many as let all have at most `answersMax` together, and one
  * at least. What is left out answers no retry any more (it is refused, not executed again); it stays here.

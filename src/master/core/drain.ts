@@ -214,6 +214,7 @@ function whyStuck(view: ChunkView, handle: ChunkHandle, limits: Limits): string 
     replicas: 1,
     minReplicas: 1,
     bytes: chunk.length,
+    use: "new" as const,
     from: {},
     excluded: new Set<VolumeIndex>(),
     holders: replicasAt(view.chunks, slot).map(({ volume }) => volume),

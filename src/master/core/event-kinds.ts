@@ -157,6 +157,18 @@ const servers: Readonly<Record<string, EventKind>> = {
       "A server that was silent, dead or out of service is back. Its replicas count as soon as it has reported them.",
     todo: "Nothing.",
   },
+  "server.full": {
+    text: ({ server, fields }) =>
+      `${server} is full: ${field(fields, "freeBytes")} of ${field(fields, "totalBytes")} bytes are left, for repair`,
+    about:
+      "A server is used up to `chunk_server.full_share` (95 %). New chunks go elsewhere; what is left is kept for repair.",
+    todo: "Remove files (`rm --skip-trash` frees space after the grace), add a server, or give it more disk.",
+  },
+  "server.no-longer-full": {
+    text: ({ server }) => `${server} has room for new chunks again`,
+    about: "Space was freed or added there.",
+    todo: "Nothing.",
+  },
   "server.slow": {
     text: ({ server, because }) => `${server} is slow${because}`,
     about: "A server's disk takes much longer than its peers' do. New chunks, and readers, go there last.",

@@ -8,7 +8,7 @@ import type { Limits } from "../../limits.ts";
 import type { Location, Whereabouts } from "../../wire/control/common.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import type { Liveness } from "./liveness.ts";
-import { allVolumes, nameOf, unreservedBytes } from "./volumes.ts";
+import { allVolumes, nameOf, newChunkBytes, unreservedBytes } from "./volumes.ts";
 import type { Volume, VolumeTable } from "./volumes.ts";
 
 export interface Candidate {
@@ -20,6 +20,8 @@ export interface Candidate {
   readonly totalBytes: number;
   /** Not yet promised to others. */
   readonly freeBytes: number;
+  /** The part of it that new chunks may take. */
+  readonly newBytes: number;
   /** Streams and placements in flight. */
   readonly load: number;
   readonly liveness: Liveness | "unregistered" | "draining";
@@ -32,6 +34,8 @@ export interface PlacementRequest {
   readonly minReplicas: number;
   /** Free space that each replica needs. */
   readonly bytes: number;
+  /** Clones may take what a volume keeps from new chunks. */
+  readonly use: "new" | "clone";
   readonly from: Whereabouts;
   /** Avoided if it can be helped: they failed the client. */
   readonly excluded: ReadonlySet<VolumeIndex>;
@@ -106,9 +110,15 @@ function refusalOf(candidate: Candidate, request: PlacementRequest): string | un
   if (request.unfit?.has(candidate.volume) === true) return "can't take it now";
   if (candidate.liveness === "unregistered") return "has not registered since the master started";
   if (candidate.liveness !== "live") return `is ${candidate.liveness}`;
-  if (!(candidate.freeBytes >= request.bytes))
-    return `has ${candidate.freeBytes} bytes free, not the ${request.bytes} needed`;
-  return undefined;
+  const room = roomFor(candidate, request);
+  if (room >= request.bytes) return undefined;
+  const kept = room < candidate.freeBytes ? " for new chunks, besides what is kept for repair" : "";
+  return `has ${room} bytes free${kept}, not the ${request.bytes} needed`;
+}
+
+function roomFor(candidate: Candidate, { use }: PlacementRequest): number {
+  const room = use === "new" ? candidate.newBytes : candidate.freeBytes;
+  return Number.isFinite(room) ? Math.max(0, room) : 0;
 }
 
 /** Replicas of one chunk that may share a rack: ⌈replicas / racks⌉; volumes without a rack are each a rack of their own. */
@@ -212,8 +222,8 @@ export function whyNoPlace(
       details: { wanted, live: live.length, servers: named },
     };
   }
-  const free = live.reduce((sum, candidate) => sum + Math.max(0, candidate.freeBytes), 0);
-  const full = live.filter((candidate) => !(candidate.freeBytes >= request.bytes)).length;
+  const free = live.reduce((sum, candidate) => sum + roomFor(candidate, request), 0);
+  const full = live.filter((candidate) => roomFor(candidate, request) < request.bytes).length;
   return {
     code: "NoSpace",
     message: `Cannot place ${request.what}: ${request.bytes} bytes wanted on each of ${wanted} servers, ${full} of ${live.length} live servers are full, ${free} bytes free in all (${because})`,
@@ -234,6 +244,7 @@ export function candidateOf(volume: Volume): Candidate {
     rack: volume.registration?.rack,
     totalBytes: volume.space.totalBytes,
     freeBytes: unreservedBytes(volume),
+    newBytes: newChunkBytes(volume),
     load: volume.streams + volume.placements,
     liveness: placeable(volume),
     slow: volume.pace.slow !== undefined,

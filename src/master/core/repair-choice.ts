@@ -162,6 +162,7 @@ function placeReplica(
   of: Targeting,
 ): VolumeIndex | { readonly kind: "wait" } | { readonly kind: "blocked"; readonly why: string } {
   const { chunk, slot, replicas, from, avoid } = of;
+  const good = replicas.filter((each) => isHolder(each.health) && isUsable(view.volumes.byIndex[each.volume])).length;
   const unfit = new Set<VolumeIndex>();
   for (const { volume } of by.candidates) {
     if (isBeingDeleted(by.garbage, volume, chunk.handle)) unfit.add(volume);
@@ -171,6 +172,8 @@ function placeReplica(
     replicas: 1,
     minReplicas: 1,
     bytes: chunk.length,
+    // What volumes keep is for chunks that the next failure may lose, not for whatever is a replica short.
+    use: good < Math.max(2, by.limits.minReplicas) ? "clone" : "new",
     from: { location: from.location, rack: from.rack },
     excluded: avoid,
     // A stale or corrupt replica is in the way too, until it is deleted. One that is to leave crowds no rack.

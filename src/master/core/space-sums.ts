@@ -1,6 +1,6 @@
 /** What volumes hold together. A disk that several of them share has its space once, however many tell it (promise P7). */
 import type { Limits } from "../../limits.ts";
-import { allVolumes, isCounted, isUsable, unreservedBytes, type Volume, type VolumeTable } from "./volumes.ts";
+import { allVolumes, isCounted, isUsable, newChunkBytes, type Volume, type VolumeTable } from "./volumes.ts";
 
 /** A file system, with the usable volumes on it. */
 interface SharedDisk {
@@ -8,6 +8,8 @@ interface SharedDisk {
   /** Of the volumes together: no more than the disk has. */
   readonly totalBytes: number;
   readonly freeBytes: number;
+  /** For new chunks. */
+  readonly newBytes: number;
 }
 
 export interface SpaceSums {
@@ -28,9 +30,9 @@ export function spaceSums(table: VolumeTable): SpaceSums {
 
 /** What a full cluster of these volumes still takes, in bytes of files at `replicas` each (each replica on another volume). */
 export function usableBytes(table: VolumeTable, replicas: Limits["replicas"]): number {
-  const disks = usableDisks(table, isCounted).map(({ volumes, freeBytes }) => ({
-    freeBytes: Math.max(0, freeBytes - sum(volumes, ({ reservedBytes }) => reservedBytes)),
-    volumes: volumes.map(unreservedBytes),
+  const disks = usableDisks(table, isCounted).map(({ volumes, newBytes }) => ({
+    freeBytes: Math.max(0, newBytes - sum(volumes, ({ reservedBytes }) => reservedBytes)),
+    volumes: volumes.map(newChunkBytes),
   }));
   // No volume takes more than one replica of a byte, and no disk more than it has.
   const fits = (bytes: number): boolean =>
@@ -64,7 +66,15 @@ function usableDisks(table: VolumeTable, takes: (volume: Volume) => boolean = ()
     volumes,
     totalBytes: together(volumes, ({ totalBytes }) => totalBytes),
     freeBytes: together(volumes, ({ freeBytes }) => freeBytes),
+    newBytes: Math.min(
+      sum(volumes, ({ space }) => newOf(space)),
+      Math.max(...volumes.map(({ space }) => (space.disk ?? space).freeBytes - (space.freeBytes - newOf(space)))),
+    ),
   }));
+}
+
+function newOf({ newBytes, freeBytes }: Volume["space"]): number {
+  return newBytes ?? freeBytes;
 }
 
 /** The sum, and no more than their disk has: each tells the disk's figure at another moment, and with its own reserve. */

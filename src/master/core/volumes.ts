@@ -61,6 +61,8 @@ export interface Volume {
   /** The master wants a report: said in the next heartbeat's answer. */
   reportWanted: boolean;
   readonly pace: Pace;
+  /** Takes no new chunks for want of space. */
+  full: boolean;
 }
 
 export interface VolumeTable {
@@ -109,6 +111,7 @@ export function applyVolumeAdded(
     reported: false,
     reportWanted: false,
     pace: newPace(),
+    full: false,
   };
   table.byIndex[added.index] = volume;
   table.byId.set(added.volume, volume);
@@ -242,6 +245,11 @@ export function isUsable(volume: Volume | undefined): volume is Volume {
 /** Whether it won't answer for now: dead or retired. A volume that wasn't heard of yet is not gone. */
 export function isGone(volume: Volume | undefined): boolean {
   return volume === undefined || volume.liveness === "dead" || volume.liveness === "retired";
+}
+
+/** Space for new chunks, not promised to drafts yet, in bytes; never below 0. */
+export function newChunkBytes({ space, reservedBytes }: Volume): number {
+  return Math.max(0, (space.newBytes ?? space.freeBytes) - reservedBytes);
 }
 
 /** Free space not promised to drafts yet, in bytes; never below 0. The server's own reserve is not part of `freeBytes`. */

@@ -6,13 +6,15 @@ import { HostPort, Label, message, Nothing, Uint32, Uint53, Whereabouts } from "
 import { ScrubReport, ScrubTerms } from "./scrub.ts";
 
 /**
- * `freeBytes`: what chunks may still take here; the server's own reserve and space limit are off already. `disk`: the file system that it lies on, less the reserve: several volumes
+ * `freeBytes`: what chunks may still take here; the server's own reserve and space limit are off already. `newBytes`: the part of it that is for new chunks and appends; the rest is
+ * kept for clones. `disk`: the file system that it lies on, less the reserve: several volumes
  * may share one.
  */
 export const VolumeSpace = z.object({
   totalBytes: Uint53,
   freeBytes: Uint53,
   usedBytes: Uint53,
+  newBytes: Uint53.optional(),
   disk: z.object({ fileSystem: z.string().min(1).max(64), totalBytes: Uint53, freeBytes: Uint53 }).optional(),
 });
 export type VolumeSpace = z.infer<typeof VolumeSpace>;

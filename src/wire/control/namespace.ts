@@ -136,6 +136,8 @@ export const ServerStatus = z.object({
   replicas: Uint53,
   /** As of its last heartbeat. */
   scrub: ScrubReport.optional(),
+  /** Takes no new chunks: what it has left is kept for clones. */
+  full: z.boolean().optional(),
   /** Why it is slow, where it is much slower than the others. */
   slow: z.string().max(256).optional(),
   times: OperationTimes.optional(),

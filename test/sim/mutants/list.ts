@@ -2,6 +2,7 @@
 import { appendMutants } from "./list/append.ts";
 import { choiceMutants } from "./list/choice.ts";
 import { brakesMutants } from "./list/brakes.ts";
+import { fullMutants } from "./list/full.ts";
 import { garbageMutants } from "./list/garbage.ts";
 import { healthMutants } from "./list/health.ts";
 import { logMutants } from "./list/log.ts";
@@ -28,4 +29,5 @@ export const mutants: readonly Mutant[] = [
   ...healthMutants,
   ...slowMutants,
   ...metadataMutants,
+  ...fullMutants,
 ];

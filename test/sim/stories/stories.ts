@@ -8,6 +8,7 @@ import { lostMaster, rebuiltFromOlder } from "./lost-master.ts";
 import { latePuts } from "./late-puts.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { earlyFacts } from "./early-facts.ts";
+import { fullCluster } from "./full-cluster.ts";
 import { frozenReads, slowCluster, slowDisk } from "./slow-servers.ts";
 import { smallPuts } from "./small-puts.ts";
 import { thinPuts } from "./thin-puts.ts";
@@ -32,6 +33,7 @@ export const stories: Readonly<Record<string, Story>> = {
   rebuiltFromOlder,
   chosenReplicas,
   keptTrash,
+  fullCluster,
 };
 
 /** What a run noticed: a story, or a scenario. */

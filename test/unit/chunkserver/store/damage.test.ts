@@ -275,6 +275,38 @@ describe("no space", () => {
     );
   });
 
+  test("of its own space a volume keeps a part for clones and the ends of chunks that are sealed", () => {
+    simVolume().with(
+      async (store) => {
+        await store.openReplica(openOptions(1));
+        await store.durable(store.append(recordOf(1, 1, { offset: 0, data: content(10_000) })));
+        await putChunk(store, writeOptions(2), content(70_000));
+        expect(await store.space()).toMatchObject({ freeBytes: 20_000, newBytes: 10_000 });
+        expect(await codeOf(store.beginWrite(writeOptions(3, { bytes: 10_001 })))).toBe("NoSpace");
+        expect(await codeOf(putChunk(store, writeOptions(3), content(10_001)))).toBe("NoSpace");
+        const small = content(10_001);
+        expect(await codeOf(store.writeWhole(writeOptions(6), runOf(small, 0, 10_001), crc32(small)))).toBe("NoSpace");
+        expect(() => store.append(recordOf(1, 2, { offset: 10_000, data: small }))).toThrow(
+          "10001 bytes are wanted, 10000 of 100000 are free on this volume, and 10000 kept for repair",
+        );
+        await putChunk(store, writeOptions(7), content(10_000));
+        expect(await store.space()).toMatchObject({ freeBytes: 10_000, newBytes: 0 });
+        expect(await codeOf(store.openReplica(openOptions(4)))).toBe("NoSpace");
+        await putChunk(store, { ...writeOptions(5), purpose: "clone" }, content(6_000));
+        // The end of a chunk that another member has, and this one not.
+        await store.promise(h(1), v(2));
+        const whole = content(14_000);
+        const options = { handle: h(1), version: v(2), length: 14_000, crc: crc32(whole), origin, appendTable: [] };
+        const tail = await store.beginTail(options);
+        await tail.write(runOf(whole, 10_000, 4_000));
+        await tail.close();
+        await store.finish(options);
+        expect(await store.space()).toMatchObject({ freeBytes: 0, newBytes: 0 });
+      },
+      { spaceLimitBytes: 100_000, limits: { ...smallLimits, fullShare: 0.9 } },
+    );
+  });
+
   test("a log that fills is emptied behind the writers, who wait for room", () => {
     const volume = simVolume();
     const data = content(15_000);

@@ -20,6 +20,7 @@ export const smallLimits: Limits = {
   logSegmentBytes: 256 * 1024,
   volumeLogBytesMax: 1024 * 1024,
   deleteGraceMs: 10_000,
+  fullShare: 1,
 };
 
 export function optionsOf(changes: Partial<StoreOptions> = {}): StoreOptions {

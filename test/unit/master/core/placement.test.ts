@@ -17,6 +17,7 @@ function server(volume: number, more: Partial<Candidate> = {}): Candidate {
     rack: undefined,
     totalBytes: 1_000,
     freeBytes: 500,
+    newBytes: more.freeBytes ?? 500,
     load: 0,
     liveness: "live",
     slow: false,
@@ -29,6 +30,7 @@ function ask(more: Partial<PlacementRequest> = {}): PlacementRequest {
     replicas: 3,
     minReplicas: 2,
     bytes: 100,
+    use: "new",
     from: { location: { x: 0, y: 0 } },
     excluded: new Set(),
     weights: { distanceWeight: 0.6, spaceWeight: 0.4 },
@@ -139,6 +141,26 @@ describe("who is not chosen", () => {
     const servers = [server(0, { rack: "a" }), server(1, { rack: "a" }), server(2, { rack: "b", freeBytes: 0 })];
     const result = place(servers, ask({ replicas: 2, excluded: new Set([0]) }));
     expect(result).toEqual({ chosen: [0, 1], rackBreached: true, short: false });
+  });
+});
+
+describe("full servers", () => {
+  const full = { freeBytes: 400, newBytes: 99 };
+
+  test("take no new chunk into what they keep for repair, and say so", () => {
+    const servers = [server(0, { ...at(0), ...full }), server(1, at(5)), server(2, at(6))];
+    expect(place(servers, ask())).toMatchObject({ chosen: [1, 2], short: true });
+    expect(() => place([server(0, full), server(1, full), server(2)], ask())).toThrow(
+      "100 bytes wanted on each of 2 servers, 2 of 3 live servers are full, 698 bytes free in all (s0 has 99 bytes free for new chunks, besides what is kept for repair, not the 100 needed; s1",
+    );
+  });
+
+  test("take clones", () => {
+    const servers = [server(0, full), server(1, { freeBytes: 99, newBytes: 0 })];
+    expect(place(servers, ask({ replicas: 1, minReplicas: 1, use: "clone" })).chosen).toEqual([0]);
+    expect(refusal("NoSpace", () => place(servers.slice(1), ask({ minReplicas: 1, use: "clone" })))).toContain(
+      "s1 has 99 bytes free, not the 100 needed",
+    );
   });
 });
 

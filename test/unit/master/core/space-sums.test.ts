@@ -43,6 +43,17 @@ describe("space of the cluster", () => {
     expect(usableBytes(world.volumes, 2)).toBe(100);
   });
 
+  test("is usable as far as new chunks may fill it, of a disk that is shared as well", () => {
+    const world = chunkWorld(0);
+    for (const index of [0, 1, 2]) {
+      volumeOn(world, index, index === 2 ? "b" : "a", {});
+      const volume = volumeAt(world.volumes, index);
+      volume.space = { ...volume.space, newBytes: 450 };
+    }
+    expect(spaceSums(world.volumes).freeBytes).toBe(1_000);
+    expect([1, 2, 3].map((replicas) => usableBytes(world.volumes, replicas))).toEqual([900, 450, 225]);
+  });
+
   test("that is promised to drafts is taken off the disk once for each replica", () => {
     const world = chunkWorld(0);
     for (const index of [0, 1, 2]) volumeOn(world, index, "a", {});

@@ -41,6 +41,7 @@ const request = {
   replicas: 3,
   minReplicas: 2,
   bytes: 10,
+  use: "new" as const,
   from: {},
   excluded: new Set<number>(),
   weights: limits,

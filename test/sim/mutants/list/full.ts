@@ -1,0 +1,65 @@
+/** Rules taken out: full servers (DESIGN §4.5). */
+import type { Mutant } from "../mutant.ts";
+
+export const fullMutants: readonly Mutant[] = [
+  {
+    name: "reserve-given-to-puts",
+    rule: "puts and appends leave a part of each volume to repair",
+    edits: [
+      {
+        file: "src/chunkserver/store/space-account.ts",
+        find: "Math.floor(free - (1 - this.#options.fullShare) * totalBytes)",
+        replace: "Math.floor(free - 0 * this.#options.fullShare * totalBytes)",
+      },
+    ],
+    scenarios: ["fullCluster"],
+  },
+  {
+    name: "reserve-given-to-short-chunks",
+    rule: "what is kept is for chunks with one good replica, not for whatever is a replica short",
+    edits: [
+      {
+        file: "src/master/core/repair-choice.ts",
+        find: 'use: good < Math.max(2, by.limits.minReplicas) ? "clone" : "new",',
+        replace: 'use: good < 100 ? "clone" : "new",',
+      },
+    ],
+    scenarios: ["fullCluster"],
+  },
+  {
+    name: "reserve-given-to-nobody",
+    rule: "a full cluster can still be repaired",
+    edits: [
+      {
+        file: "src/master/core/repair-choice.ts",
+        find: 'use: good < Math.max(2, by.limits.minReplicas) ? "clone" : "new",',
+        replace: 'use: good < 0 ? "clone" : "new",',
+      },
+    ],
+    scenarios: ["fullCluster"],
+  },
+  {
+    name: "log-bytes-take-no-space",
+    rule: "bytes that only the volume log has will take the disk's space, and count",
+    edits: [
+      {
+        file: "src/chunkserver/store/space-account.ts",
+        find: "this.#unfiled = this.#options.unfiledBytes();",
+        replace: "this.#unfiled = 0 * this.#options.unfiledBytes();",
+      },
+    ],
+    scenarios: ["fullCluster"],
+  },
+  {
+    name: "full-append-waits",
+    rule: "an append that no tail took ends with NoSpace where there is no space for another tail",
+    edits: [
+      {
+        file: "src/client/append-line.ts",
+        find: 'if (error.code === "NoSpace") await this.#learnTaken();',
+        replace: 'if (error.code === "Bug") await this.#learnTaken();',
+      },
+    ],
+    scenarios: ["fullCluster"],
+  },
+];
