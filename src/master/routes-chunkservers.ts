@@ -80,8 +80,6 @@ function registerServer(
   ctx.world.events.emit("info", "volume.registered", { volume: request.volume, label, control, data, kind: joining });
   // That it was not heard of before the master's start is no silence.
   if (change !== undefined && !(kind === "new" && change.from === "suspect")) livenessChanged(ctx, change);
-  ctx.world.events.emit("info", "volume.registered", { volume: request.volume, label, control, data, kind });
-  if (change !== undefined) livenessChanged(ctx, change);
   if (kind !== "again") settleRestarted(ctx.soft.garbage, volume.index);
   noteFullness(ctx, volume);
   // Its roles ended with its process.
