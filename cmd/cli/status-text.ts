@@ -46,13 +46,17 @@ export function verdictOf(status: ClusterStatus): string {
   return `${word}: of ${counted(total, "chunk")} (${formatSize(chunks.totalBytes)}) ${parts.join(", ")}${untilWhole(status)}`;
 }
 
-function untilWhole({ chunks, repair }: ClusterStatus): string {
+function untilWhole({ chunks, repair, warnings }: ClusterStatus): string {
   if (chunks.short === 0) return "";
   const what = chunks.lost > 0 ? "the short ones are whole" : "whole";
   const bytes = formatSize(chunks.missingBytes);
   if (repair.estimateMs !== undefined)
     return `; ${what} in about ${formatDuration(repair.estimateMs)} (${bytes} to copy)`;
-  return `; ${bytes} to copy, no estimate: ${repair.noEstimate ?? "nothing has been copied yet"}`;
+  const why = repair.noEstimate ?? "nothing has been copied yet";
+  // What is told at length below is only named here.
+  const [head = why] = why.split(": ");
+  const below = warnings.some((warning) => warning.startsWith(`${head}: `));
+  return `; ${bytes} to copy, no estimate: ${below ? head : why}`;
 }
 
 /** What is wrong, the worst first, each with what to do. */

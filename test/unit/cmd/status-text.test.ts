@@ -73,6 +73,13 @@ describe("what is wrong, and what to do", () => {
     ]);
   });
 
+  test("tells at length once what repair waits for", () => {
+    const waits = "repair waits: no room";
+    const given = withCounts({ short: 1 }, { warnings: [waits], repair: { ...repairing, noEstimate: waits } });
+    expect(alarmsOf(given)).toEqual([waits]);
+    expect(verdictOf(given)).toEndWith("no estimate: repair waits");
+  });
+
   test("that changes are stopped comes first, and all is not well then", () => {
     const stopped = withCounts({ healthy: 120 }, { stopped: { mutations: "an old copy", deletions: "an old copy" } });
     expect(alarmsOf(stopped)).toEqual([
