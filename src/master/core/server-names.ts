@@ -24,7 +24,7 @@ export function findServer(table: VolumeTable, name: string, what: string): Volu
     whole.length > 0 || name.length < prefixCharsMin ? whole : all.filter(({ volume }) => volume.startsWith(name));
   const [first, ...others] = found;
   if (first !== undefined && others.length === 0) return first;
-  const candidates = (found.length > 0 ? found : all).map(describeServer);
+  const candidates = (found.length > 0 ? found : all).map(describeServer).toSorted();
   const listed = candidates.slice(0, namedMax).join(", ") + (candidates.length > namedMax ? ", …" : "");
   const details = { servers: candidates.slice(0, namedMax) };
   if (found.length > 0) {

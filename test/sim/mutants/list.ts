@@ -3,6 +3,7 @@ import { appendMutants } from "./list/append.ts";
 import { choiceMutants } from "./list/choice.ts";
 import { brakesMutants } from "./list/brakes.ts";
 import { fullMutants } from "./list/full.ts";
+import { drainMutants } from "./list/drain.ts";
 import { garbageMutants } from "./list/garbage.ts";
 import { healthMutants } from "./list/health.ts";
 import { logMutants } from "./list/log.ts";
@@ -27,6 +28,7 @@ export const mutants: readonly Mutant[] = [
   ...choiceMutants,
   ...repairMutants,
   ...healthMutants,
+  ...drainMutants,
   ...slowMutants,
   ...metadataMutants,
   ...fullMutants,
