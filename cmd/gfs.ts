@@ -109,6 +109,11 @@ const groups: readonly VerbGroup[] = [
         load: async () => (await import("./undrain.ts")).undrain,
       },
       {
+        name: "balance",
+        summary: "fill disks evenly: start, stop, status",
+        load: async () => (await import("./balance.ts")).balance,
+      },
+      {
         name: "decommission",
         summary: "forget a server for good",
         load: async () => (await import("./decommission.ts")).decommission,

@@ -125,6 +125,10 @@ export interface Limits {
   /** Bytes per second that clones copy; 0: no limit. Of a server what it sends and what it takes. */
   readonly repairRate: number;
   readonly repairServerRate: number;
+  /** Chunks move from full disks to empty ones: where a used share is further than the threshold (0 to 1) from the mean of all, at most so many bytes per second in the cluster. */
+  readonly balance: boolean;
+  readonly balanceThreshold: number;
+  readonly balanceRate: number;
   /** More than this share of the servers gone within the window holds repair back, for this long at most; 0: until they return or an operator says to go on. */
   readonly massFailureShare: number;
   readonly massFailureWindowMs: number;
@@ -194,6 +198,9 @@ export const defaultLimits: Limits = {
   repairStreams: 64,
   repairRate: 0,
   repairServerRate: 50_000_000,
+  balance: true,
+  balanceThreshold: 0.1,
+  balanceRate: 50_000_000,
   massFailureShare: 1 / 3,
   massFailureWindowMs: 120_000,
   massFailureHoldMs: 3_600_000,

@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import type { confirm, Entry, fsck, space, stat, status, TrashEntry, usage } from "../wire/control/namespace.ts";
+import type { balanceStatus } from "../wire/control/balance.ts";
 import type { decommission, decommissionCheck, drain, DrainReport, undrain } from "../wire/control/drains.ts";
 import type { repairStatus } from "../wire/control/repair.ts";
 import type { ScrubOrder, ScrubTarget } from "../wire/control/scrub-orders.ts";
@@ -134,6 +135,8 @@ export type Undrained = z.infer<typeof undrain.reply>;
 export type DecommissionCheck = z.infer<typeof decommissionCheck.reply>;
 export type Decommissioned = z.infer<typeof decommission.reply>;
 
+export type BalanceStatus = z.infer<typeof balanceStatus.reply>;
+
 export interface DecommissionOptions extends CallOptions {
   readonly force?: boolean | undefined;
   readonly lostMax?: number | undefined;
@@ -162,6 +165,8 @@ export interface OperatorApi {
   drain(server: string, options?: CallOptions): Promise<DrainBegun>;
   /** Its replicas count again. */
   undrain(server: string, options?: CallOptions): Promise<Undrained>;
+  /** How evenly the disks are filled, and what is moved; changed by the settings `balance`, `balance-threshold` and `balance-rate`. */
+  balance(options?: CallOptions): Promise<BalanceStatus>;
   /** How far one server is, or all that are being drained. */
   drains(server?: string, options?: CallOptions): Promise<readonly DrainReport[]>;
   /** What forgetting a server would cost now. */

@@ -1,7 +1,9 @@
 /** What operators ask of a running cluster and change in it, as the library offers it: one call to the master each. */
+import { balanceStatus } from "../wire/control/balance.ts";
 import { decommission, decommissionCheck, drain, type DrainReport, drains, undrain } from "../wire/control/drains.ts";
 import { changeSettings, type Setting, settings } from "../wire/control/settings.ts";
 import type {
+  BalanceStatus,
   CallOptions,
   ClusterEvent,
   EventsOptions,
@@ -73,6 +75,11 @@ export class Operator {
   async undrain(server: string, { signal }: CallOptions = {}): Promise<Undrained> {
     using op = new Operation(this.#ctx, `undrain ${server}`, signal);
     return await this.#session.mutate(op, undrain, (id) => ({ id, server }));
+  }
+
+  async balance({ signal }: CallOptions = {}): Promise<BalanceStatus> {
+    using op = new Operation(this.#ctx, "look at the balance", signal);
+    return await askMaster(this.#ctx, op, balanceStatus, {});
   }
 
   async drains(server?: string, { signal }: CallOptions = {}): Promise<readonly DrainReport[]> {

@@ -152,6 +152,23 @@ export const configKeys = {
     unit: "bytes/s",
     about: "most that repair has a chunkserver send and take; 0: no limit",
   },
+  "master.balance": {
+    type: whole(0, 1),
+    fallback: Number(defaultLimits.balance),
+    about: "1: chunks move slowly from full disks to empty ones; 0: they stay",
+  },
+  "master.balance_threshold": {
+    type: whole(1, 50),
+    fallback: Math.round(defaultLimits.balanceThreshold * 100),
+    unit: "percent",
+    about: "how far the used share of a disk may be from the mean of all",
+  },
+  "master.balance_rate": {
+    type: size(0, 1e12),
+    fallback: defaultLimits.balanceRate,
+    unit: "bytes per second",
+    about: "most that balance copies in the cluster; 0: no limit",
+  },
   "master.mass_failure_share": {
     type: { kind: "number", min: 0, max: 1 },
     fallback: defaultLimits.massFailureShare,

@@ -31,6 +31,9 @@ export function limitsOf(config: Config): Limits {
     repairStreams: config.get("master.repair_streams"),
     repairRate: config.get("master.repair_rate"),
     repairServerRate: config.get("master.repair_server_rate"),
+    balance: config.get("master.balance") === 1,
+    balanceThreshold: config.get("master.balance_threshold") / 100,
+    balanceRate: config.get("master.balance_rate"),
     massFailureShare: config.get("master.mass_failure_share"),
     massFailureWindowMs: ms(config.get("master.mass_failure_window_seconds")),
     massFailureHoldMs: ms(config.get("master.mass_failure_hold_seconds")),
@@ -46,7 +49,7 @@ export function limitsOf(config: Config): Limits {
     hedgeShare: config.get("client.hedge_share"),
     parallelChunks: config.get("client.parallel_chunks"),
   };
-  for (const key of ["master.repair_rate", "master.repair_server_rate"] as const) {
+  for (const key of ["master.repair_rate", "master.repair_server_rate", "master.balance_rate"] as const) {
     const rate = config.get(key);
     if (rate !== 0 && rate < repairRateMin)
       throw new GfsError(

@@ -4,6 +4,7 @@ import { clone, steerClones, verify } from "../wire/control/commands.ts";
 import type { ChunkHandle } from "../wire/ids.ts";
 import { markBad } from "./bad-replica.ts";
 import { chunkView, inBackground, inSlices, type MasterContext, nowMs } from "./context.ts";
+import { moveEnded } from "./core/balance.ts";
 import { noteReplicaFact, replicasOf } from "./core/chunk-replicas.ts";
 import { wantScan, whyShort } from "./core/chunk-scan.ts";
 import { type Chunk, findChunk, slotOf, type VolumeIndex } from "./core/chunk-table.ts";
@@ -70,7 +71,8 @@ function waitMs(ctx: MasterContext, { length, bytesPerSecond = Infinity }: Repai
   return ctx.limits.putStallMs + length / Math.min(cloneBytesPerMs, bytesPerSecond / 2_000);
 }
 
-async function runClone(ctx: MasterContext, command: RepairCommand): Promise<void> {
+/** Has a chunk cloned that was begun (`planRepairs`, `beginMove`). */
+export async function runClone(ctx: MasterContext, command: RepairCommand): Promise<void> {
   const { handle, version, length, crc, target, bytesPerSecond } = command;
   const why = whyCopied(ctx, handle);
   let failure: string | undefined;
@@ -87,7 +89,8 @@ async function runClone(ctx: MasterContext, command: RepairCommand): Promise<voi
   }
   const end = { command, failure, nowMs: nowMs(ctx), pace: repairLimits(ctx) };
   const outcome = repairEnded(ctx.soft.repair, chunkView(ctx), end);
-  ctx.world.events.emit(outcome === "failed" ? "warn" : "info", `repair.${outcome}`, {
+  const what = endMove(ctx, handle, outcome) ? "balance" : "repair";
+  ctx.world.events.emit(outcome === "failed" ? "warn" : "info", `${what}.${outcome}`, {
     chunk: handle,
     version,
     source: command.sources[0],
@@ -109,8 +112,18 @@ function whyCopied(ctx: MasterContext, handle: ChunkHandle): string | undefined 
   const want = ctx.soft.repair.running.get(handle)?.want;
   if (want === "moving") return "its copies leave a server that is being drained";
   if (want === "misplaced") return "too many of its replicas are in one rack";
+  if (want === "balance") return "its disk is fuller than others";
   const slot = slotOf(ctx.state.chunks, handle);
   return slot < 0 ? undefined : whyShort(chunkView(ctx), slot);
+}
+
+/** True where it was a move of balance: the replica on its source is surplus from here on. */
+function endMove(ctx: MasterContext, handle: ChunkHandle, outcome: ReturnType<typeof repairEnded>): boolean {
+  const { balance } = ctx.soft;
+  if (!balance.moving.has(handle)) return false;
+  moveEnded(balance, handle, outcome === "healed" ? "cloned" : "failed");
+  wantScan(ctx.soft.scan);
+  return true;
 }
 
 /** Told once: a target that does not hear of it finishes a clone too many, which is surplus then. */

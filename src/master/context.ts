@@ -10,6 +10,7 @@ import type { FoundBad } from "./bad-replica.ts";
 import type { Commands } from "./commands.ts";
 import { type ChunkScan, type ChunkView, createChunkScan } from "./core/chunk-scan.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
+import { type Balance, createBalance } from "./core/balance.ts";
 import { createDrains, type Drains } from "./core/drain.ts";
 import { createGarbage, type Garbage } from "./core/garbage.ts";
 import { createLeaseTable, type LeaseTable } from "./core/leases.ts";
@@ -53,6 +54,7 @@ export interface SoftState {
   readonly massFailure: MassFailure;
   readonly garbage: Garbage;
   readonly drains: Drains;
+  readonly balance: Balance;
   readonly absences: AbsenceScan;
   /** Bad replicas, by volume, of chunks that are still being written. */
   readonly badEarly: Map<VolumeIndex, Map<ChunkHandle, FoundBad>>;
@@ -106,6 +108,7 @@ export function newSoftState(nowMs: number): SoftState {
     massFailure: createMassFailure(),
     garbage: createGarbage(),
     drains: createDrains(),
+    balance: createBalance(),
     absences: createAbsenceScan(),
     badEarly: new Map(),
     clients: new Map(),

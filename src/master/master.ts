@@ -16,6 +16,7 @@ import { failOnBrokenInvariant, type MasterContext, newSoftState, nowMs, repeat,
 import { beginServing } from "./core/chunk-apply.ts";
 import { expectVolumes } from "./core/volumes.ts";
 import { type DataDirectory, markStarted, markWhole, openDataDirectories } from "./data-directory.ts";
+import { tickBalance } from "./balancer.ts";
 import { tickDrains } from "./drains.ts";
 import { Engine } from "./engine.ts";
 import { KeptEvents } from "./kept-events.ts";
@@ -311,6 +312,7 @@ class RunningMaster implements Master {
         nextScanMs = nowMs(ctx) + Math.min(scanPause.maxMs, Math.max(scanPause.minMs, scanPause.perRound * tookMs));
     });
     repeat(ctx, loops.scanMs, "drain", () => tickDrains(ctx));
+    repeat(ctx, loops.repairMs, "balance", () => tickBalance(ctx));
     repeat(ctx, loops.repairMs, "repair", () => startRepairs(ctx));
     repeat(ctx, loops.expiryMs, "expire", () => expire(ctx));
     repeat(ctx, loops.deletionMs, "clear away", async () => {

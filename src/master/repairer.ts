@@ -17,7 +17,8 @@ export async function scanChunks(ctx: MasterContext): Promise<void> {
   await inSlices(ctx, () => {
     const from = scan.running ? scan.slot : 0;
     const now = nowMs(ctx);
-    const step = stepScan(chunkView(ctx), scan, { slotsMax: scanSlotsPerSlice, nowMs: now });
+    const movedOff = ctx.soft.balance.leaving;
+    const step = stepScan(chunkView(ctx), scan, { slotsMax: scanSlotsPerSlice, nowMs: now, movedOff });
     stepRound(ctx, round, { from, end: scan.slot });
     for (const short of step.short) {
       const chunk = findChunk(ctx.state.chunks, short.handle);

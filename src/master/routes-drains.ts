@@ -1,6 +1,8 @@
-/** What operators ask about servers on their way out (wire/control/drains.ts). */
+/** What operators ask about servers on their way out, and about how full the others are (wire/control/drains.ts, balance.ts). */
 import { type Route, route } from "../net/control-server.ts";
+import { balanceStatus } from "../wire/control/balance.ts";
 import { decommission, decommissionCheck, drain, drains, undrain } from "../wire/control/drains.ts";
+import { balanceStatusOf } from "./balancer.ts";
 import { type MasterContext, requireMutations } from "./context.ts";
 import { decideDrain, decideUndrain } from "./core/decide-drains.ts";
 import { drainingVolumes } from "./core/drain.ts";
@@ -36,5 +38,6 @@ export function drainRoutes(ctx: MasterContext): Route[] {
     ),
     route(decommissionCheck, async (request) => engine.release(await checkDecommission(ctx, request))),
     route(decommission, async (request) => runDecommission(ctx, request)),
+    route(balanceStatus, async () => engine.read(() => balanceStatusOf(ctx))),
   ];
 }

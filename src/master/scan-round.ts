@@ -1,5 +1,7 @@
-/** What a round over the chunk table gathers besides what is short or surplus: replicas by volume, and what is left on servers that are being drained. */
+/** What a round over the chunk table gathers besides what is short or surplus: replicas by volume, what is left on servers that are being drained, how full disks are. */
 import { chunkView, type MasterContext, nowMs } from "./context.ts";
+import { balanceSettings } from "./balancer.ts";
+import { type BalanceRound, beginBalanceRound, endBalanceRound, stepBalanceRound } from "./core/balance.ts";
 import { replicaCountAt, replicaVolumeAt } from "./core/chunk-replicas.ts";
 import { stateAt, type VolumeIndex } from "./core/chunk-table.ts";
 import { beginDrainRound, type DrainRound, endDrainRound, stepDrainRound } from "./core/drain.ts";
@@ -7,20 +9,24 @@ import { beginDrainRound, type DrainRound, endDrainRound, stepDrainRound } from 
 export interface ScanRound {
   readonly tally: Map<VolumeIndex, number>;
   readonly drain: DrainRound | undefined;
+  readonly balance: BalanceRound;
 }
 
 export function beginRound(ctx: MasterContext): ScanRound {
-  return { tally: new Map(), drain: beginDrainRound(chunkView(ctx), nowMs(ctx)) };
+  const balance = beginBalanceRound(ctx.soft.balance, balanceSettings(ctx));
+  return { tally: new Map(), drain: beginDrainRound(chunkView(ctx), nowMs(ctx)), balance };
 }
 
 /** Slots from `from` on and before `end`. */
 export function stepRound(ctx: MasterContext, round: ScanRound, slots: { from: number; end: number }): void {
   tallyReplicas(ctx, round.tally, slots);
+  stepBalanceRound(chunkView(ctx), round.balance, slots);
   if (round.drain !== undefined) stepDrainRound(chunkView(ctx), round.drain, slots);
 }
 
 export function endRound(ctx: MasterContext, round: ScanRound): void {
   ctx.soft.replicaTally = round.tally;
+  endBalanceRound(ctx.soft.balance, chunkView(ctx), round.balance);
   if (round.drain !== undefined) endDrainRound(ctx.soft.drains, chunkView(ctx), round.drain, nowMs(ctx));
 }
 

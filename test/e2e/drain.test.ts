@@ -37,7 +37,7 @@ async function withCluster(
 
 async function ok(cluster: TestCluster, ...args: string[]): Promise<string> {
   const { code, text, stderr } = await cluster.run(args, { timeoutMs: 120_000 });
-  expect([args, code, stderr]).toEqual([args, 0, args.includes("--wait") ? expect.any(String) : ""]);
+  expect([args, code, args.includes("--wait") ? "" : stderr]).toEqual([args, 0, ""]);
   return text;
 }
 
@@ -58,9 +58,9 @@ async function same(cluster: TestCluster, path: string, data: Uint8Array): Promi
   expect(Buffer.compare(got.stdout, data)).toBe(0);
 }
 
-async function labels(cluster: TestCluster): Promise<unknown[]> {
+async function labels(cluster: TestCluster): Promise<string[]> {
   const servers = listOf(fieldsOf(await cluster.json(["status"]))["servers"]);
-  return servers.map((server) => fieldsOf(server)["label"]).sort();
+  return servers.map((server) => String(fieldsOf(server)["label"])).toSorted();
 }
 
 /** Appends lines for as long as it is let, each at once acknowledged or an error. */
@@ -122,9 +122,11 @@ describe("taking a server away", () => {
         return state === "stuck" && String(why).includes("wants 3 replicas, and 2 other servers are live");
       });
       const stuck = await cluster.run(["drain", "chunk-1", "--wait", "--timeout", "1"]);
-      expect([stuck.code, stuck.stderr]).toEqual([7, expect.stringContaining("as things are")]);
+      expect(stuck.code).toBe(7);
+      expect(stuck.stderr).toContain("as things are");
       const refused = await cluster.run(["decommission", "chunk-1"]);
-      expect([refused.code, refused.stderr]).toEqual([5, expect.stringContaining("too few replicas on other servers")]);
+      expect(refused.code).toBe(5);
+      expect(refused.stderr).toContain("too few replicas on other servers");
       expect(await ok(cluster, "undrain", "chunk-1")).toContain("not being drained any more");
       expect(listOf(await cluster.json(["drain"]))).toEqual([]);
       await putAll(cluster, folder, new Map([["/g", { data: random(1_000), replicas: 3 }]]));
@@ -139,9 +141,11 @@ describe("taking a server away", () => {
         await ok(cluster, "put", join(folder, "in"), path, "--quiet", "--replicas", "1", "--location", "0,0");
       }
       const unknown = await cluster.run(["decommission", "chunk-9"]);
-      expect([unknown.code, unknown.stderr]).toEqual([3, expect.stringContaining("known: chunk-1 (volume ")]);
+      expect(unknown.code).toBe(3);
+      expect(unknown.stderr).toContain("known: chunk-1 (volume ");
       const live = await cluster.run(["decommission", "chunk-1", "--force", "--accept-loss"]);
-      expect([live.code, live.stderr]).toEqual([5, expect.stringContaining("drain it first, or stop it")]);
+      expect(live.code).toBe(5);
+      expect(live.stderr).toContain("drain it first, or stop it");
       await cluster.chunkservers[0]?.kill();
       await eventually("it is dead", async () => {
         const servers = listOf(fieldsOf(await cluster.json(["status"]))["servers"]).map(fieldsOf);
@@ -155,11 +159,10 @@ describe("taking a server away", () => {
       expect([forced.code, forced.text]).toEqual([0, "chunk-1 is forgotten, and 6 chunks with it\n"]);
       expect(await labels(cluster)).toEqual(["chunk-2", "chunk-3"]);
       // It comes back with its old directory.
-      const back = await gfs([
-        ...["chunk", "--master", cluster.address, "--data-dir", cluster.chunkDirectory(1), "--listen", "127.0.0.1:0"],
-        ...["--id", "chunk-1"],
-      ]);
-      expect([back.code, back.stderr]).toEqual([5, expect.stringContaining("this cluster has forgotten volume")]);
+      const old = ["--data-dir", cluster.chunkDirectory(1), "--listen", "127.0.0.1:0", "--id", "chunk-1"];
+      const back = await gfs(["chunk", "--master", cluster.address, ...old]);
+      expect(back.code).toBe(5);
+      expect(back.stderr).toContain("this cluster has forgotten volume");
       for (const path of files) await ok(cluster, "rm", path, "--skip-trash", "--quiet");
       await eventually("nothing waits for it", async () => {
         const { garbage, chunks } = fieldsOf(await cluster.json(["status"]));

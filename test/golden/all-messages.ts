@@ -2,6 +2,7 @@
 import type { MessageType } from "../../src/wire/control/common.ts";
 import * as appendAnswers from "../../src/wire/control/append-answers.ts";
 import * as attributes from "../../src/wire/control/attributes.ts";
+import * as balance from "../../src/wire/control/balance.ts";
 import * as chunkservers from "../../src/wire/control/chunkservers.ts";
 import * as commands from "../../src/wire/control/commands.ts";
 import * as events from "../../src/wire/control/events.ts";
@@ -29,6 +30,7 @@ export const allMessages: readonly MessageType[] = [
   settings,
   events,
   drains,
+  balance,
   chunkservers,
   commands,
   metadata,

@@ -155,9 +155,14 @@ export class Cluster {
   replace(machine: Machine): Machine {
     machine.crash({ powerLoss: true });
     this.servers.splice(this.servers.indexOf(machine), 1);
+    this.simulation.scheduler.count("machine.lost");
+    return this.add();
+  }
+
+  /** An empty server that joins. */
+  add(): Machine {
     const added = this.#addServer();
     this.begin(added);
-    this.simulation.scheduler.count("machine.lost");
     return added;
   }
 

@@ -87,6 +87,9 @@ export function awaitsHolders(view: ChunkView, slot: number): boolean {
   return heard < view.chunks.goals.get(slot);
 }
 
+/** Chunks that were copied elsewhere by balance (balance.ts), each with the volume whose replica is to go for it. */
+export type MovedOff = ReadonlyMap<ChunkHandle, { readonly source: VolumeIndex }>;
+
 export interface ScanStep {
   /** Sealed chunks with fewer holders than wanted, and at least one. `moving`: whole, but not without those on volumes that are being drained. */
   readonly short: { readonly handle: ChunkHandle; readonly holders: number; readonly moving?: boolean }[];
@@ -100,7 +103,7 @@ export interface ScanStep {
 export function stepScan(
   view: ChunkView,
   scan: ChunkScan,
-  { slotsMax, nowMs }: { slotsMax: number; nowMs: number },
+  { slotsMax, nowMs, movedOff }: { slotsMax: number; nowMs: number; movedOff?: MovedOff },
 ): ScanStep {
   const step: ScanStep = { short: [], surplus: [], misplaced: [] };
   if (!scan.running) {
@@ -109,7 +112,7 @@ export function stepScan(
   }
   const racks = rackTable(view.volumes);
   const end = Math.min(view.chunks.slotEnd, scan.slot + slotsMax);
-  for (let slot = scan.slot; slot < end; slot++) visit(view, scan, { slot, racks, step });
+  for (let slot = scan.slot; slot < end; slot++) visit(view, scan, { slot, racks, step, movedOff });
   scan.slot = end;
   if (end < view.chunks.slotEnd) return step;
   scan.running = false;
@@ -117,8 +120,12 @@ export function stepScan(
   return step;
 }
 
-function visit(view: ChunkView, scan: ChunkScan, at: { slot: number; racks: RackTable; step: ScanStep }): void {
-  const { slot, racks, step } = at;
+function visit(
+  view: ChunkView,
+  scan: ChunkScan,
+  at: { slot: number; racks: RackTable; step: ScanStep; movedOff: MovedOff | undefined },
+): void {
+  const { slot, racks, step, movedOff } = at;
   const state = stateAt(view.chunks, slot);
   if (state === undefined || state === "writing") return;
   const { counts } = scan;
@@ -140,7 +147,7 @@ function visit(view: ChunkView, scan: ChunkScan, at: { slot: number; racks: Rack
     else counts.healthy++;
     if (countedHoldersAt(view, slot) < goal)
       step.short.push({ handle: handleAt(view.chunks, slot), holders, moving: true });
-    else if (holders > goal) findSurplus(view, slot, { racks, surplus: step.surplus });
+    else if (holders > goal) findSurplus(view, slot, { racks, surplus: step.surplus, movedOff });
     // With one too many already, that is the one to go.
     else if (misplaced) step.misplaced.push(handleAt(view.chunks, slot));
     return;
@@ -199,9 +206,13 @@ export function whyShort(view: ChunkView, slot: number): string {
 
 /**
  * Only replicas that live volumes themselves reported count, and only above the goal. Removed are those on volumes that are being drained, for the goal is
- * reached without them; of the others first those of the rack that has most, then those on the fullest volumes.
+ * reached without them; of the others first the one that balance moved off its volume, then those of the rack that has most, then those on the fullest volumes.
  */
-function findSurplus(view: ChunkView, slot: number, into: { racks: RackTable; surplus: ScanStep["surplus"] }): void {
+function findSurplus(
+  view: ChunkView,
+  slot: number,
+  into: { racks: RackTable; surplus: ScanStep["surplus"]; movedOff: MovedOff | undefined },
+): void {
   const goal = view.chunks.goals.get(slot);
   const reported = replicasAt(view.chunks, slot)
     .filter(({ volume, health }) => health === "healthy" && view.volumes.byIndex[volume]?.liveness === "live")
@@ -211,10 +222,13 @@ function findSurplus(view: ChunkView, slot: number, into: { racks: RackTable; su
   for (const volume of reported)
     if (!sure.includes(volume)) into.surplus.push({ handle: handleAt(view.chunks, slot), volume });
   const rackOf = (index: VolumeIndex): number => into.racks.of[index] ?? -1;
+  const moved = into.movedOff?.get(handleAt(view.chunks, slot))?.source;
   while (sure.length > goal) {
     const together = (index: VolumeIndex): number => sure.filter((other) => rackOf(other) === rackOf(index)).length;
     const free = (index: VolumeIndex): number => freeShare(candidateOf(volumeAt(view.volumes, index)));
-    const [worst] = sure.toSorted((a, b) => together(b) - together(a) || free(a) - free(b) || b - a);
+    const [worst] = sure.toSorted(
+      (a, b) => Number(b === moved) - Number(a === moved) || together(b) - together(a) || free(a) - free(b) || b - a,
+    );
     if (worst === undefined) return;
     sure.splice(sure.indexOf(worst), 1);
     into.surplus.push({ handle: handleAt(view.chunks, slot), volume: worst });

@@ -34,8 +34,8 @@ export interface ChoiceContext {
   readonly candidates: readonly Candidate[];
 }
 
-/** short: a replica is wanted. moving: its copies on volumes that are being drained are to leave. misplaced: one is wanted in a rack with room for it. */
-export type Want = "short" | "moving" | "misplaced";
+/** short: a replica is wanted. moving: its copies on volumes that are being drained are to leave. misplaced: one is wanted in a rack with room for it. balance: on an emptier disk (balance.ts). */
+export type Want = "short" | "moving" | "misplaced" | "balance";
 
 export interface ChunkToCopy {
   readonly chunk: Chunk;

@@ -5,7 +5,8 @@
  */
 import type { Limits } from "../../limits.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
-import { isHolder, noteReplicaFact, replicaOn } from "./chunk-replicas.ts";
+import { isHolder, noteReplicaFact, replicaOn, replicasAt } from "./chunk-replicas.ts";
+import { isUsable } from "./volumes.ts";
 import { type ChunkView, countedHoldersAt, holderCountAt } from "./chunk-scan.ts";
 import { type Chunk, chunkAt, slotOf, stateAt, type VolumeIndex } from "./chunk-table.ts";
 import type { Garbage } from "./garbage.ts";
@@ -216,6 +217,36 @@ function wantOf(view: ChunkView, slot: number, { racks }: Pick<ChoiceContext, "r
   return holders === goal && crowding(view.chunks, slot, racks) > 0 ? "misplaced" : undefined;
 }
 
+/**
+ * A clone that balance wants: one of repair's as any other, but that it is no repair when it is done. Undefined where the chunk is being copied already, or has changed.
+ */
+export function beginMove(
+  repair: Repair,
+  view: ChunkView,
+  move: {
+    readonly handle: ChunkHandle;
+    readonly source: VolumeIndex;
+    readonly target: VolumeIndex;
+    readonly rate: number;
+  },
+  { nowMs, pace: limits }: Pick<RepairTime, "nowMs" | "pace">,
+): RepairCommand | undefined {
+  const { handle, source, target } = move;
+  const slot = slotOf(view.chunks, handle);
+  const chunk = slot < 0 ? undefined : chunkAt(view.chunks, slot);
+  if (chunk?.state !== "sealed" || repair.running.has(handle)) return undefined;
+  const { version, length, crc } = chunk;
+  const others = replicasAt(view.chunks, slot)
+    .filter(({ volume, health }) => volume !== source && isHolder(health) && isUsable(view.volumes.byIndex[volume]))
+    .map(({ volume }) => volume);
+  const rate = Math.min(rateOfOne(limits) ?? Infinity, move.rate > 0 ? move.rate : Infinity);
+  const bytesPerSecond = rate === Infinity ? undefined : rate;
+  const command: RepairCommand = { handle, version, length, crc, target, sources: [source, ...others], bytesPerSecond };
+  repair.running.set(handle, { command, want: "balance", trashed: false, startedMs: nowMs, stopping: false });
+  beginTransfer(repair.pace, { source, target, bytes: length }, { limits, nowMs });
+  return command;
+}
+
 /** Clones under way that nobody needs any more, each once: their targets should stop them. */
 export function stopUnneeded(repair: Repair, view: ChunkView): RepairCommand[] {
   const unneeded: RepairCommand[] = [];
@@ -226,6 +257,8 @@ export function stopUnneeded(repair: Repair, view: ChunkView): RepairCommand[] {
     if (clone.stopping) continue;
     const slot = sameChunk(view, command);
     const needs = slot === undefined ? undefined : wantOf(view, slot, { racks });
+    // What balance moves needs nothing, as long as it is there.
+    if (want === "balance" && slot !== undefined) continue;
     // What became short meanwhile needs the copy all the more, and so does what is to leave a volume.
     if (needs === "short" || needs === "moving" || needs === want) continue;
     const health = slot === undefined ? undefined : replicaOn(view.chunks, slot, command.target);
@@ -276,10 +309,12 @@ export function repairEnded(
   const stopped = failure !== undefined && clone?.stopping === true;
   if (failure === undefined) {
     repair.failures.delete(handle);
-    repair.done++;
-    repair.doneBytes += length;
+    if (clone?.want !== "balance") {
+      repair.done++;
+      repair.doneBytes += length;
+    }
     noteReplicaFact(view.chunks, handle, { volume: target, health: "healthy" });
-  } else if (!stopped) noteFailure(repair, command, { failure, nowMs });
+  } else if (!stopped && clone?.want !== "balance") noteFailure(repair, command, { failure, nowMs });
   const holders = holderCountAt(view, slot);
   const goal = view.chunks.goals.get(slot);
   const trashed = clone?.trashed === true;

@@ -18,7 +18,7 @@ import type { MasterState } from "./state.ts";
 
 interface SettingRow {
   readonly about: string;
-  readonly unit: "clones" | "bytes/s" | "days";
+  readonly unit: "clones" | "bytes/s" | "days" | "percent" | "1 or 0";
   /** Inclusive bounds, in `unit`; only whole numbers. `zero`: what 0 means, where it is taken besides. */
   readonly zero?: string;
   readonly min: number;
@@ -72,6 +72,28 @@ export const runtimeSettings = {
     min: repairRateMin,
     max: 1e12,
     configured: (limits) => limits.repairServerRate,
+  },
+  balance: {
+    about: "1: chunks move slowly from full disks to empty ones; 0: they stay where they are",
+    unit: "1 or 0",
+    min: 0,
+    max: 1,
+    configured: (limits) => (limits.balance ? 1 : 0),
+  },
+  "balance-threshold": {
+    about: "how far the used share of a disk may be from the mean of all",
+    unit: "percent",
+    min: 1,
+    max: 50,
+    configured: (limits) => Math.round(limits.balanceThreshold * 100),
+  },
+  "balance-rate": {
+    about: "most that balance copies in the whole cluster",
+    unit: "bytes/s",
+    zero: "no limit",
+    min: repairRateMin,
+    max: 1e12,
+    configured: (limits) => limits.balanceRate,
   },
 } as const satisfies Record<string, SettingRow>;
 

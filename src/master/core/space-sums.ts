@@ -3,7 +3,7 @@ import type { Limits } from "../../limits.ts";
 import { allVolumes, isCounted, isUsable, newChunkBytes, type Volume, type VolumeTable } from "./volumes.ts";
 
 /** A file system, with the usable volumes on it. */
-interface SharedDisk {
+export interface SharedDisk {
   readonly volumes: readonly Volume[];
   /** Of the volumes together: no more than the disk has. */
   readonly totalBytes: number;
@@ -52,8 +52,8 @@ export function usableBytes(table: VolumeTable, replicas: Limits["replicas"]): n
   return most;
 }
 
-/** A volume that does not tell where it lies has a disk of its own. */
-function usableDisks(table: VolumeTable, takes: (volume: Volume) => boolean = () => true): SharedDisk[] {
+/** Disks of usable volumes that `takes` holds for. A volume that does not tell where it lies has a disk of its own. */
+export function usableDisks(table: VolumeTable, takes: (volume: Volume) => boolean = () => true): SharedDisk[] {
   const byFileSystem = new Map<string, Volume[]>();
   for (const volume of allVolumes(table)) {
     if (!isUsable(volume) || !takes(volume)) continue;

@@ -15,7 +15,7 @@ export const CloneStatus = z.object({
   bytes: Uint32,
   copied: Uint32.optional(),
   runningMs: z.number(),
-  reason: z.enum(["short", "moving", "misplaced"]),
+  reason: z.enum(["short", "moving", "misplaced", "balance"]),
 });
 export type CloneStatus = z.infer<typeof CloneStatus>;
 

@@ -3,6 +3,7 @@ import type { Violation } from "../history.ts";
 import { runScenario } from "../scenarios.ts";
 import { chosenReplicas } from "./chosen-replicas.ts";
 import { keptTrash } from "./kept-trash.ts";
+import { balancedDisks } from "./balanced-disks.ts";
 import { drainedServers } from "./drained-servers.ts";
 import { lostMaster, rebuiltFromOlder } from "./lost-master.ts";
 import { latePuts } from "./late-puts.ts";
@@ -34,6 +35,7 @@ export const stories: Readonly<Record<string, Story>> = {
   chosenReplicas,
   keptTrash,
   fullCluster,
+  balancedDisks,
 };
 
 /** What a run noticed: a story, or a scenario. */
