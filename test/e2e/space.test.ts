@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { z } from "zod";
 import { eventually } from "../tools/eventually.ts";
 import { draftCount, TestCluster } from "../tools/processes.ts";
 
@@ -12,6 +13,8 @@ const env = {
   GFS_MASTER_DELETE_GRACE_SECONDS: "1",
   GFS_CHUNK_SERVER_RESERVE_MB: "0",
 };
+
+const Space = z.object({ servers: z.array(z.object({ freeBytes: z.number() })).length(3) });
 
 /** A tmpfs, which only root may mount. */
 function mount(path: string, size: string): boolean {
@@ -67,6 +70,24 @@ describe("no space in the cluster", () => {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  }, 120_000);
+
+  test("that files filled: a part stays for repair, all can be read and removed, and then put again", async () => {
+    const spaceBytes = 60_000_000;
+    await using cluster = await TestCluster.start({ env, chunkArgs: () => ["--space", "60MB"] });
+    let files = 0;
+    while ((await put(cluster, `/f${files}`, 4_000_000)) === 0) expect(++files).toBeLessThan(16);
+    expect(files).toBeGreaterThan(10);
+    // Small ones fit yet: until the volumes are full to the share.
+    for (let i = 0; (await put(cluster, `/small${i}`, 900_000)) === 0; i++) expect(i).toBeLessThan(14);
+    // As the next heartbeats tell.
+    const free = async () => Space.parse(await cluster.json(["df"])).servers.map(({ freeBytes }) => freeBytes);
+    await eventually("all servers are full", async () => Math.max(...(await free())) < 0.05 * spaceBytes + 2_000_000);
+    expect(Math.min(...(await free()))).toBeGreaterThanOrEqual(0.05 * spaceBytes - 500_000);
+    expect((await cluster.run(["get", "/f1", "-"])).stdout).toHaveLength(4_000_000);
+    expect((await cluster.run(["rm", "--skip-trash", "/f1", "/f2"])).code).toBe(0);
+    await putSoon(cluster, "/again", 4_000_000);
+    await eventually("whole again", async () => (await cluster.run(["fsck"])).code === 0);
   }, 120_000);
 
   // reason: a full disk is a tmpfs, which only root may mount

@@ -31,7 +31,7 @@ export async function faultRows(directory: string): Promise<Row[]> {
     { work: "upload", fault: "SIGKILL", barMs: 1_000 },
     { work: "download", fault: "SIGKILL", barMs: 200 },
     { work: "upload", fault: "SIGSTOP", barMs: defaultLimits.putStallMs + 1_000 },
-    { work: "download", fault: "SIGSTOP", barMs: defaultLimits.readStallMs + 1_000 },
+    { work: "download", fault: "SIGSTOP", barMs: 1_000 },
   ];
   const rows: Row[] = [];
   for (const { work, fault, barMs } of trials) {

@@ -1,6 +1,6 @@
 /**
  * The benchmark (docs/BENCHMARKS.md): compiled processes, one master and three chunkservers on this machine, everything synced before it is acknowledged; medians of
- * RUNS (3), interleaved with the machine's limits. `bun run bench [SECTION…]`: large small append cpu memory start pauses faults.
+ * RUNS (3), interleaved with the machine's limits. `bun run bench [SECTION…]`: large small append cpu memory start pauses faults hedge.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { appendRows } from "./bench-append.ts";
 import { cpuRows } from "./bench-cpu.ts";
 import { faultRows } from "./bench-faults.ts";
+import { hedgeRows } from "./bench-hedge.ts";
 import { largeRows } from "./bench-large.ts";
 import { buildLoad } from "./bench-load.ts";
 import { memoryRows } from "./bench-memory.ts";
@@ -25,6 +26,7 @@ const sections: Readonly<Record<string, (directory: string) => Promise<Row[]>>> 
   start: startRows,
   pauses: pauseRows,
   faults: faultRows,
+  hedge: hedgeRows,
 };
 
 async function bench(wanted: readonly string[]): Promise<void> {
