@@ -49,7 +49,7 @@ export class DataConnection {
     try {
       for (;;) {
         // Pings too: they keep the connection, and whoever does not take their answers is read no further.
-        const frame = this.#frames.take() ?? (await this.#frames.next());
+        const frame = this.#frames.takeAny() ?? (await this.#frames.next());
         if (frame === null) break;
         this.#arrivedMs = this.#context.world.clock.monotonicMs();
         const busy = this.#dispatch(frame);

@@ -63,8 +63,17 @@ export class FrameConnection {
     this.#unprovenBytes = Number.POSITIVE_INFINITY;
   }
 
-  /** A frame that is here already, without waiting; undefined where `read` would have to wait. Pings may be among them. */
+  /** A frame that is here already, without waiting; undefined where `read` would have to wait. Pings are answered here and not returned. */
   take(): Frame | undefined {
+    for (;;) {
+      const frame = this.takeAny();
+      if (frame?.type !== "ping") return frame;
+      this.pong(frame);
+    }
+  }
+
+  /** As `take`, with pings: for whoever bounds what waits to be sent. */
+  takeAny(): Frame | undefined {
     const frame = this.#ready[this.#next];
     if (frame === undefined) return undefined;
     this.#next++;
@@ -96,7 +105,7 @@ export class FrameConnection {
    */
   async next(): Promise<Frame | null> {
     for (;;) {
-      const frame = this.take();
+      const frame = this.takeAny();
       if (frame !== undefined) return frame;
       const bytes = await (this.#reading ?? this.#connection.read());
       this.#reading = undefined;

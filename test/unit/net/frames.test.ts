@@ -3,6 +3,7 @@ import { concatBytes, utf8 } from "../../../src/base/bytes.ts";
 import { GfsError } from "../../../src/base/errors.ts";
 import { type Connection, StreamError, type World } from "../../../src/io.ts";
 import { acceptFrames, dialFrames, type DialOptions, FrameConnection } from "../../../src/net/frame-connection.ts";
+import { sleep } from "../../../src/net/deadline.ts";
 import { FramePool } from "../../../src/net/frame-pool.ts";
 import { encodeFrame } from "../../../src/wire/data/frame.ts";
 import { clusterId, volumeId } from "../../../src/wire/ids.ts";
@@ -139,6 +140,38 @@ describe("frames on a connection", () => {
       return (await frames.read())?.type;
     });
     expect(got).toBe("pong");
+  });
+
+  test("pings that came along with other frames are answered too, and nobody sees them", () => {
+    const { simulation, client, server } = start();
+    const got = simulation.do(client, async ({ stream }) => {
+      const answered: string[] = [];
+      server.run(async (world) => {
+        await world.stream.listen("s:2", (connection) => {
+          const theirs = new FrameConnection(connection);
+          theirs.prove();
+          for (const [type, id] of [
+            ["readEnd", 1],
+            ["ping", 7],
+            ["readEnd", 2],
+            ["ping", 8],
+          ] as const)
+            theirs.send(type, id, none);
+          const listen = async (): Promise<void> => {
+            for (let frame = await theirs.read(); frame !== null; frame = await theirs.read())
+              answered.push(`${frame.type} ${frame.stream}`);
+          };
+          listen().catch(() => undefined);
+        });
+      });
+      await sleep(client.world.clock, 10);
+      const ours = new FrameConnection(await stream.connect("s:2", { timeoutMs: 100 }));
+      ours.prove();
+      const taken = [(await ours.read())?.stream, ours.take()?.stream, ours.take()];
+      await sleep(client.world.clock, 10);
+      return { taken, answered };
+    });
+    expect(got).toEqual({ taken: [1, 2, undefined], answered: ["pong 7", "pong 8"] });
   });
 
   test("an end between frames is an end, a connection dropped here is an error", () => {
