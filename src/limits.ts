@@ -171,7 +171,7 @@ export const defaultLimits: Limits = {
   fenceMs: 2_000,
   putStallMs: 10_000,
   readStallMs: 5_000,
-  hedgeAfterMs: 100,
+  hedgeAfterMs: 50,
   hedgeShare: 0.05,
   controlMs: 5_000,
   clientTimeoutMs: 30_000,
