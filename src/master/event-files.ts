@@ -17,6 +17,12 @@ const suffix = ".events";
 
 export type EventLimits = Pick<Limits, "eventSegmentBytes" | "eventSegments">;
 
+export interface StoredEvent {
+  readonly event: ClusterEvent;
+  /** On the disk, and about as much in memory. */
+  readonly bytes: number;
+}
+
 interface Segment {
   readonly directory: string;
   readonly file: DiskFile;
@@ -38,18 +44,18 @@ export class EventFiles {
     this.#limits = limits;
   }
 
-  /** Batches of events, in no order; of what can't be read nothing. */
-  async *read(): AsyncGenerator<ClusterEvent[]> {
+  /** Batches of events; of one directory in order. Of what can't be read nothing. */
+  async *read(): AsyncGenerator<StoredEvent[]> {
     for (const directory of this.#directories) {
       for (const name of await this.#names(directory)) {
         const bytes = await this.#content(`${directory}/${name}`);
         for (let from = 0; from < bytes.length;) {
-          const events: ClusterEvent[] = [];
+          const events: StoredEvent[] = [];
           for (let lines = 0; lines < linesPerBatch && from < bytes.length; lines++) {
             const found = bytes.indexOf(lineFeed, from);
             const end = found < 0 ? bytes.length : found;
             const event = parseLine(bytes.subarray(from, end));
-            if (event !== undefined) events.push(event);
+            if (event !== undefined) events.push({ event, bytes: end + 1 - from });
             from = end + 1;
           }
           yield events;
@@ -154,10 +160,9 @@ export class EventFiles {
 }
 
 const lineFeed = 10;
-const linesPerBatch = 128;
+const linesPerBatch = 64;
 const checkDigits = 8;
 
-/** What the event takes, on the disk and about as much in memory. */
 export function lineOf(event: ClusterEvent): string {
   const json = JSON.stringify(event);
   return `${crc32(utf8(json)).toString(16).padStart(checkDigits, "0")} ${json}\n`;

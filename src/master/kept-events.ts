@@ -11,7 +11,7 @@ import type { ClusterEvent, events } from "../wire/control/events.ts";
 import type { MasterContext } from "./context.ts";
 import { createEventFold, endWindows, foldEvent, nextFoldEnd, type Told } from "./core/event-fold.ts";
 import { burstOf, eventKind } from "./core/event-kinds.ts";
-import { EventFiles, lineOf } from "./event-files.ts";
+import { EventFiles, lineOf, type StoredEvent } from "./event-files.ts";
 import { type Emitted, inWords } from "./event-words.ts";
 
 type Request = RequestOf<typeof events>;
@@ -40,7 +40,7 @@ export class KeptEvents {
   #isLoaded = false;
   /** Until the files are read nobody knows which number is next. */
   readonly #early: Told<Emitted>[] = [];
-  #kept: { readonly event: ClusterEvent; readonly bytes: number }[] = [];
+  #kept: StoredEvent[] = [];
   #keptBytes = 0;
   #last = 0;
   #unwritten: ClusterEvent[] = [];
@@ -110,20 +110,31 @@ export class KeptEvents {
   }
 
   async #load(): Promise<void> {
-    const found = new Map<number, ClusterEvent>();
+    const late: StoredEvent[] = [];
     try {
       for await (const batch of this.#files.read()) {
-        for (const event of batch) found.set(event.number, event);
+        for (const stored of batch) {
+          if (stored.event.number > this.#last) this.#remember(stored);
+          else late.push(stored);
+        }
         // Others have their turn: reading all takes longer than one may.
         await sleep(this.#world.clock, 0);
       }
     } catch (error) {
       this.#world.events.emit("warn", "events.unread", { reason: String(error) });
     }
-    for (const event of [...found.values()].sort((a, b) => a.number - b.number)) this.#remember(event);
+    if (late.length > 0) this.#merge(late);
     this.#last = Math.max(this.#last + restartGap, Math.floor(this.#world.clock.wallMs()));
     this.#isLoaded = true;
     this.#tell(this.#early.splice(0));
+  }
+
+  /** Seldom: of a directory that took the events while another one could not. */
+  #merge(late: readonly StoredEvent[]): void {
+    const all = new Map([...late, ...this.#kept].map((stored) => [stored.event.number, stored]));
+    this.#kept = [];
+    this.#keptBytes = 0;
+    for (const stored of [...all.values()].sort((a, b) => a.event.number - b.event.number)) this.#remember(stored);
   }
 
   #tell(told: readonly Told<Emitted>[]): void {
@@ -135,7 +146,7 @@ export class KeptEvents {
       const kind = eventKind(name);
       if (kind === undefined) continue;
       const event = inWords(emitted, kind, { number: this.#last + 1, count, ctx: this.#ctx });
-      this.#remember(event);
+      this.#remember({ event, bytes: lineOf(event).length });
       this.#unwritten.push(event);
     }
     if (told.length === 0) return;
@@ -143,11 +154,10 @@ export class KeptEvents {
     this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
   }
 
-  #remember(event: ClusterEvent): void {
-    const bytes = lineOf(event).length;
-    this.#kept.push({ event, bytes });
-    this.#keptBytes += bytes;
-    this.#last = event.number;
+  #remember(stored: StoredEvent): void {
+    this.#kept.push(stored);
+    this.#keptBytes += stored.bytes;
+    this.#last = stored.event.number;
     const bytesMax = this.#limits.eventSegments * this.#limits.eventSegmentBytes;
     if (this.#keptBytes <= bytesMax) return;
     let gone = 0;

@@ -170,6 +170,18 @@ describe("whatever is wrong with where events are kept", () => {
     const lines = linesOf(kept(cluster).events);
     expect(lines).toContain("volume.registered: server1 joined the cluster, at server1:4371");
     expect(lines).toContain("volume.dead: server1 is dead: silent for 3 s");
+    // The first one can be written to again: what happens then is newer than all that lies in the other.
+    cluster.machine.drive("/a").forgetPlans();
+    for (let i = 0; i < 2; i++) {
+      cluster.restart();
+      cluster.simulation.runFor(100);
+    }
+    const after = kept(cluster).events;
+    expect(after.filter(({ kind }) => kind === "master.ready")).toHaveLength(4);
+    for (const [i, { number, atMs }] of after.entries()) {
+      expect(number).toBeGreaterThan(after[i - 1]?.number ?? 0);
+      expect(atMs).toBeGreaterThanOrEqual(after[i - 1]?.atMs ?? 0);
+    }
   });
 
   test("a damaged line is passed over, and no other", () => {
