@@ -18,7 +18,8 @@ const looksMax = 16;
 /**
  * Verified bytes of [offset, offset + length) in order; ends early where the file does.
  *
- * @throws GfsError NotFound, IsDirectory, PathInvalid, RangeInvalid; Unavailable, Timeout, Corrupt … where no replica gives some bytes; Interrupted
+ * @throws GfsError NotFound, IsDirectory, PathInvalid, RangeInvalid; Unavailable, Timeout, Corrupt … where no replica gives some bytes; InodeChanged where the file went for good
+ * when some were given already; Interrupted
  */
 export async function* readFile(
   ctx: ClientContext,
@@ -32,12 +33,20 @@ export async function* readFile(
   using op = new Operation(ctx, `read ${path}`, options.signal);
   const wanted = { at: offset, end: Math.min(offset + length, endless) };
   let done = 0;
-  for await (const { bytes, knownEnd } of pieces(ctx, op, { kind: "path", path }, wanted)) {
-    // They are the consumer's, who may have freed them when this goes on.
-    done += bytes.length;
-    yield bytes;
-    op.progress();
-    onProgress?.(done, Math.max(done, knownEnd - offset));
+  for (let looks = 1; ; looks++) {
+    try {
+      for await (const { bytes, knownEnd } of pieces(ctx, op, { kind: "path", path }, wanted)) {
+        // They are the consumer's, who may have freed them when this goes on.
+        done += bytes.length;
+        yield bytes;
+        op.progress();
+        onProgress?.(done, Math.max(done, knownEnd - offset));
+      }
+      break;
+    } catch (error) {
+      // The path may have another file since, from its first byte.
+      if (done > 0 || looks === looksMax || !hasCode(error, "InodeChanged")) throw error;
+    }
   }
   if (done === 0) onProgress?.(0, 0);
 }
@@ -156,6 +165,8 @@ async function tailEnd(
     const same = now.extents.some((extent) => extent.handle === handle && extent.version === version);
     if (same && tail.state === "open") return { kind: "end", end: bytes };
   } catch (error) {
+    // Replaced or removed, and kept by no trash: the path says what is there now.
+    if (hasCode(error, "NotFound", "InodeChanged")) return { kind: "moved" };
     if (!hasCode(error, "Busy", "Unavailable", "Timeout")) throw error;
     await backOff(ctx, op, { failures: 1 }, error);
   }

@@ -1,5 +1,5 @@
 /** The tree of paths and the state of the cluster, as the library offers them: one call to the master each, or a page after the other. */
-import { GfsError } from "../base/errors.ts";
+import { GfsError, hasCode } from "../base/errors.ts";
 import { protocol } from "../limits.ts";
 import { fileLength } from "../wire/control/files.ts";
 import * as messages from "../wire/control/namespace.ts";
@@ -24,6 +24,8 @@ import { type ClientContext, Operation } from "./context.ts";
 import { askMaster } from "./retry.ts";
 import type { MutationSession } from "./session.ts";
 
+/** A path whose file is replaced each time it is looked at is not looked at longer. */
+const looksMax = 16;
 const pageEntries = Math.min(2_048, protocol.listEntriesMax);
 
 function clean(path: string): string {
@@ -80,11 +82,19 @@ export class Namespace {
   async stat(path: string, { signal, offset }: StatOptions): Promise<FileStatus> {
     const at = clean(path);
     using op = new Operation(this.#ctx, `stat ${at}`, signal);
-    const reply = await askMaster(this.#ctx, op, messages.stat, {
-      path: at,
-      ...(offset === undefined ? {} : { offset }),
-      ...this.#ctx.whereabouts,
-    });
+    for (let looks = 1; ; looks++) {
+      const request = { path: at, ...(offset === undefined ? {} : { offset }), ...this.#ctx.whereabouts };
+      const reply = await askMaster(this.#ctx, op, messages.stat, request);
+      try {
+        return await this.#withTail(op, reply);
+      } catch (error) {
+        // Replaced or removed since, and kept by no trash: the path says what is there now.
+        if (looks === looksMax || !hasCode(error, "NotFound")) throw error;
+      }
+    }
+  }
+
+  async #withTail(op: Operation, reply: FileStatus): Promise<FileStatus> {
     const { entry } = reply;
     if (entry.kind !== "file" || !entry.open) return reply;
     const told = await askMaster(this.#ctx, op, fileLength, { inode: entry.inode });
