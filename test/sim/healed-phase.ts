@@ -46,6 +46,7 @@ export function healAndVerify(options: HealedOptions): Violation[] {
   }
   const verifier = simulation.machine("verifier");
   try {
+    if (workload.choosesReplicas) simulation.do(verifier, (world) => wantTheUsual(cluster, world), operationsEndMs);
     const repaired = simulation.do(verifier, (world) => untilWhole(cluster, world), repairMs + 20_000);
     if (repaired !== undefined) violations.push({ promise: "P7", what: repaired });
   } catch (error) {
@@ -65,6 +66,12 @@ export function healAndVerify(options: HealedOptions): Violation[] {
 
 function isAlive(cluster: Cluster, client: string): boolean {
   return cluster.simulation.machine(client.split("/")[0] ?? client).alive;
+}
+
+/** What was chosen may be more than there are servers left: now all that is too many is freed. */
+async function wantTheUsual(cluster: Cluster, world: World): Promise<void> {
+  await using client = await connectTo(cluster, world, "verifier");
+  await client.setReplicas("/", cluster.limits.replicas, { recursive: true });
 }
 
 /** Undefined once nothing is short, else why not. */

@@ -72,6 +72,24 @@ export interface RestoreCall extends Call {
   readonly kind: "restore";
 }
 
+/** All that was removed at the path, or below it. */
+export interface PurgeCall extends Call {
+  readonly kind: "purge";
+  readonly below: boolean;
+}
+
+/** What is removed in the directory and below stays in the trash so long; undefined: as the directory above says. */
+export interface RetainCall extends Call {
+  readonly kind: "retain";
+  readonly trashMs: number | undefined;
+}
+
+/** Another number of replicas, of all at the path and below: nothing that a reader could see. */
+export interface ReplicateCall extends Call {
+  readonly kind: "replicate";
+  readonly replicas: number;
+}
+
 export interface MoveCall extends Call {
   readonly kind: "move";
   readonly to: string;
@@ -98,6 +116,9 @@ export type Operation =
   | MakeDirectoryCall
   | RemoveCall
   | RestoreCall
+  | PurgeCall
+  | RetainCall
+  | ReplicateCall
   | MoveCall
   | StatCall
   | ListCall;
@@ -201,6 +222,12 @@ function detailsOf(operation: Operation): string {
       return ` [${operation.bytes ?? "no file"}]`;
     case "restore":
       return "";
+    case "purge":
+      return operation.below ? " with all below" : "";
+    case "retain":
+      return ` for ${operation.trashMs ?? "as long as above"}`;
+    case "replicate":
+      return ` ${operation.replicas} times`;
     default:
       return operation satisfies never;
   }

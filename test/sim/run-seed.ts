@@ -82,6 +82,7 @@ export function drawWorkload(prng: Prng): WorkloadSettings {
     hotWeight: prng.between([0.3, 0.8]),
     ranges: 0,
     tree: 0,
+    choice: 0,
     directories: 2,
     largeAppends: prng.chance(0.5) ? 0 : prng.fraction() * 0.2,
     bigRecords: 0.3,

@@ -34,7 +34,8 @@ const standard: Settings = (seed, settings) => {
     tree: prng.chance(0.3) ? 0 : prng.fraction() * 0.5,
   };
   const schedule = { ...settings.schedule, drives: prng.chance(0.6) ? drawDrives(prng) : undefined };
-  return { ...settings, schedule, workload, judgesLeftovers: true };
+  const choice = prng.chance(0.7) ? 0 : prng.fraction() * 0.3;
+  return { ...settings, schedule, workload: { ...workload, choice }, judgesLeftovers: true };
 };
 
 const brief: Settings = (seed, settings) => {

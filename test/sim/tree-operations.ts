@@ -7,11 +7,19 @@ import type {
   MakeDirectoryCall,
   MoveCall,
   Operation,
+  PurgeCall,
   RangeCall,
   RemoveCall,
+  ReplicateCall,
   RestoreCall,
+  RetainCall,
 } from "./history.ts";
 import { concatBytes } from "../../src/base/bytes.ts";
+
+/** Never fewer than the cluster's own: a server, and a drive, may be lost for ever. */
+function replicasOf(random: () => number): number {
+  return random() < 0.5 ? 3 : 4;
+}
 
 /** Who does it: draws in [0, 1), and perhaps gives it up. */
 export interface TreeLane {
@@ -81,6 +89,31 @@ export class TreeOperations {
   async #restore(lane: TreeLane, path: string): Promise<void> {
     const call = this.#history.add<RestoreCall>({ ...this.#history.call(lane.name, path), kind: "restore" });
     await this.#end(call, () => lane.client.trashRestore(path, { signal: lane.signal() }));
+  }
+
+  /** Replicas of what is there, and of what comes; what the trash keeps, and what goes from it. */
+  async choose(lane: TreeLane, group: string, file: string): Promise<void> {
+    const { random, client } = lane;
+    const path = random() < 0.5 ? group : this.#pick(lane, group);
+    const draw = random();
+    const signal = lane.signal();
+    const base = this.#history.call(lane.name, draw < 0.4 && random() < 0.5 ? file : path);
+    if (draw < 0.4) {
+      const call = this.#history.add<ReplicateCall>({ ...base, kind: "replicate", replicas: replicasOf(random) });
+      await this.#end(call, () => client.setReplicas(call.path, call.replicas, { recursive: true, signal }));
+    } else if (draw < 0.6) {
+      const call = this.#history.add<ReplicateCall>({ ...base, kind: "replicate", replicas: replicasOf(random) });
+      await this.#end(call, () =>
+        client.setDefaultReplicas(path, random() < 0.3 ? undefined : call.replicas, { signal }),
+      );
+    } else if (draw < 0.85) {
+      const trashMs = random() < 0.3 ? undefined : random() < 0.5 ? 0 : 5_000;
+      const call = this.#history.add<RetainCall>({ ...base, kind: "retain", trashMs });
+      await this.#end(call, () => client.setTrashRetention(path, trashMs, { signal }));
+    } else {
+      const call = this.#history.add<PurgeCall>({ ...base, kind: "purge", below: random() < 0.5 });
+      await this.#end(call, () => client.trashPurge(path, { below: call.below, signal }));
+    }
   }
 
   async list({ name, client }: Pick<TreeLane, "name" | "client">, path: string): Promise<ListCall> {

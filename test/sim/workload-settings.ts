@@ -20,6 +20,8 @@ export interface WorkloadSettings {
   readonly ranges: number;
   /** Of the operations in groups: on directories; and as likely others are on files below them. */
   readonly tree: number;
+  /** Of the operations in groups: that choose replicas, and what the trash keeps. */
+  readonly choice: number;
   /** Below each group's. */
   readonly directories: number;
   readonly largeAppends: number;

@@ -45,6 +45,11 @@ export class Workload {
     this.machines = Array.from({ length: settings.clients }, (_, i) => cluster.simulation.machine(`client${i + 1}`));
   }
 
+  /** Whether files may want another number of replicas than the cluster's. */
+  get choosesReplicas(): boolean {
+    return this.#settings.choice > 0;
+  }
+
   /** Operations in flight, over all clients that live. */
   get running(): number {
     return this.#running;
@@ -161,6 +166,7 @@ export class Workload {
     const where = by(random, this.#settings.tree) ? this.tree.directoryOf(inTree, directory) : directory;
     const path = `${where}/f${pick(random, this.#settings.filesPerGroup)}`;
     if (by(random, this.#settings.tree)) return this.tree.operate(inTree, directory, path);
+    if (by(random, this.#settings.choice)) return this.tree.choose(inTree, directory, path);
     if (random() < this.#settings.appenders) return this.#appendRun(lane, path);
     const draw = random();
     if (draw < 0.2) await this.#put(lane, path);

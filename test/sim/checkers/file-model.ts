@@ -15,12 +15,20 @@ interface ModelFile {
   readonly left: readonly { readonly path: string; readonly until: Tick }[];
 }
 
-type Node = ModelFile | { readonly kind: "directory" };
+/** `keeps`: of what is removed in it and below; without it as the directory above says. Briefly: for less time than where none says anything. */
+interface ModelDirectory {
+  readonly kind: "directory";
+  readonly keeps?: "nothing" | "briefly" | undefined;
+}
+
+type Node = ModelFile | ModelDirectory;
 
 interface Trashed {
   readonly path: string;
   /** By the rest of their paths, "" for what was removed itself. */
   readonly nodes: ReadonlyMap<string, Node>;
+  /** It may expire before what was removed earlier. */
+  readonly brief: boolean;
 }
 
 /** By path; the root is always there, and not among them. Never changed in place. */
@@ -58,7 +66,7 @@ export class FileModel {
     if (ending?.kind !== "refused") return typeof outcome === "string" ? [] : outcome;
     if (!refusalsThatTell.has(ending.code)) return [state];
     // An append may mean the file that was there when it was called, where another has taken its place; what is in the trash may expire at any time.
-    if (ending.code === "NotFound" && (kind === "append" || kind === "restore")) return [state];
+    if (ending.code === "NotFound" && (kind === "append" || kind === "restore" || kind === "purge")) return [state];
     return outcome === ending.code ? [state] : [];
   }
 
@@ -104,13 +112,24 @@ export class FileModel {
         return this.#moved(state, operation);
       case "restore": {
         const index = state.trash.findLastIndex(({ path }) => path === operation.path);
-        const found = state.trash[index];
-        if (found === undefined) return "NotFound";
+        if (index < 0) return "NotFound";
         if (node !== undefined) return "Exists";
-        const change = new Change(state);
-        for (const [rest, one] of found.nodes) change.with(operation.path + rest, one);
-        return [{ ...change.state, trash: state.trash.toSpliced(index, 1) }];
+        return restoredFrom(state, operation.path, index);
       }
+      case "purge": {
+        const { path, below } = operation;
+        const stays = (one: Trashed): boolean => one.path !== path && !(below && one.path.startsWith(`${path}/`));
+        return [{ ...state, trash: state.trash.filter(stays) }];
+      }
+      case "retain": {
+        if (node?.kind !== "directory") return node === undefined ? "NotFound" : "NotDirectory";
+        const { trashMs } = operation;
+        const keeps = trashMs === undefined ? undefined : trashMs === 0 ? "nothing" : "briefly";
+        const kept: ModelDirectory = { kind: "directory", keeps };
+        return [new Change(state).with(operation.path, keeps === undefined ? directory : kept).state];
+      }
+      case "replicate":
+        return node === undefined ? "NotFound" : [state];
       case "list": {
         const exists = node?.kind === "directory";
         if (operation.names === undefined || !exists) return same(operation.names === undefined && !exists);
@@ -150,7 +169,9 @@ export class FileModel {
     const nodes = subtreeOf(state, path);
     const change = new Change(state);
     if (nodes.size === 0) return change;
-    if (this.#restorable.has(path)) change.trash = [...state.trash, { path, nodes }];
+    const keeps = keepsOf(state, path, nodes);
+    if (this.#restorable.has(path) && keeps !== "nothing")
+      change.trash = [...state.trash, { path, nodes, brief: keeps === "briefly" }];
     return change.without(path);
   }
 }
@@ -201,7 +222,7 @@ function appended(state: TreeState, operation: Extract<Operation, { kind: "appen
 
 /** Equal for equal states. */
 export function keyOfTree({ nodes, trash }: TreeState): string {
-  const removed = trash.map((one) => `${one.path}(${keyOfNodes(one.nodes)})`);
+  const removed = trash.map((one) => `${one.path}(${keyOfNodes(one.nodes)})${one.brief ? "?" : ""}`);
   return [keyOfNodes(nodes), ...removed].join(" trash ");
 }
 
@@ -210,7 +231,7 @@ function keyOfNodes(nodes: ReadonlyMap<string, Node>): string {
     .sort()
     .map((path) => {
       const node = nodes.get(path);
-      if (node?.kind !== "file") return `${path}/`;
+      if (node?.kind !== "file") return `${path}/${node?.keeps ?? ""}`;
       const records = node.records.map(({ operation }) => operation).join(",");
       return `${path}=${records}${node.left.map((one) => `~${one.path}`).join("")}`;
     })
@@ -219,6 +240,34 @@ function keyOfNodes(nodes: ReadonlyMap<string, Node>): string {
 
 function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/"));
+}
+
+/** The newest entry of a path; or where that may have expired the one before, and so on. */
+function restoredFrom(state: TreeState, path: string, newest: number): readonly TreeState[] {
+  const states: TreeState[] = [];
+  const gone = new Set<Trashed>();
+  for (let index = newest; index >= 0; index--) {
+    const entry = state.trash[index];
+    if (entry?.path !== path) continue;
+    const change = new Change(state);
+    for (const [rest, one] of entry.nodes) change.with(path + rest, one);
+    gone.add(entry);
+    states.push({ ...change.state, trash: state.trash.filter((each) => !gone.has(each)) });
+    if (!entry.brief) break;
+  }
+  return states;
+}
+
+/** The nearest directory says what is kept, the removed one itself too; of a tree no less than any directory in it says. Undefined: for the usual time. */
+function keepsOf(state: TreeState, path: string, nodes: ReadonlyMap<string, Node>): ModelDirectory["keeps"] {
+  let nearest: ModelDirectory["keeps"];
+  for (let at = path; at !== "" && nearest === undefined; at = parentOf(at)) {
+    const node = state.nodes.get(at);
+    if (node?.kind === "directory") nearest = node.keeps;
+  }
+  if (nearest !== "nothing") return nearest;
+  for (const node of nodes.values()) if (node.kind === "directory" && node.keeps === "briefly") return "briefly";
+  return "nothing";
 }
 
 function isMissing(state: TreeState, path: string): boolean {

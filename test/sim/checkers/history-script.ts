@@ -8,11 +8,13 @@ import {
   type ListCall,
   type MakeDirectoryCall,
   type MoveCall,
+  type PurgeCall,
   type PutCall,
   type RangeCall,
   type ReadCall,
   type RemoveCall,
   type RestoreCall,
+  type RetainCall,
   type Violation,
 } from "../history.ts";
 import { checkAppendOnly } from "./append-only.ts";
@@ -71,6 +73,15 @@ export class Script {
 
   restored(path: string): void {
     this.history.done(this.history.add<RestoreCall>({ ...this.history.call("c1", path), kind: "restore" }));
+  }
+
+  purged(path: string, below = false): void {
+    this.history.done(this.history.add<PurgeCall>({ ...this.history.call("c1", path), kind: "purge", below }));
+  }
+
+  /** 0: nothing that is removed in the directory is kept. */
+  retained(path: string, trashMs: number | undefined): void {
+    this.history.done(this.history.add<RetainCall>({ ...this.history.call("c1", path), kind: "retain", trashMs }));
   }
 
   listed(path: string, names: readonly string[] | undefined): void {

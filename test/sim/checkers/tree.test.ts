@@ -27,6 +27,25 @@ describe("an honest history of directories", () => {
     ).toEqual([]);
   });
 
+  test("has an older entry restored where the newest was kept briefly, and a tree kept for what is in it", () => {
+    expect(
+      judged((s) => {
+        const first = s.putDone("/g/a/f");
+        s.removed("/g/a/f");
+        s.retained("/g/a", 5_000);
+        s.putDone("/g/a/f");
+        s.removed("/g/a/f");
+        s.restored("/g/a/f");
+        s.read("/g/a/f", [first]);
+        s.retained("/g", 0);
+        s.removed("/g/a");
+        s.restored("/g/a");
+        s.purged("/g/none", true);
+        s.read("/g/a/f", [first]);
+      }),
+    ).toEqual([]);
+  });
+
   test("has an append reach a file whose directory was moved since", () => {
     expect(
       judged((s) => {
@@ -82,6 +101,39 @@ const doctored: readonly Doctored[] = [
       s.removed("/g/f");
       s.restored("/g/f");
       s.read("/g/f", [first]);
+    },
+  ],
+  [
+    "what was purged is restored",
+    noOrder,
+    (s) => {
+      s.putDone("/g/a/f");
+      s.removed("/g/a/f");
+      s.purged("/g/a", true);
+      s.restored("/g/a/f");
+    },
+  ],
+  [
+    "what was removed where nothing is kept is restored",
+    noOrder,
+    (s) => {
+      s.putDone("/g/a/f");
+      s.retained("/g", 0);
+      s.removed("/g/a/f");
+      s.restored("/g/a/f");
+    },
+  ],
+  [
+    "a directory that keeps nothing keeps nothing where it was moved from",
+    noOrder,
+    (s) => {
+      s.madeDirectory("/g");
+      s.madeDirectory("/g/a");
+      s.retained("/g/a", 0);
+      s.moved("/g/a", "/g/b");
+      s.putDone("/g/b/f");
+      s.removed("/g/b/f");
+      s.restored("/g/b/f");
     },
   ],
   [
