@@ -35,7 +35,10 @@ class RunningClone implements CopyControl {
 
   async copied(bytes: number): Promise<void> {
     this.#total += bytes;
-    await this.#pacer.take(bytes, (this.#bytesPerSecond ?? Infinity) / 1_000);
+    const perMs = (this.#bytesPerSecond ?? Infinity) / 1_000;
+    await this.#pacer.take(bytes, perMs);
+    // Also of the last run: a chunk that is one run takes its time as well.
+    await this.#pacer.take(0, perMs);
   }
 
   pace(bytesPerSecond: number | undefined): void {

@@ -6,6 +6,7 @@ import { keptTrash } from "./kept-trash.ts";
 import { balancedDisks } from "./balanced-disks.ts";
 import { drainedServers } from "./drained-servers.ts";
 import { lostMaster, rebuiltFromOlder } from "./lost-master.ts";
+import { healsInOrder, manyAtOnce, rackIsBack } from "./heals.ts";
 import { latePuts } from "./late-puts.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { earlyFacts } from "./early-facts.ts";
@@ -25,6 +26,9 @@ export const stories: Readonly<Record<string, Story>> = {
   earlyFacts,
   thinPuts,
   latePuts,
+  healsInOrder,
+  manyAtOnce,
+  rackIsBack,
   frozenReads,
   slowCluster,
   slowDisk,
