@@ -1,4 +1,4 @@
-import { basename, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { GfsError } from "../src/base/errors.ts";
 import { readVolume, type SalvagedVolume } from "../src/chunkserver/salvage/read-volume.ts";
 import { limitsOf } from "../src/config/limits.ts";
@@ -9,13 +9,20 @@ import { planSalvage, type SalvagedFile } from "../src/master/core/salvage-plan.
 import { isFilePath, writeSalvage } from "../src/master/salvage.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { counted, note, print, printJson, showName } from "./cli/output.ts";
+import { makeProgress } from "./cli/progress.ts";
 import { configFlags } from "./cli/settings.ts";
 
 async function readAll(call: Call, directories: readonly string[]): Promise<SalvagedVolume[]> {
   const volumes: SalvagedVolume[] = [];
   for (const directory of directories) {
     note(call, `reading ${directory}`);
-    const volume = await readVolume(call.world, directory, { verify: call.args.on("verify") });
+    const progress = makeProgress("salvage", call);
+    const volume = await readVolume(call.world, directory, {
+      verify: call.args.on("verify"),
+      onProgress: (bytes) => progress.update(bytes, undefined),
+    }).finally(() => progress.stop());
+    if ((await call.world.disk.info(join(directory, "metadata"))) !== undefined)
+      note(call, `${directory} keeps a copy of the metadata, which knows more: gfs master restore --from ${directory}`);
     if (volumes.some((known) => known.volume === volume.volume))
       throw new GfsError("Usage", `${directory} is a copy of another volume that is named as well`);
     volumes.push(volume);

@@ -46,7 +46,8 @@ export interface SalvagedVolume {
 export interface ReadVolumeOptions {
   /** Every block of the data files is read and compared. */
   readonly verify: boolean;
-  readonly onProgress?: ((replicas: number) => void) | undefined;
+  /** Bytes of the replicas found so far. */
+  readonly onProgress?: ((bytes: number) => void) | undefined;
 }
 
 /** @throws GfsError("Locked") while a server has it open, GfsError("NotFound") for what is no volume, GfsError("Corrupt") where not even its identity can be read, GfsError("DiskFailed") */
@@ -126,9 +127,11 @@ async function replicasOf(
   }: { readonly state: KnownState; readonly problems: string[]; readonly options: ReadVolumeOptions },
 ): Promise<SalvagedReplica[]> {
   const replicas: SalvagedReplica[] = [];
+  let bytes = 0;
   const add = (replica: SalvagedReplica): void => {
     replicas.push(replica);
-    options.onProgress?.(replicas.length);
+    bytes += replica.length;
+    options.onProgress?.(bytes);
   };
   for (const active of state.active.values()) {
     const { handle, promised, dataVersion: version, sums, origin } = active;

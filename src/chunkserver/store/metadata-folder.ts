@@ -7,7 +7,7 @@
  */
 import { crc32 } from "../../base/checksum.ts";
 import { GfsError, hasCode } from "../../base/errors.ts";
-import type { Disk } from "../../io.ts";
+import { type Disk, DiskError } from "../../io.ts";
 import { LogFollower } from "../../log/follow-log.ts";
 import type { LogPosition } from "../../log/log-types.ts";
 import { positionOfFileName, segmentFileName } from "../../log/segment.ts";
@@ -46,11 +46,14 @@ export class MetadataFolder {
     this.#options = options;
   }
 
-  /** @throws DiskError */
+  /** One that can't be read counts as none: it must not keep the volume's chunks away. */
   static async open(disk: Disk, options: MetadataFolderOptions): Promise<MetadataFolder> {
     const folder = new MetadataFolder(disk, options);
-    for (const set of sets) folder.#bytes += await folder.#bytesOf(set);
-    await folder.#summarize();
+    try {
+      await folder.#recount();
+    } catch (error) {
+      if (!(error instanceof DiskError) && !hasCode(error, "DiskFailed")) throw error;
+    }
     return folder;
   }
 

@@ -173,7 +173,9 @@ export class MetadataCopies {
   #dropSurplus(): void {
     const { soft, state, commands, limits } = this.#ctx;
     const { log } = this.#sources;
-    const whole = [...this.#kept.values()].filter(({ copy, failure }) => failure === undefined && copy.position > 0);
+    const whole = [...this.#kept.values()].filter(
+      ({ copy, failure }) => failure === undefined && copy.position > 0 && copy.completeMs !== undefined,
+    );
     const far = whole.some(({ copy }) => log.durablePosition - copy.position > limits.checkpointRecords);
     if (whole.length < this.wanted || far) return;
     for (const volume of soft.heldMetadata.keys()) {

@@ -39,6 +39,8 @@ export class MetadataCopy {
   readonly #ctx: MasterContext;
   #follower: LogFollower | undefined;
   #checkpoint: LogPosition = 0;
+  /** What is there begins with a checkpoint, or with the first entry: with what the follower gave it is a copy. */
+  #whole = false;
   /** That the copy was complete at this moment (monotonic) is known; undefined: not since the master's start. */
   #completeMs: number | undefined;
 
@@ -47,9 +49,10 @@ export class MetadataCopy {
     this.volume = volume;
   }
 
-  /** The last entry that it has for sure; 0: nobody knows. */
+  /** The last entry that it has for sure; 0: nobody knows, or it is being made. */
   get position(): LogPosition {
-    return this.#follower === undefined ? 0 : Math.max(this.#follower.place.last, this.#checkpoint);
+    if (this.#follower === undefined || !this.#whole) return 0;
+    return Math.max(this.#follower.place.last, this.#checkpoint);
   }
 
   get checkpoint(): LogPosition {
@@ -63,6 +66,7 @@ export class MetadataCopy {
   /** The next round begins with the question of what is there. */
   forget(): void {
     this.#follower = undefined;
+    this.#whole = false;
   }
 
   /** @throws GfsError: what the volume refuses with, or of our own disk; then the next round asks what is there */
@@ -91,6 +95,7 @@ export class MetadataCopy {
       try {
         const follower = await LogFollower.from(disk, directory.logPath, tail.place);
         this.#checkpoint = tail.checkpoint;
+        this.#whole = true;
         return follower;
       } catch (error) {
         // Ours is trimmed so far, or another log.
@@ -102,6 +107,7 @@ export class MetadataCopy {
     // What is older than our checkpoint stays until that is whole there; anything else is of no use, or of another log.
     if (files.length > 0 && !isOlder)
       await this.#ctx.commands.send(this.volume, metadataDrop, { to: "aside" }, this.#ctx.limits.controlMs);
+    this.#whole = checkpoint === 0;
     return LogFollower.after(disk, directory.logPath, checkpoint);
   }
 
@@ -115,6 +121,7 @@ export class MetadataCopy {
     }
     await this.#ctx.commands.send(this.volume, metadataFinish, { position: checkpoint, bytes, crc }, finishMs);
     this.#checkpoint = checkpoint;
+    this.#whole = true;
     // Segments that the checkpoint has went with the older one.
     if (this.position <= checkpoint)
       this.#follower = await LogFollower.after(this.#ctx.world.disk, directory.logPath, checkpoint);
