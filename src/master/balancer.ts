@@ -2,7 +2,7 @@
 import type { balanceStatus } from "../wire/control/balance.ts";
 import { repairLimits, runClone } from "./clones.ts";
 import { chunkView, inBackground, type MasterContext, nowMs } from "./context.ts";
-import { type BalanceSettings, bytesToMove, moveEnded, planMoves, shareOf } from "./core/balance.ts";
+import { type BalanceSettings, bytesToMove, isHindered, moveEnded, planMoves, shareOf } from "./core/balance.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
 import type { ReplyOf } from "./core/decision.ts";
 import { drainingVolumes, drainProgress } from "./core/drain.ts";
@@ -83,7 +83,10 @@ export function balanceStatusOf(ctx: MasterContext): ReplyOf<typeof balanceStatu
   const { balance } = ctx.soft;
   const settings = balanceSettings(ctx);
   const left = Math.round(bytesToMove(balance, settings.threshold));
-  const why = settings.on ? whyWaiting(ctx) : "an operator, or the configuration, has it off";
+  const hindered = isHindered(balance)
+    ? "no chunk can move now: racks or disks of its other replicas are in the way, or servers have not reported it yet"
+    : undefined;
+  const why = settings.on ? (whyWaiting(ctx) ?? hindered) : "an operator, or the configuration, has it off";
   const busy = left > 0 || balance.moving.size > 0;
   const label = (volume: VolumeIndex): string => nameOf(volumeAt(ctx.state.volumes, volume));
   return {

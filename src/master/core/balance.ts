@@ -58,6 +58,9 @@ export interface Balance {
   readonly leaving: Map<ChunkHandle, BalanceMove>;
   /** Bytes that may be copied now; below 0 they were lent. */
   credit: { bytes: number; atMs: number };
+  /** Rounds in a row in which chunks were looked at, none of them could move, and none was moving. */
+  fruitless: number;
+  looked: boolean;
   /** Since when chunks wait for repair, and none is under way. */
   repairStuckMs: number | undefined;
   /** Since the master's start. */
@@ -89,6 +92,8 @@ export function createBalance(): Balance {
     moving: new Map(),
     leaving: new Map(),
     credit: { bytes: 0, atMs: 0 },
+    fruitless: 0,
+    looked: false,
     repairStuckMs: undefined,
     moved: 0,
     movedBytes: 0,
@@ -149,6 +154,10 @@ export function stepBalanceRound(
 
 /** All slots were looked at: how full each disk is. */
 export function endBalanceRound(balance: Balance, view: ChunkView, round: BalanceRound): void {
+  const busy = balance.moving.size > 0 || balance.leaving.size > 0;
+  if (busy) balance.fruitless = 0;
+  else if (balance.looked) balance.fruitless++;
+  balance.looked = false;
   for (const move of balance.leaving.values()) if (!isLeaving(view, move)) balance.leaving.delete(move.handle);
   const outgoing = new Map<VolumeIndex, number>();
   const incoming = new Map<VolumeIndex, number>();
@@ -211,6 +220,7 @@ export function planMoves(balance: Balance, view: ChunkView, time: BalanceTime):
         if (balance.moving.size >= movesMax || (settings.rate > 0 && balance.credit.bytes < 0)) return moves;
         if (lookedAt++ >= lookedAtMax) return moves;
         const handle = handles.pop();
+        balance.looked = true;
         const move = handle === undefined ? undefined : planMove(balance, view, { handle, source, from, racks, time });
         if (move === undefined) continue;
         moves.push(move);
@@ -315,6 +325,14 @@ export function moveEnded(balance: Balance, handle: ChunkHandle, outcome: "clone
     if (disk.volumes.includes(move.source)) disk.usedBytes += move.bytes;
     if (disk.volumes.includes(move.target)) disk.usedBytes -= move.bytes;
   }
+}
+
+/** So many rounds without a move say that nothing can move: of each disk other chunks are looked at each time. */
+const fruitlessMax = 3;
+
+/** No chunk that was looked at lately could move, for its racks and disks. */
+export function isHindered({ fruitless, moving }: Balance): boolean {
+  return fruitless >= fruitlessMax && moving.size === 0;
 }
 
 /** Bytes that have yet to move, as disks are now; 0: it is balanced. */

@@ -1,6 +1,7 @@
 /** Every rule that is taken out, by subject. */
 import { appendMutants } from "./list/append.ts";
 import { choiceMutants } from "./list/choice.ts";
+import { balanceMutants } from "./list/balance.ts";
 import { brakesMutants } from "./list/brakes.ts";
 import { fullMutants } from "./list/full.ts";
 import { drainMutants } from "./list/drain.ts";
@@ -29,6 +30,7 @@ export const mutants: readonly Mutant[] = [
   ...repairMutants,
   ...healthMutants,
   ...drainMutants,
+  ...balanceMutants,
   ...slowMutants,
   ...metadataMutants,
   ...fullMutants,

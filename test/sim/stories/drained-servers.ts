@@ -22,15 +22,16 @@ export const drainedServers: Story = (seed, plant) => {
   return told(cluster, (violations) => {
     const { simulation } = cluster;
     const files = new Map<string, Uint8Array>();
-    const put = async (client: GfsClient, path: string): Promise<void> => {
+    const put = async (client: GfsClient, path: string, replicasMax = 3): Promise<void> => {
       const bytes = content(prng.integer(1_000, 150_000), files.size + 1);
-      await client.put({ kind: "bytes", bytes }, path, { replicas: prng.integer(1, 3) });
+      await client.put({ kind: "bytes", bytes }, path, { replicas: prng.integer(1, replicasMax) });
       files.set(path, bytes);
     };
     cluster.as("client", async (client) => {
       for (let i = 0; i < 12; i++) await put(client, `/old/${i}`);
     });
 
+    const idle = content(500, seed);
     const logs = new Map<string, Uint8Array[]>(["/log/0", "/log/1"].map((path) => [path, []]));
     const day = { over: false };
     const writers = [...logs].map(([path, records], i) =>
@@ -44,15 +45,26 @@ export const drainedServers: Story = (seed, plant) => {
         }
       }),
     );
-    // One that sleeps in the midst of its put.
-    const slow = cluster.begin("slow", (client) => put(client, "/slow"));
-    simulation.after(prng.integer(5, 60), () => simulation.machine("slow").pause(prng.integer(500, 6_000)));
+    // Some sleep in the midst of their puts.
+    const slow = [0, 1, 2].map((n) => cluster.begin(`slow${n}`, (client) => put(client, `/slow${n}`, 1)));
+    for (const n of slow.keys())
+      simulation.after(prng.integer(5, 60), () => simulation.machine(`slow${n}`).pause(prng.integer(3_000, 14_000)));
     simulation.runFor(prng.integer(20, 1_500));
 
-    const victims = shuffled(cluster.cluster.servers, prng).slice(0, prng.chance(0.4) ? 2 : 1);
-    trouble(cluster, victims, prng);
+    // Tails that nobody appends to any more stay open.
+    cluster.as("client", async (client) => {
+      for (const path of ["/idle/0", "/idle/1", "/idle/2"]) {
+        // The first makes the file, the second opens its tail.
+        for (const _ of [1, 2]) await client.appendToFile(path, idle);
+        files.set(path, concatBytes([idle, idle]));
+      }
+    });
+
+    const victims = shuffled(cluster.cluster.servers, prng).slice(0, prng.chance(0.6) ? 2 : 1);
+    const restarts = trouble(cluster, victims, prng);
+    const first = prng.chance(0.5) ? victims : victims.slice(0, 1);
     cluster.as("operator", async (client, world) => {
-      for (const victim of victims) await client.operator.drain(victim.name);
+      for (const victim of first) await client.operator.drain(victim.name);
       if (!prng.chance(0.3)) return;
       await pause(world, prng.integer(1, 2_000));
       await client.operator.undrain(victims[0]!.name);
@@ -61,8 +73,10 @@ export const drainedServers: Story = (seed, plant) => {
     });
     // Nobody waits for all of them: each goes when it may.
     for (const victim of victims) {
+      if (!first.includes(victim)) cluster.as("operator", (client) => client.operator.drain(victim.name));
       untilSafe(cluster, victim.name);
-      if (prng.chance(0.5)) cluster.as("operator", (client) => client.operator.decommission(victim.name));
+      // One that starts just then would be refused, and end.
+      if (prng.chance(0.5) && !restarts) cluster.as("operator", (client) => client.operator.decommission(victim.name));
       cluster.cluster.replace(victim);
     }
     plant?.(cluster);
@@ -70,8 +84,7 @@ export const drainedServers: Story = (seed, plant) => {
     const lost = [...victims];
     simulation.runFor(prng.integer(0, 3_000));
     day.over = true;
-    for (const writer of writers) simulation.complete(writer, 60_000);
-    simulation.complete(slow, 60_000);
+    for (const writer of [...writers, ...slow]) simulation.complete(writer, 60_000);
     cluster.as("reader", async (client) => {
       for (const [path, bytes] of [...files, ...[...logs].map(([path, all]) => [path, concatBytes(all)] as const)])
         if (Buffer.compare(await readAll(client, path), bytes) !== 0)
@@ -101,7 +114,8 @@ function shuffled<T>(from: readonly T[], prng: Prng): T[] {
     .map(({ one }) => one);
 }
 
-function trouble({ simulation, cluster }: SmallCluster, victims: readonly Machine[], prng: Prng): void {
+/** Whether one that is drained is started again. */
+function trouble({ simulation, cluster }: SmallCluster, victims: readonly Machine[], prng: Prng): boolean {
   if (prng.chance(0.4))
     simulation.after(prng.integer(1, 4_000), () =>
       cluster.crash(cluster.master, { powerLoss: prng.chance(0.5) }, prng.integer(10, 1_000)),
@@ -112,10 +126,11 @@ function trouble({ simulation, cluster }: SmallCluster, victims: readonly Machin
       if (other !== undefined) cluster.crash(other, { powerLoss: prng.chance(0.5) }, prng.integer(10, 2_000));
     });
   const [victim] = victims;
-  if (victim !== undefined && prng.chance(0.3))
-    simulation.after(prng.integer(1, 3_000), () => {
-      if (victim.alive) cluster.crash(victim, { powerLoss: prng.chance(0.5) }, prng.integer(10, 1_500));
-    });
+  if (victim === undefined || !prng.chance(0.3)) return false;
+  simulation.after(prng.integer(1, 3_000), () => {
+    if (victim.alive) cluster.crash(victim, { powerLoss: prng.chance(0.5) }, prng.integer(10, 1_500));
+  });
+  return true;
 }
 
 function untilSafe(cluster: SmallCluster, name: string): void {

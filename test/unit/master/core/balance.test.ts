@@ -7,6 +7,7 @@ import {
   bytesToMove,
   createBalance,
   endBalanceRound,
+  isHindered,
   moveEnded,
   planMoves,
   shareOf,
@@ -123,6 +124,24 @@ describe("balance", () => {
     const moves = plan(world, balance);
     expect(moves.length).toBeGreaterThan(1);
     for (const { source, target } of moves) expect([source, target]).toEqual(source === 0 ? [0, 3] : [1, 2]);
+  });
+
+  test("says that nothing can move when it looked in vain round after round", () => {
+    const world = chunkWorld(2);
+    for (let number = 1; number <= 30; number++) addReported(world, number, [0, 1]);
+    for (let number = 31; number <= 60; number++) addReported(world, number, [0], 2);
+    tellSpace(world);
+    const balance = createBalance();
+    for (let looks = 0; looks < 6; looks++) {
+      round(world, balance);
+      expect(plan(world, balance)).toEqual([]);
+    }
+    expect([isHindered(balance), bytesToMove(balance, 0.1) > 0]).toEqual([true, true]);
+    addVolume(world, 2);
+    tellSpace(world);
+    round(world, balance);
+    expect(plan(world, balance)).not.toEqual([]);
+    expect(isHindered(balance)).toBe(false);
   });
 
   test("leaves alone what is short, corrupt somewhere, on a draining or dead server, or being copied", () => {
