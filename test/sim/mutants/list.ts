@@ -12,6 +12,7 @@ import { metadataMutants } from "./list/metadata.ts";
 import { putMutants } from "./list/put.ts";
 import { readMutants } from "./list/read.ts";
 import { repairMutants } from "./list/repair.ts";
+import { scrubMutants } from "./list/scrub.ts";
 import { sealMutants } from "./list/seal.ts";
 import { sessionsMutants } from "./list/sessions.ts";
 import { slowMutants } from "./list/slow.ts";
@@ -28,6 +29,7 @@ export const mutants: readonly Mutant[] = [
   ...brakesMutants,
   ...choiceMutants,
   ...repairMutants,
+  ...scrubMutants,
   ...healthMutants,
   ...drainMutants,
   ...balanceMutants,

@@ -12,10 +12,12 @@ import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { earlyFacts } from "./early-facts.ts";
 import { fullCluster } from "./full-cluster.ts";
 import { frozenReads, slowCluster, slowDisk } from "./slow-servers.ts";
+import { rottenReplicas } from "./rotten-replicas.ts";
 import { smallPuts } from "./small-puts.ts";
 import { thinPuts } from "./thin-puts.ts";
 import { truthfulStatus } from "./truthful-status.ts";
 import { twoMasters } from "./two-masters.ts";
+import { verifiedChanges } from "./verified-changes.ts";
 import type { Story } from "./story.ts";
 
 export const stories: Readonly<Record<string, Story>> = {
@@ -40,6 +42,8 @@ export const stories: Readonly<Record<string, Story>> = {
   keptTrash,
   fullCluster,
   balancedDisks,
+  rottenReplicas,
+  verifiedChanges,
 };
 
 /** What a run noticed: a story, or a scenario. */
