@@ -8,6 +8,7 @@ import type { GfsClient } from "../../src/client/gfs-client.ts";
 import type { World } from "../../src/io.ts";
 import { FramePool } from "../../src/net/frame-pool.ts";
 import type { Cluster } from "./cluster.ts";
+import { rottenReplicas } from "./checkers/rot-watch.ts";
 import { describe, type History, type Violation } from "./history.ts";
 import { readReplica } from "./replica-reader.ts";
 import { firstDifference } from "./content.ts";
@@ -114,6 +115,8 @@ async function readEverything(options: HealedOptions, world: World): Promise<Vio
   const violations: Violation[] = [];
   await using client = await connectTo(cluster, world, "verifier");
   using pool = poolOf(world);
+  if (cluster.servers.some((server) => server.drive().harmed))
+    violations.push(...(await findRotten(options, client, world)));
   for (const path of paths) {
     const read = await workload.read(client, "verifier", path);
     if (read.ending?.kind !== "done") {
@@ -127,6 +130,23 @@ async function readEverything(options: HealedOptions, world: World): Promise<Vio
   violations.push(...(await settled(world, () => problemsOf(client))));
   if (options.judgesLeftovers) violations.push(...(await checkNothingIsLeft(cluster, client, world)));
   return violations;
+}
+
+/** Before anybody reads: two rounds of the scrub, and a while for repair. */
+async function findRotten(
+  { cluster, paths }: HealedOptions,
+  client: GfsClient,
+  world: World,
+): Promise<readonly Violation[]> {
+  await pause(world, 2.5 * cluster.limits.scrubMs);
+  return settled(world, async () => {
+    const violations: Violation[] = [];
+    for (const path of paths) {
+      const status = await client.stat(path).catch(() => undefined);
+      if (status !== undefined) violations.push(...rottenReplicas(cluster, status));
+    }
+    return violations;
+  });
 }
 
 /** A replica too many may go, and a tail be sealed, just when it is looked at: what is still wrong a while later counts. */

@@ -43,6 +43,13 @@ describe("a planted state", () => {
     expect(found).toContain("/volume/chunks/ff/0000000000ffffff, which nobody refers to");
   });
 
+  test("is noticed: a good replica that its server takes for a bad one", () => {
+    const found = noticed(({ cluster }) => {
+      cluster.servers[0]?.note("replica.bad", { handle: 7, reason: "corrupt" });
+    });
+    expect(found).toContain("P5: server1 takes its replica of chunk 7 for corrupt, and nothing harmed its drive");
+  });
+
   test("is noticed: a chunk that is rotten everywhere", () => {
     // Large appends to files that nobody removes: whole chunks in files of their own.
     const onlyAppends = { hotWeight: 1, largeAppends: 1, ranges: 0 };

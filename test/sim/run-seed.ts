@@ -3,6 +3,7 @@ import type { Limits } from "../../src/limits.ts";
 import { checkAppendOnly } from "./checkers/append-only.ts";
 import { checkLinearizable } from "./checkers/linearizability.ts";
 import { checkRanges } from "./checkers/ranges.ts";
+import { RotWatch } from "./checkers/rot-watch.ts";
 import { TailWatch } from "./checkers/tail-watch.ts";
 import { checkWholeFiles } from "./checkers/whole-files.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
@@ -124,9 +125,11 @@ export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
   const history = new History(() => simulation.nowMs);
   const watch = new TailWatch(history.violations);
   const marks = new Marks();
+  const rot = new RotWatch(simulation, history.violations);
   simulation.onEvent((event) => {
     watch.see(event);
     marks.see(event);
+    rot.see(event);
   });
   const cluster = new Cluster(simulation, history, settings.cluster);
   const workload = new Workload(cluster, history, settings.workload);

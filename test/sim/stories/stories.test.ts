@@ -6,6 +6,7 @@ import { keptTrash } from "./kept-trash.ts";
 import { latePuts } from "./late-puts.ts";
 import { lostMaster } from "./lost-master.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
+import { rottenReplicas } from "./rotten-replicas.ts";
 import { smallPuts } from "./small-puts.ts";
 import { stories } from "./stories.ts";
 import { truthfulStatus } from "./truthful-status.ts";
@@ -118,5 +119,19 @@ describe("the judges of the other stories", () => {
     ["small puts", smallPuts],
   ] as const)("notice that all is lost: %s", (_name, story) => {
     expect(texts(story(1, loseAll))).toMatch(/^P[16]: /);
+  });
+});
+
+describe("the judge of rotten replicas", () => {
+  test("notices what rotted and was not found, and what is not the same everywhere", () => {
+    const rot = ({ cluster }: SmallCluster): void => {
+      for (const server of cluster.servers.slice(0, 2)) {
+        const drive = server.drive("/volume");
+        for (const path of drive.files.filesUnder("/volume/chunks")) drive.corrupt(path, 7);
+      }
+    };
+    const found = texts(rottenReplicas(1, rot));
+    expect(found).toMatch(/P5: chunk \d+ is still not the same on/);
+    expect(found).toContain("P5: all was to be good");
   });
 });

@@ -17,6 +17,9 @@ export interface PlannedFailure {
   readonly kind?: "full";
 }
 
+/** Of what strikes by chance. */
+const harmful = new Set(["disk.misdirected", "disk.lying-sync", "disk.bit-rot"]);
+
 /** A drive with its wear: latencies, failures and locks. */
 export class SimDrive {
   /** Of no other drive. */
@@ -31,6 +34,7 @@ export class SimDrive {
   #broken = false;
   #slowFactor = 1;
   #misdirected: string | undefined;
+  #harmed = false;
   faults: DiskFaults;
 
   constructor(mount: string, { name, scheduler, prng, faults, ...options }: SimDriveOptions) {
@@ -43,6 +47,11 @@ export class SimDrive {
     this.#usualCapacity = this.files.capacityBytes;
     this.files.makeDirectory(this.mount, 0);
     this.files.losePower({ prng, keep: 1 });
+  }
+
+  /** Bytes on it may not be those that were written and synced, or an operation has failed. */
+  get harmed(): boolean {
+    return this.#harmed;
   }
 
   /** Every operation fails from now on. */
@@ -74,6 +83,7 @@ export class SimDrive {
     if (this.#misdirected === undefined || !path.startsWith(this.#misdirected))
       return this.strikes(this.faults.misdirectedWrite, "disk.misdirected");
     this.#misdirected = undefined;
+    this.#harmed = true;
     this.#scheduler.count("disk.misdirected");
     return true;
   }
@@ -89,6 +99,7 @@ export class SimDrive {
   corrupt(path: string, offset: number, mask = 1): void {
     if (!this.files.file(path).image.flip(offset, mask))
       throw diskError("failed", "corrupt", path, `it has no byte ${offset}`);
+    this.#harmed = true;
     this.#scheduler.count("disk.corrupted");
   }
 
@@ -113,12 +124,15 @@ export class SimDrive {
       operation === "read" ? readFails : operation === "write" ? writeFails : operation === "sync" ? syncFails : 0;
     const fails = planned !== undefined || this.#scheduler.strikes(this.#prng, odds, `disk.${operation}-failed`);
     if (fails && planned === undefined && this.#prng.chance(failsForEver)) this.#broken = true;
+    if (fails || this.#broken) this.#harmed = true;
     if (planned?.failure.kind === "full") throw diskError("full", operation, path, "ENOSPC, no space left on device");
     if (fails || this.#broken) throw diskError("failed", operation, path, "EIO, input/output error");
   }
 
   strikes(probability: number, name: string): boolean {
-    return this.#scheduler.strikes(this.#prng, probability, name);
+    const struck = this.#scheduler.strikes(this.#prng, probability, name);
+    if (struck && harmful.has(name)) this.#harmed = true;
+    return struck;
   }
 
   /** A moment for things to become durable by themselves. */

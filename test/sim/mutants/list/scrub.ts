@@ -51,7 +51,7 @@ export const scrubMutants: readonly Mutant[] = [
         file: verify,
         find: '  if (first === "healthy") return first;',
         replace:
-          '  if (first !== "healthy") markBad(ground, handle, first);\n  if (first === "healthy" || true) return first;',
+          '  if (first !== "healthy") markBad(ground, handle, first);\n  if (first === "healthy" || first !== undefined) return first;',
       },
     ],
     scenarios: ["verifiedChanges"],
@@ -62,10 +62,11 @@ export const scrubMutants: readonly Mutant[] = [
     edits: [
       {
         file: verify,
-        find: 'await ground.files.openSealed(row, "medium")',
-        replace: "(await ground.files.borrow(row)).sealed",
+        find: '  const sealed = await ground.files.openSealed(row, "medium");',
+        replace: "  const loan = await ground.files.borrow(row);\n  const { sealed } = loan;",
       },
+      { file: verify, find: "    await sealed.file.close();", replace: "    loan.giveBack();" },
     ],
-    scenarios: ["verifiedChanges", "rottenReplicas"],
+    scenarios: ["verifiedChanges"],
   },
 ];
