@@ -20,7 +20,7 @@ describe("a master", () => {
       cluster.call(draftWritten, { draft, first, from, chunks: chunks.slice(from, from + 1) });
       cluster.restart({ powerLoss: true });
       // Servers register anew before anything is changed.
-      cluster.simulation.runFor(2 * cluster.limits.heartbeatMs);
+      cluster.simulation.runFor(4 * cluster.limits.heartbeatMs);
     }
     expect(cluster.call(status, {}).files).toBe(0);
     for (let i = 0; i < 3; i++) cluster.addServer();
@@ -28,7 +28,7 @@ describe("a master", () => {
     const committed = cluster.call(draftCommit, { id, draft, first, chunks: chunks.slice(3) });
     expect(committed.bytes).toBe(100 + 101 + 102 + 103);
     cluster.restart({ powerLoss: true });
-    cluster.simulation.runFor(2 * cluster.limits.heartbeatMs);
+    cluster.simulation.runFor(4 * cluster.limits.heartbeatMs);
     expect(cluster.call(draftCommit, { id, draft, first, chunks: chunks.slice(3) })).toEqual(committed);
     const located = cluster.call(locate, { target: { kind: "path", path: "/f" }, offset: 0, length: 1_000 });
     expect(located.extents.map(({ handle }) => handle)).toEqual(chunks.map(({ handle }) => handle));
