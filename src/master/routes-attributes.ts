@@ -11,7 +11,7 @@ import { beginWalk, cursorOf, stepWalk } from "./core/file-walk.ts";
 import { countGoals, decideGoals } from "./core/goals.ts";
 import { isDirectory } from "./core/inodes.ts";
 import { lookup } from "./core/namespace.ts";
-import { allVolumes, isUsable } from "./core/volumes.ts";
+import { allVolumes, isGone } from "./core/volumes.ts";
 import { beginSealing } from "./sealer.ts";
 
 type GoalReply = ReplyOf<typeof setGoal>;
@@ -93,7 +93,7 @@ async function progressOf(
   const waitsFor = whyNoRepair(ctx);
   return {
     ...counts,
-    servers: allVolumes(state.volumes).filter((volume) => isUsable(volume) && volume.mark === "none").length,
+    servers: allVolumes(state.volumes).filter((volume) => !isGone(volume) && volume.mark === "none").length,
     ...(waitsFor === undefined ? {} : { waitsFor: waitsFor.slice(0, 512) }),
     ...(cursor === undefined ? {} : { cursor }),
   };

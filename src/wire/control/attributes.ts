@@ -46,7 +46,7 @@ export const setGoal = message(
 
 /**
  * How far the files at or below a path are from so many replicas; a page, as of `set-goal`. `reached`: chunks with so many replicas on servers that were heard of.
- * `otherwise`: chunks that want another number. `missingBytes`: to be copied. `servers`: that may hold replicas now. `waitsFor`: why nothing is repaired, if so.
+ * `otherwise`: chunks that want another number. `missingBytes`: to be copied. `servers`: that may hold replicas: those that have yet to register with a master that has just started, too. `waitsFor`: why nothing is repaired, if so.
  */
 export const goalProgress = message(
   "goal-progress",
