@@ -5,7 +5,7 @@ import { decommission, type decommissionCheck, type DrainReport } from "../wire/
 import { chunkView, inBackground, inSlices, type MasterContext, requireMutations } from "./context.ts";
 import { scanSlotsPerSlice, wantScan } from "./core/chunk-scan.ts";
 import { findChunk } from "./core/chunk-table.ts";
-import { addCost, type Cost, decideDecommission, endingTails, type Judged, noCost } from "./core/decide-drains.ts";
+import { addCost, type Cost, decideDecommission, type Judged, noCost } from "./core/decide-drains.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { drainingVolumes, type DrainProgress, drainProgress, forgetDrain } from "./core/drain.ts";
 import { sealForVolume } from "./core/leases.ts";
@@ -161,7 +161,7 @@ export async function runDecommission(
       // It may be forgotten by now, or another one have its name.
       const volume = findServer(ctx.state.volumes, request.server, "forget");
       const decision = decideDecommission(ctx.state, request, judge(ctx, volume, volume === found ? cost : undefined));
-      for (const handle of endingTails(ctx.state, volume)) abandonSeal(ctx, handle);
+      for (const record of decision.records) if (record.kind === "chunk-sealed") abandonSeal(ctx, record.handle);
       forgotten = volume;
       return decision;
     });

@@ -1,11 +1,12 @@
 /** Disks that fill: the servers' and the caller's. */
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { eventually } from "../tools/eventually.ts";
 import { draftCount, TestCluster } from "../tools/processes.ts";
+import { canMount, withDisks } from "../tools/tmpfs.ts";
 
 const env = {
   GFS_MASTER_CHUNK_SIZE: "4MB",
@@ -15,29 +16,6 @@ const env = {
 };
 
 const Space = z.object({ servers: z.array(z.object({ freeBytes: z.number() })).length(3) });
-
-/** A tmpfs, which only root may mount. */
-function mount(path: string, size: string): boolean {
-  mkdirSync(path, { recursive: true });
-  return Bun.spawnSync(["mount", "-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path]).exitCode === 0;
-}
-
-const probe = mkdtempSync(join(tmpdir(), "gfs-e2e-"));
-const canMount = mount(probe, "1m");
-if (canMount) Bun.spawnSync(["umount", probe]);
-else process.stderr.write("full disks are not tested: a tmpfs can't be mounted here, which takes root\n");
-rmSync(probe, { recursive: true });
-
-async function withDisks(paths: readonly string[], size: string, run: (folder: string) => Promise<void>) {
-  const folder = mkdtempSync(join(tmpdir(), "gfs-e2e-"));
-  try {
-    for (const path of paths) expect(mount(join(folder, path), size)).toBe(true);
-    await run(folder);
-  } finally {
-    for (const path of paths) Bun.spawnSync(["umount", join(folder, path)]);
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
 
 async function put(cluster: TestCluster, path: string, bytes: number): Promise<number> {
   const result = await cluster.run(["put", "-", path, "--quiet"], { stdin: new Uint8Array(bytes) });

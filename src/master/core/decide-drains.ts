@@ -121,7 +121,9 @@ export function decideDecommission(
       "Denied",
       `${what}: ${lost} chunks would be lost with it, and the loss of ${request.lostMax} was accepted`,
     );
-  const records: LogRecord[] = [marked(found, "forgotten"), ...endTails(state, found)];
+  // Of one that is safe to stop no chain is left.
+  const tails = unsafe === undefined ? [] : endTails(state, found);
+  const records: LogRecord[] = [marked(found, "forgotten"), ...tails];
   return { records, reply: { volume, label, lost } };
 }
 
@@ -139,9 +141,4 @@ function endTails(
     const nothing = { length: 0, crc: 0, members: [], appendTable: [], modifiedMs: 0 };
     return [...begun, { kind: "chunk-sealed", handle, version, ...nothing }];
   });
-}
-
-/** Open and sealing chunks in whose chain only this volume is not forgotten yet: they end with it. */
-export function endingTails(state: Pick<MasterState, "volumes" | "chunks" | "tails">, volume: Volume): ChunkHandle[] {
-  return endTails(state, volume).flatMap((record) => (record.kind === "chunk-sealed" ? [record.handle] : []));
 }
