@@ -39,14 +39,18 @@ export const metadataMutants: readonly Mutant[] = [
     scenarios: ["lostMaster"],
   },
   {
-    name: "complete-before-it-is",
-    rule: "a copy counts as complete when all that was durable at the beginning of its round is on it",
+    name: "goes-on-after-a-failure",
+    rule: "after a failure nothing is assumed of what a server has: it is asked again",
     edits: [
       {
         file: "src/master/metadata/metadata-copy.ts",
-        find: "    await commands.send(this.volume, metadataWrite, request, limits.controlMs);\n",
-        replace:
-          "    commands.send(this.volume, metadataWrite, request, limits.controlMs).catch(() => undefined);\n    await Promise.resolve();\n",
+        find: "      this.forget();\n      throw error;\n",
+        replace: "      throw error;\n",
+      },
+      {
+        file: "src/master/metadata/metadata-copies.ts",
+        find: "      if (incarnation !== keeping.incarnation) copy.forget();\n",
+        replace: "",
       },
     ],
     scenarios: ["lostMaster"],
