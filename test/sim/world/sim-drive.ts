@@ -91,7 +91,7 @@ export class SimDrive {
   /** Only so many bytes are free from now on; undefined: enough again. */
   fill(freeBytes: number | undefined): void {
     if (freeBytes === undefined) this.files.capacityBytes = this.#usualCapacity;
-    else this.files.capacityBytes = this.#usualCapacity - this.files.freeBytes + freeBytes;
+    else this.files.capacityBytes += freeBytes - this.files.freeBytes;
     if (freeBytes !== undefined) this.#scheduler.count("disk.full");
   }
 

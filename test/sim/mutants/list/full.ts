@@ -39,18 +39,6 @@ export const fullMutants: readonly Mutant[] = [
     scenarios: ["fullCluster"],
   },
   {
-    name: "log-bytes-take-no-space",
-    rule: "bytes that only the volume log has will take the disk's space, and count",
-    edits: [
-      {
-        file: "src/chunkserver/store/space-account.ts",
-        find: "this.#unfiled = this.#options.unfiledBytes();",
-        replace: "this.#unfiled = 0 * this.#options.unfiledBytes();",
-      },
-    ],
-    scenarios: ["fullCluster"],
-  },
-  {
     name: "full-append-waits",
     rule: "an append that no tail took ends with NoSpace where there is no space for another tail",
     edits: [

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { GfsError } from "../../../../src/base/errors.ts";
 import { crc32 } from "../../../../src/base/checksum.ts";
 import { chunkHandle, chunkVersion } from "../../../../src/wire/ids.ts";
+import { sleep } from "../../../../src/net/deadline.ts";
 import { openStore } from "../../../../src/chunkserver/store/open-store.ts";
 import {
   codeOf,
@@ -273,6 +274,25 @@ describe("no space", () => {
       },
       { spaceLimitBytes: 100_000 },
     );
+  });
+
+  test("what only the log has counts against the disk: it will be filed there", () => {
+    const volume = simVolume(1, 6_000_000);
+    volume.with(async (store, world) => {
+      await store.openReplica(openOptions(1));
+      const told = async (): Promise<number> => {
+        // Older than the figure is kept for.
+        await sleep(world.clock, 250);
+        return (await store.space()).freeBytes;
+      };
+      const before = await told();
+      for (let i = 0; i < 20; i++)
+        await store.durable(store.append(recordOf(1, i + 1, { offset: i * 15_000, data: content(15_000, i) })));
+      const logged = await told();
+      expect(logged).toBeLessThanOrEqual(before - 300_000);
+      await store.flush();
+      expect(Math.abs((await told()) - logged)).toBeLessThan(20_000);
+    });
   });
 
   test("of its own space a volume keeps a part for clones and the ends of chunks that are sealed", () => {
