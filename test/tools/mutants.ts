@@ -8,7 +8,7 @@ import { CleanRuns, hunt } from "../sim/mutants/hunt.ts";
 import { candidates, formatRun, readKillers, writeKillers } from "../sim/mutants/killers.ts";
 import { mutants } from "../sim/mutants/list.ts";
 import type { Mutant } from "../sim/mutants/mutant.ts";
-import { atMost, type MutantRun, runMutant } from "../sim/mutants/run-mutant.ts";
+import { type MutantRun, MutantRunner } from "../sim/mutants/run-mutant.ts";
 
 const { values } = parseArgs({
   options: {
@@ -30,17 +30,17 @@ const chosen = mutants.filter(
   ({ name }) =>
     (names === undefined || names.some((part) => name.includes(part))) && (values.missing !== true || !known.has(name)),
 );
-const slot = atMost(Number(values.jobs ?? availableParallelism()));
+const runner = new MutantRunner(Number(values.jobs ?? availableParallelism()));
 const missed = values.update === true ? await update() : await show();
 console.log(missed.length === 0 ? `all ${chosen.length} mutants were noticed` : `not noticed: ${missed.join(", ")}`);
 process.exit(missed.length === 0 ? 0 : 1);
 
 async function update(): Promise<string[]> {
-  const clean = new CleanRuns();
+  const clean = new CleanRuns(runner);
   const seeds = Number(values.seeds ?? 40);
   const unseen: string[] = [];
   await each(async (mutant) => {
-    const found = await hunt(withScenario(mutant), { known: known.get(mutant.name) ?? [], seeds, clean });
+    const found = await hunt(withScenario(mutant), { known: known.get(mutant.name) ?? [], seeds, clean, runner });
     for (const text of found.dirty) console.log(`WITHOUT ANY MUTANT ${text}`);
     if (found.killers.length === 0) unseen.push(mutant.name);
     else known.set(mutant.name, found.killers);
@@ -59,7 +59,7 @@ async function show(): Promise<string[]> {
   const results: { readonly mutant: Mutant; readonly runs: readonly MutantRun[]; readonly kills: number }[] = [];
   await each(async (mutant) => {
     const { scenarios } = withScenario(mutant);
-    const runs = await runMutant(mutant, candidates(scenarios, { from: 1, count: seeds }), Number.POSITIVE_INFINITY);
+    const runs = await runner.run(mutant, candidates(scenarios, { from: 1, count: seeds }), Number.POSITIVE_INFINITY);
     const kills = runs.filter(({ noticed }) => noticed !== undefined).length;
     results.push({ mutant, runs, kills });
     console.log(`${mutant.name}: ${kills} of ${runs.length}`);
@@ -80,16 +80,14 @@ function withScenario(mutant: Mutant): Mutant {
   return values.scenario === undefined ? mutant : { ...mutant, scenarios: [values.scenario] };
 }
 
-/** As many at a time as may be. */
+/** The runner lets as many run at a time as may be. */
 async function each(work: (mutant: Mutant) => Promise<void>): Promise<void> {
   await Promise.all(
     chosen.map((mutant) =>
-      slot(() =>
-        work(mutant).catch((error: unknown) => {
-          console.log(`${mutant.name}: ${String(error).split("\n").slice(0, 8).join("\n")}`);
-          process.exitCode = 1;
-        }),
-      ),
+      work(mutant).catch((error: unknown) => {
+        console.log(`${mutant.name}: ${String(error).split("\n").slice(0, 8).join("\n")}`);
+        process.exitCode = 1;
+      }),
     ),
   );
 }

@@ -7,8 +7,8 @@ export const canary: Mutant = {
   edits: [
     {
       file: "src/client/read-part.ts",
-      find: "yield* step.run.payload;",
-      replace: "yield* step.run.payload.map((piece) => piece.map((byte) => byte ^ 1));",
+      find: "yield* outcome.run.payload;",
+      replace: "yield* outcome.run.payload.map((piece) => piece.map((byte) => byte ^ 1));",
     },
   ],
   scenarios: ["brief"],

@@ -1,18 +1,20 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { canary } from "./canary.ts";
 import { candidates, formatRun, parseRun, readKillers, type Run } from "./killers.ts";
 import { mutants } from "./list.ts";
-import { mutate } from "./mutant.ts";
-import { atMost, runMutant } from "./run-mutant.ts";
+import { type Mutant, mutate } from "./mutant.ts";
+import { MutantRunner } from "./run-mutant.ts";
+import { switched } from "./switched.ts";
 
 const root = resolve(import.meta.dir, "../../..");
 const killers = readKillers();
 /** Of each scenario of a mutant that no known run notices any more. */
 const freshSeeds = 6;
-const slot = atMost(availableParallelism());
+const runner = new MutantRunner(availableParallelism());
+afterAll(() => runner[Symbol.asyncDispose]());
 
 /** They wait for each other. */
 const allMs = 900_000;
@@ -26,7 +28,7 @@ describe("each rule that is taken out", () => {
           ...(killers.get(mutant.name) ?? []),
           ...candidates(mutant.scenarios, { from: 1, count: freshSeeds }),
         ];
-        const made = await slot(() => runMutant(mutant, runs, 1));
+        const made = await runner.run(mutant, runs, 1);
         const tried = `${made.map(formatRun).join(", ")} did not notice: bun run sim:mutants --update --only ${mutant.name}`;
         expect(made.at(-1)?.noticed, tried).toBeString();
       },
@@ -43,7 +45,7 @@ describe("without any mutant", () => {
     test.concurrent(
       `nothing is noticed where mutants are, part ${index + 1}`,
       async () => {
-        const made = await slot(() => runMutant(undefined, runs, 1));
+        const made = await runner.run(undefined, runs, 1);
         expect(made.filter(({ noticed }) => noticed !== undefined)).toEqual([]);
         expect(made).toHaveLength(runs.length);
       },
@@ -57,7 +59,7 @@ describe("a harness that can fail", () => {
     "notices the canary in any run",
     async () => {
       const runs = candidates(["brief", "squall"], { from: 1, count: 2 });
-      const made = await slot(() => runMutant(canary, runs, runs.length));
+      const made = await runner.run(canary, runs, runs.length);
       expect(made.map(({ noticed }) => noticed?.split(":", 1)[0])).toEqual(runs.map(() => "P2"));
     },
     allMs,
@@ -81,6 +83,29 @@ describe("the list of mutants", () => {
       }),
     );
     expect(outdated).toEqual([]);
+  });
+
+  test("switches where its edits are, and nowhere else", async () => {
+    const source = [
+      "function add(a: number): number {",
+      '  const text = "}"; // {',
+      "  return a + 1;",
+      "}",
+      "function both(a: number): string {",
+      "  return `${add(a)} ${{ a }.a}`;",
+      "}",
+      "console.log(both(1));",
+    ].join("\n");
+    const edit = (name: string, find: string, replace: string): Mutant => {
+      return { name, rule: "r", edits: [{ file: "f", find, replace }], scenarios: [] };
+    };
+    const list = [edit("more", "a + 1", "a + 2"), edit("none", "a + 1", "0"), edit("short", " ${{", "${{")];
+    const code = switched(list, "f", source);
+    const printed = ["", "more", "none", "short", "other"].map((name) => {
+      const program = `globalThis.gfsMutant = ${JSON.stringify(name)};\n${code}`;
+      return Bun.spawnSync([process.execPath, "--eval", program]).stdout.toString().trim();
+    });
+    expect(printed).toEqual(["2 1", "3 1", "0 1", "21", "2 1"]);
   });
 
   test("is refused where a text is not there, or there twice", () => {

@@ -8,7 +8,7 @@ export const garbageMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/core/reports.ts",
-        find: 'if (table.stamps.get(slot) > factMark) return "late";',
+        find: 'if (table.stamps.get(slot) > factMark) return unfinished ? "late-unfinished" : "late";',
         replace: "",
       },
       {

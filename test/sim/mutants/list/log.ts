@@ -123,8 +123,8 @@ export const logMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/operation-log.ts",
-        find: "const number = (state.cluster.epoch?.number ?? 0) + 1;",
-        replace: "const number = Math.max(1, state.cluster.epoch?.number ?? 0);",
+        find: "const number = Math.max(state.cluster.epoch?.number ?? 0, restored?.epoch ?? 0) + 1;",
+        replace: "const number = Math.max(1, state.cluster.epoch?.number ?? 0, restored?.epoch ?? 0);",
       },
       {
         file: "src/master/core/apply.ts",
