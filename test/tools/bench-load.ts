@@ -29,7 +29,10 @@ export interface Load {
 
 type Argument = string | number;
 
-export function startLoad(cluster: TestCluster, args: readonly Argument[]): Load {
+/** What of a cluster a load is for: its servers are measured. */
+type Loaded = Pick<TestCluster, "address" | "master" | "chunkservers">;
+
+export function startLoad(cluster: Loaded, args: readonly Argument[]): Load {
   const child = Bun.spawn([loadPath, cluster.address, ...args.map(String)], {
     stdout: "pipe",
     stderr: "inherit",
