@@ -96,8 +96,8 @@ async function untilWhole(cluster: Cluster, world: World): Promise<string | unde
 
 export function whatIsWanting(status: ClusterStatus): string | undefined {
   const { chunks, shortChunks, safeMode, stopped, metadataCopies } = status;
-  const { short, lost, pending, sealing } = chunks;
-  const whole = short + lost + pending + sealing === 0;
+  const { short, lost, pending, sealing, unsealedShort } = chunks;
+  const whole = short + lost + pending + sealing + unsealedShort === 0;
   if (whole && !safeMode.active && stopped.mutations === undefined && areCopied(status)) return undefined;
   return JSON.stringify({ chunks, shortChunks, safeMode, stopped, metadataCopies });
 }
