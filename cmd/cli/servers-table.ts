@@ -7,9 +7,10 @@ export const noServer = "no chunkserver has registered yet (start one: gfs chunk
 
 /** What of a server an operator looks at first: lower is worse. */
 function rankOf(server: ServerStatus): number {
-  const { liveness, slow, draining } = server;
+  const { liveness, slow, full, draining } = server;
   if (liveness !== "live") return ["dead", "retired", "suspect"].indexOf(liveness);
-  return slow !== undefined ? 3 : draining === true ? 4 : 5;
+  if (slow !== undefined || full === true) return 3;
+  return draining === true ? 4 : 5;
 }
 
 /** The worst first, the fullest first among those that are well. */
@@ -24,8 +25,9 @@ function usedShare({ totalBytes, freeBytes }: ServerStatus): number {
 
 /** `live`, `dead, silent for 2 min 5 s`, `live, draining` … */
 export function stateText(server: ServerStatus): string {
-  const { liveness, silentMs, retiredReason, draining, slow } = server;
-  const mark = (slow !== undefined && liveness === "live" ? ", slow" : "") + (draining === true ? ", draining" : "");
+  const { liveness, silentMs, retiredReason, draining, slow, full } = server;
+  const live = liveness === "live" ? `${slow === undefined ? "" : ", slow"}${full === true ? ", full" : ""}` : "";
+  const mark = live + (draining === true ? ", draining" : "");
   if (liveness === "retired") return `retired: ${retiredReason ?? "its disk failed"}${mark}`;
   return (liveness === "live" ? "live" : `${liveness}, silent for ${formatDuration(silentMs)}`) + mark;
 }

@@ -22,15 +22,17 @@ describe("servers on a screen", () => {
       server("empty", { freeBytes: 1e9 }),
       server("full", { freeBytes: 1e7 }),
       server("leaving", { draining: true }),
+      server("brimful", { full: true, slow: "its syncs take long" }),
       server("silent", { liveness: "suspect" }),
       server("broken", { liveness: "retired" }),
       server("gone", { liveness: "dead" }),
     ];
-    const order = ["gone", "broken", "silent", "leaving", "full", "empty"];
+    const order = ["gone", "broken", "silent", "brimful", "leaving", "full", "empty"];
     expect(worstFirst(all).map(({ label }) => label)).toEqual(order);
+    expect(serversTable(all)).toContain("live, slow, full");
     const lines = serversTable(all, 2).split("\n");
     expect(lines.map((line) => line.split(" ")[0])).toEqual(["SERVER", "gone", "broken", "and"]);
-    expect(lines.at(-1)).toBe("and 4 more, none in a worse state: gfs servers");
+    expect(lines.at(-1)).toBe("and 5 more, none in a worse state: gfs servers");
   });
 
   test("a disk is shared by servers that are there, not by one that is gone and its successor", () => {
