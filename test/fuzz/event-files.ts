@@ -47,7 +47,7 @@ function prepare(): FuzzRun {
         async (world) => [await start(world), await start(world)],
         [],
       );
-      demand(Array.isArray(told), () => `it ended with ${String(told)}`);
+      demand(Array.isArray(told), () => `it ended with ${JSON.stringify(told)}`);
       const [first = [], second = []] = Array.isArray(told) ? told : [];
       for (const [i, event] of first.entries()) {
         const { number } = event;
