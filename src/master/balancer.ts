@@ -7,7 +7,7 @@ import type { VolumeIndex } from "./core/chunk-table.ts";
 import type { ReplyOf } from "./core/decision.ts";
 import { drainingVolumes, drainProgress } from "./core/drain.ts";
 import { isBeingDeleted } from "./core/garbage.ts";
-import { beginMove } from "./core/repair.ts";
+import { beginMove, runningRepairs } from "./core/repair.ts";
 import { hasRoom, mayBegin } from "./core/repair-pace.ts";
 import { queuedCount } from "./core/repair-queues.ts";
 import { settingOf } from "./core/runtime-settings.ts";
@@ -51,14 +51,9 @@ export function tickBalance(ctx: MasterContext): void {
   }
 }
 
-function repairsRunning({ soft }: MasterContext): boolean {
-  for (const { want } of soft.repair.running.values()) if (want !== "balance") return true;
-  return false;
-}
-
 function noteStuckRepair(ctx: MasterContext): void {
   const { balance, repair } = ctx.soft;
-  const stuck = queuedCount(repair.queues) > 0 && !repairsRunning(ctx) && balance.moving.size === 0;
+  const stuck = queuedCount(repair.queues) > 0 && runningRepairs(repair) === 0 && balance.moving.size === 0;
   if (!stuck) balance.repairStuckMs = undefined;
   else balance.repairStuckMs ??= nowMs(ctx);
 }
@@ -73,7 +68,7 @@ function whyWaiting(ctx: MasterContext): string | undefined {
     const { safe } = drainProgress(soft.drains, chunkView(ctx), { volume: volume.index, limits: ctx.limits });
     if (!safe) return `${nameOf(volume)} is being drained`;
   }
-  if (repairsRunning(ctx)) return "chunks are being repaired";
+  if (runningRepairs(soft.repair) > 0) return "chunks are being repaired";
   const { repairStuckMs } = soft.balance;
   const stuck = repairStuckMs !== undefined && nowMs(ctx) - repairStuckMs >= stuckRepairMs;
   return queuedCount(soft.repair.queues) > 0 && !stuck ? "chunks wait for repair" : undefined;

@@ -9,6 +9,7 @@ import { healthOf, noCounts } from "./core/chunk-health.ts";
 import { chunkCount } from "./core/chunk-table.ts";
 import type { ReplyOf } from "./core/decision.ts";
 import { rootSlot } from "./core/inodes.ts";
+import { runningRepairs } from "./core/repair.ts";
 import { queuedCount } from "./core/repair-queues.ts";
 import { detachedCount } from "./core/reaping.ts";
 import { trashTotals } from "./core/trash.ts";
@@ -71,7 +72,7 @@ export function statusOf(ctx: MasterContext, sources: StatusSources): ReplyOf<ty
     chunks: countsOf(ctx),
     repair: {
       queued: queuedCount(soft.repair.queues),
-      running: soft.repair.running.size,
+      running: runningRepairs(soft.repair),
       done: soft.repair.done,
       doneBytes: soft.repair.doneBytes,
       ...untilWhole(ctx),

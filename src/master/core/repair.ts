@@ -217,6 +217,13 @@ function wantOf(view: ChunkView, slot: number, { racks }: Pick<ChoiceContext, "r
   return holders === goal && crowding(view.chunks, slot, racks) > 0 ? "misplaced" : undefined;
 }
 
+/** Clones under way that are not balance's. */
+export function runningRepairs({ running }: Pick<Repair, "running">): number {
+  let count = 0;
+  for (const { want } of running.values()) if (want !== "balance") count++;
+  return count;
+}
+
 /**
  * A clone that balance wants: one of repair's as any other, but that it is no repair when it is done. Undefined where the chunk is being copied already, or has changed.
  */

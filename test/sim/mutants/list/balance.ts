@@ -8,7 +8,7 @@ export const balanceMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/balancer.ts",
-        find: '  if (repairsRunning(ctx)) return "chunks are being repaired";',
+        find: '  if (runningRepairs(soft.repair) > 0) return "chunks are being repaired";',
         replace: "",
       },
       {

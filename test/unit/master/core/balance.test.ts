@@ -16,7 +16,13 @@ import {
 import { dropReplica, noteReplicaFact, replicasOf } from "../../../../src/master/core/chunk-replicas.ts";
 import { createChunkScan, stepScan } from "../../../../src/master/core/chunk-scan.ts";
 import { slotOf } from "../../../../src/master/core/chunk-table.ts";
-import { beginMove, createRepair, repairEnded, stopUnneeded } from "../../../../src/master/core/repair.ts";
+import {
+  beginMove,
+  createRepair,
+  repairEnded,
+  runningRepairs,
+  stopUnneeded,
+} from "../../../../src/master/core/repair.ts";
 import { applyVolumeMarked, volumeAt } from "../../../../src/master/core/volumes.ts";
 import { addSealed, addVolume, type ChunkWorld, chunkWorld, handleOf } from "./chunk-world.ts";
 
@@ -226,7 +232,7 @@ describe("balance", () => {
     if (command === undefined) throw new Error("nothing was begun");
     expect(command).toMatchObject({ target: 1, sources: [0] });
     expect(beginMove(repair, world, move, time)).toBeUndefined();
-    expect(stopUnneeded(repair, world)).toEqual([]);
+    expect([stopUnneeded(repair, world), runningRepairs(repair)]).toEqual([[], 0]);
     expect(repairEnded(repair, world, { command, failure: "no", ...time })).toBe("failed");
     expect([repair.failures.size, repair.running.size]).toEqual([0, 0]);
     const again = beginMove(repair, world, move, time);
