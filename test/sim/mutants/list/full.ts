@@ -27,13 +27,13 @@ export const fullMutants: readonly Mutant[] = [
     scenarios: ["fullCluster"],
   },
   {
-    name: "reserve-given-to-nobody",
-    rule: "a full cluster can still be repaired",
+    name: "trash-purged-too-late",
+    rule: "space short: the trash is purged, before puts are refused",
     edits: [
       {
-        file: "src/master/core/repair-choice.ts",
-        find: 'use: good < Math.max(2, by.limits.minReplicas) ? "clone" : "new",',
-        replace: 'use: good < 0 ? "clone" : "new",',
+        file: "src/master/reaper.ts",
+        find: "space }) => sum + (space.newBytes ?? space.freeBytes), 0);",
+        replace: "space }) => sum + space.freeBytes, 0);",
       },
     ],
     scenarios: ["fullCluster"],
