@@ -3,23 +3,6 @@ import type { Mutant } from "../mutant.ts";
 
 export const balanceMutants: readonly Mutant[] = [
   {
-    name: "balance-during-repair",
-    rule: "balance waits while anything is repaired",
-    edits: [
-      {
-        file: "src/master/balancer.ts",
-        find: '  if (runningRepairs(soft.repair) > 0) return "chunks are being repaired";',
-        replace: "",
-      },
-      {
-        file: "src/master/balancer.ts",
-        find: 'return queuedCount(soft.repair.queues) > 0 && !stuck ? "chunks wait for repair" : undefined;',
-        replace: "return stuck ? undefined : undefined;",
-      },
-    ],
-    scenarios: ["balancedDisks"],
-  },
-  {
     name: "balance-back-and-forth",
     rule: "a chunk moves only where its source stays at least as full as its target becomes",
     edits: [
@@ -32,25 +15,6 @@ export const balanceMutants: readonly Mutant[] = [
         file: "src/master/core/balance.ts",
         find: "return (to.usedBytes + bytes) / to.totalBytes <= (from.usedBytes - bytes) / from.totalBytes;",
         replace: "return to.totalBytes > 0 && from.totalBytes > 0 && bytes > 0;",
-      },
-    ],
-    scenarios: ["balancedDisks"],
-  },
-  {
-    name: "balance-without-a-copy-more",
-    rule: "a move makes a copy first, and then lets the one on the source go",
-    edits: [
-      {
-        file: "src/master/balancer.ts",
-        find: "    else {\n",
-        replace:
-          "    else {\n      dropReplica(ctx.state.chunks, slotOf(ctx.state.chunks, move.handle), move.source);\n",
-      },
-      {
-        file: "src/master/balancer.ts",
-        find: 'import type { VolumeIndex } from "./core/chunk-table.ts";',
-        replace:
-          'import { slotOf, type VolumeIndex } from "./core/chunk-table.ts";\nimport { dropReplica } from "./core/chunk-replicas.ts";',
       },
     ],
     scenarios: ["balancedDisks"],
