@@ -4,6 +4,7 @@ import { scanSlotsPerSlice, stepScan } from "./core/chunk-scan.ts";
 import { findChunk } from "./core/chunk-table.ts";
 import { queueGarbage } from "./core/garbage.ts";
 import { queueMisplaced, queueShort } from "./core/repair-queues.ts";
+import { type Volume, volumeAt } from "./core/volumes.ts";
 import { isTrashed } from "./clones.ts";
 import { noteHealth } from "./health.ts";
 import { sealThinTails } from "./thin-tails.ts";
@@ -27,6 +28,7 @@ export async function scanChunks(ctx: MasterContext): Promise<void> {
     for (const handle of step.misplaced) queueMisplaced(repair.queues, handle);
     for (const { handle, volume } of step.surplus)
       queueGarbage(garbage, { handle, volume, cause: "surplus" }, { nowMs: now, limits: ctx.limits });
+    for (const volume of step.unreported) askForReport(volumeAt(ctx.state.volumes, volume));
     if (scan.running) return "more";
     noteHealth(ctx);
     sealThinTails(ctx);
@@ -34,4 +36,10 @@ export async function scanChunks(ctx: MasterContext): Promise<void> {
     endRound(ctx, round);
     return "done";
   });
+}
+
+/** What is too many goes only on the servers' own word, and that may be ten minutes away. */
+function askForReport(volume: Volume): void {
+  const { report } = volume;
+  if (report === undefined || report.tally.applied === report.tally.pages) volume.reportWanted = true;
 }

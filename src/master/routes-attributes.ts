@@ -45,12 +45,10 @@ async function changeGoals(
     throw new GfsError("IsDirectory", `Cannot set the replicas of ${request.path}: it is a directory`);
   const walk = beginWalk(state.inodes, top, request.cursor);
   const sums = { files: 0, changed: 0, chunks: 0 };
-  let lowered = false;
   let endMs = nowMs(ctx) + limits.sliceMs;
   for (;;) {
     const { parts, page } = stepWalk(state.inodes, walk);
-    const { records, tails, changed, chunks, fewer } = decideGoals(state, parts, replicas);
-    lowered ||= fewer;
+    const { records, tails, changed, chunks } = decideGoals(state, parts, replicas);
     sums.files += parts.filter(({ last }) => last).length;
     sums.changed += changed;
     sums.chunks += chunks;
@@ -64,8 +62,6 @@ async function changeGoals(
       const decided = decideNow(() => ({ records, reply }));
       for (const tail of tails) beginSealing(ctx, tail, "another number of replicas is wanted");
       if (sums.changed > 0 || sums.chunks > 0) wantScan(ctx.soft.scan);
-      // Only what servers themselves said that they have may be surplus, and of what was put they have not said so yet.
-      if (lowered) for (const volume of allVolumes(state.volumes)) volume.reportWanted = true;
       return decided;
     }
     if (records.length > 0) engine.apply(records);

@@ -95,6 +95,8 @@ export interface ScanStep {
   readonly short: { readonly handle: ChunkHandle; readonly holders: number; readonly moving?: boolean }[];
   /** Replicas too many: the goal is reached without them, by what volumes reported. */
   readonly surplus: { readonly handle: ChunkHandle; readonly volume: VolumeIndex }[];
+  /** Live volumes that have not said that they hold a chunk of which there are too many, as the log alone knows: some with every such chunk. */
+  readonly unreported: VolumeIndex[];
   /** Sealed chunks with as many holders as wanted, too many of them in one rack. */
   readonly misplaced: ChunkHandle[];
 }
@@ -105,7 +107,7 @@ export function stepScan(
   scan: ChunkScan,
   { slotsMax, nowMs, movedOff }: { slotsMax: number; nowMs: number; movedOff?: MovedOff },
 ): ScanStep {
-  const step: ScanStep = { short: [], surplus: [], misplaced: [] };
+  const step: ScanStep = { short: [], surplus: [], unreported: [], misplaced: [] };
   if (!scan.running) {
     if (!scan.wanted) return step;
     Object.assign(scan, { slot: 0, running: true, wanted: false, counts: noCounts(), shortOnes: [] });
@@ -147,7 +149,7 @@ function visit(
     else counts.healthy++;
     if (countedHoldersAt(view, slot) < goal)
       step.short.push({ handle: handleAt(view.chunks, slot), holders, moving: true });
-    else if (holders > goal) findSurplus(view, slot, { racks, surplus: step.surplus, movedOff });
+    else if (holders > goal) findSurplus(view, slot, { racks, step, movedOff });
     // With one too many already, that is the one to go.
     else if (misplaced) step.misplaced.push(handleAt(view.chunks, slot));
     return;
@@ -211,16 +213,17 @@ export function whyShort(view: ChunkView, slot: number): string {
 function findSurplus(
   view: ChunkView,
   slot: number,
-  into: { racks: RackTable; surplus: ScanStep["surplus"]; movedOff: MovedOff | undefined },
+  into: { racks: RackTable; step: Pick<ScanStep, "surplus" | "unreported">; movedOff: MovedOff | undefined },
 ): void {
   const goal = view.chunks.goals.get(slot);
-  const reported = replicasAt(view.chunks, slot)
-    .filter(({ volume, health }) => health === "healthy" && view.volumes.byIndex[volume]?.liveness === "live")
-    .map(({ volume }) => volume);
+  const { surplus } = into.step;
+  const live = replicasAt(view.chunks, slot).filter(({ volume }) => view.volumes.byIndex[volume]?.liveness === "live");
+  for (const { volume, health } of live) if (health === "named") into.step.unreported.push(volume);
+  const reported = live.filter(({ health }) => health === "healthy").map(({ volume }) => volume);
   const sure = reported.filter((volume) => isCounted(view.volumes.byIndex[volume]));
   if (sure.length < goal) return;
   for (const volume of reported)
-    if (!sure.includes(volume)) into.surplus.push({ handle: handleAt(view.chunks, slot), volume });
+    if (!sure.includes(volume)) surplus.push({ handle: handleAt(view.chunks, slot), volume });
   const rackOf = (index: VolumeIndex): number => into.racks.of[index] ?? -1;
   const moved = into.movedOff?.get(handleAt(view.chunks, slot))?.source;
   while (sure.length > goal) {
@@ -231,6 +234,6 @@ function findSurplus(
     );
     if (worst === undefined) return;
     sure.splice(sure.indexOf(worst), 1);
-    into.surplus.push({ handle: handleAt(view.chunks, slot), volume: worst });
+    surplus.push({ handle: handleAt(view.chunks, slot), volume: worst });
   }
 }

@@ -24,25 +24,19 @@ export interface GoalChange {
   readonly tails: readonly ChunkHandle[];
   readonly changed: number;
   readonly chunks: number;
-  /** Some chunks want fewer than before. */
-  readonly fewer: boolean;
 }
 
 export function decideGoals(state: MasterState, parts: readonly FilePart[], replicas: number): GoalChange {
   const { inodes, chunks: table } = state;
   const records: LogRecord[] = [];
   const tails: ChunkHandle[] = [];
-  let [changed, chunks, fewer] = [0, 0, false];
+  let [changed, chunks] = [0, 0];
   for (const { slot, from, to } of parts) {
     const own = inodes.replicas.get(slot);
     // Somebody asked for another number since its first part.
     if (from > 0 && own !== replicas) continue;
     let differing = 0;
-    for (let i = from; i < to; i++) {
-      const goal = goalOf(table, extentAt(inodes, slot, i).handle);
-      if (goal !== replicas) differing++;
-      if (goal > replicas) fewer = true;
-    }
+    for (let i = from; i < to; i++) if (goalOf(table, extentAt(inodes, slot, i).handle) !== replicas) differing++;
     const inode = idOfSlot(inodes, slot);
     const tail = from === 0 ? state.tails.get(inode) : undefined;
     if (tail !== undefined && goalOf(table, tail) !== replicas) tails.push(tail);
@@ -51,7 +45,7 @@ export function decideGoals(state: MasterState, parts: readonly FilePart[], repl
     chunks += differing;
     if (from === 0) changed++;
   }
-  return { records, tails, changed, chunks, fewer };
+  return { records, tails, changed, chunks };
 }
 
 /** The file wants so many, and so do the chunks of its extents from `from` up to, and without, `to`. */

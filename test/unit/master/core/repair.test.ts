@@ -15,14 +15,16 @@ function scanned(world: ChunkWorld, slotsMax = 1_000) {
   const scan = createChunkScan();
   const short: { handle: number; holders: number }[] = [];
   const surplus: { handle: number; volume: number }[] = [];
+  const unreported = new Set<number>();
   const misplaced: number[] = [];
   for (let step = 0; (scan.wanted || scan.running) && step < 100; step++) {
     const found = stepScan(world, scan, { slotsMax, nowMs: world.nowMs });
     short.push(...found.short);
     surplus.push(...found.surplus);
+    for (const volume of found.unreported) unreported.add(volume);
     misplaced.push(...found.misplaced);
   }
-  return { scan, short, surplus, misplaced };
+  return { scan, short, surplus, unreported, misplaced };
 }
 
 function kill(world: ChunkWorld, ...volumes: number[]): void {
@@ -120,6 +122,20 @@ describe("a round over the chunk table", () => {
     expect(counts()).toMatchObject({ total: 1, healthy: 0, pending: 1 });
     volumeAt(world.volumes, 1).registration = registration;
     expect(counts()).toMatchObject({ total: 1, healthy: 1, pending: 0 });
+  });
+
+  test("of a chunk with too many, those who hold it by the log alone are asked what they have, and of no other", () => {
+    const world = chunkWorld(4);
+    addSealed(world, 1, [0, 1, 2, 3], 2);
+    addSealed(world, 2, [0, 1, 2], 3);
+    expect(scanned(world).unreported).toEqual(new Set([0, 1, 2, 3]));
+    volumeAt(world.volumes, 3).liveness = "suspect";
+    const factMark = freshMark(world);
+    for (const volume of [1, 2]) reportOf(world, volume, { number: 1, entries: [entry(1), entry(2)], factMark });
+    expect(scanned(world).unreported).toEqual(new Set([0]));
+    reportOf(world, 0, { number: 1, entries: [entry(1), entry(2)], factMark });
+    const { unreported, surplus } = scanned(world);
+    expect([unreported.size, surplus.length]).toEqual([0, 1]);
   });
 
   test("surplus are only replicas that live volumes reported, above the goal; the fullest goes first", () => {
