@@ -11,7 +11,7 @@ import { type Chunk, findChunk, slotOf, type VolumeIndex } from "./core/chunk-ta
 import { queueGarbage } from "./core/garbage.ts";
 import { placeOf } from "./core/namespace.ts";
 import { slotOfId } from "./core/inodes.ts";
-import { planRepairs, type RepairCommand, repairEnded, stopUnneeded } from "./core/repair.ts";
+import { planRepairs, type RepairCommand, repairEnded, type RunningClone, stopUnneeded } from "./core/repair.ts";
 import { type PaceLimits, rateOfOne } from "./core/repair-pace.ts";
 import { wantsMore } from "./core/repair-queues.ts";
 import { settingOf } from "./core/runtime-settings.ts";
@@ -158,18 +158,17 @@ async function steer(
   }
 }
 
-/** Clones under way, by target. */
-function byTarget(ctx: MasterContext): Map<VolumeIndex, RepairCommand[]> {
+/** By target. */
+function byTarget(clones: readonly RunningClone[]): Map<VolumeIndex, RepairCommand[]> {
   const targets = new Map<VolumeIndex, RepairCommand[]>();
-  for (const { command } of ctx.soft.repair.running.values())
-    targets.set(command.target, [...(targets.get(command.target) ?? []), command]);
+  for (const { command } of clones) targets.set(command.target, [...(targets.get(command.target) ?? []), command]);
   return targets;
 }
 
 /** How far each clone is, as its target says, by handle. */
 export async function lookAtClones(ctx: MasterContext): Promise<Map<number, number>> {
   const answers = await Promise.all(
-    [...byTarget(ctx)].map(([target, commands]) =>
+    [...byTarget([...ctx.soft.repair.running.values()])].map(([target, commands]) =>
       steer(
         ctx,
         target,
@@ -186,13 +185,15 @@ const steeredRateMin = 2_000 * cloneBytesPerMs;
 /** The limits are others now: clones under way go on by them. */
 export async function paceClones(ctx: MasterContext): Promise<void> {
   const rate = rateOfOne(repairLimits(ctx));
+  // Balance has a rate of its own.
+  const clones = [...ctx.soft.repair.running.values()].filter(({ want }) => want !== "balance");
   const slow = rate !== undefined && rate < steeredRateMin;
   const how = slow
     ? { action: "stop" as const }
     : { action: "pace" as const, ...(rate === undefined ? {} : { bytesPerSecond: rate }) };
-  if (slow) for (const clone of ctx.soft.repair.running.values()) clone.stopping = true;
+  if (slow) for (const clone of clones) clone.stopping = true;
   await Promise.all(
-    [...byTarget(ctx)].map(([target, commands]) =>
+    [...byTarget(clones)].map(([target, commands]) =>
       steer(
         ctx,
         target,
