@@ -25,11 +25,14 @@ describe("paper §2.4 single master", () => {
       ...bytesIn(request, name),
       ...bytesIn(reply, `${name} answer`),
     ]);
-    // Proofs of the secret, nonces, and the packed states of replicas.
+    // Proofs of the secret, nonces, the packed states of replicas; and the master's own log and checkpoints, which hold names and no content.
     expect(found.filter((path) => path !== "report.entries").sort()).toEqual([
+      "backup-piece answer.piece.bytes",
       "hello answer.nonce",
       "hello answer.proof",
       "hello.nonce",
+      "metadata-read answer.bytes",
+      "metadata-write.bytes",
     ]);
   });
 
