@@ -135,6 +135,16 @@ export const brakesMutants: readonly Mutant[] = [
         find: "  if (mutationsStopped !== undefined) return;\n",
         replace: "  if (mutationsStopped === null) return;\n",
       },
+      {
+        file: "src/master/reaper.ts",
+        find: "if (ctx.soft.mutationsStopped !== undefined || ctx.stopping.aborted) return;",
+        replace: "if (ctx.stopping.aborted) return;",
+      },
+      {
+        file: "src/master/reaper.ts",
+        find: "ctx.soft.mutationsStopped === undefined ? nextToReap(state.inodes, batchMax) : [];",
+        replace: "nextToReap(state.inodes, batchMax);",
+      },
     ],
     scenarios: ["restoredBehind"],
   },
@@ -146,6 +156,11 @@ export const brakesMutants: readonly Mutant[] = [
         file: "src/master/confirm.ts",
         find: "if (soft.highestHandle > state.chunks.handleMark)",
         replace: "if (soft.highestHandle > Number.MAX_SAFE_INTEGER)",
+      },
+      {
+        file: "src/master/core/chunk-apply.ts",
+        find: "  table.nextHandle = Math.max(table.nextHandle, table.lostMark + 1);\n",
+        replace: "",
       },
     ],
     scenarios: ["restoredBehind"],

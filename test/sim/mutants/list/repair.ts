@@ -11,6 +11,11 @@ export const repairMutants: readonly Mutant[] = [
         find: "    if (!isGone(view.volumes.byIndex[replicaVolumeAt(view.chunks, slot, i)])) count++;",
         replace: "    count++;",
       },
+      {
+        file: "src/master/core/chunk-scan.ts",
+        find: "if (isHolder(replicaHealthAt(view.chunks, slot, i)) && !isGone(volume) && isCounted(volume)) count++;",
+        replace: "if (isHolder(replicaHealthAt(view.chunks, slot, i)) && isCounted(volume)) count++;",
+      },
     ],
     scenarios: ["loss"],
   },
