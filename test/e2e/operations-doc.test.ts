@@ -152,13 +152,24 @@ describe("docs/OPERATIONS.md", () => {
       await stage.start("gfs master");
       expect(await used()).toEqual(["in use", "in use"]);
 
-      expect(await stage.next("Backup of the master")).toContain("whole");
+      const backup = await stage.next("Backup of the master");
+      expect(backup).toContain("is whole");
       await stage.untilLive(3);
       await stage.put("/projects/b.tar");
       await stage.untilCopied();
-      await stage.kill("m");
-      stage.replaceDisk("m", "disk1");
-      stage.replaceDisk("m", "disk2");
+      const loseMaster = async (): Promise<void> => {
+        await stage.kill("m");
+        stage.replaceDisk("m", "disk1");
+        stage.replaceDisk("m", "disk2");
+      };
+      await loseMaster();
+      // Of the backup alone: the copies reach further, and are still there when they are asked.
+      await stage.follow("gfs master restore --data-dir /disk1/gfs-master --from /backup/gfs.backup");
+      await stage.start("gfs master");
+      await stage.untilLive(3);
+      expect((await stage.run(["ls", "/projects"])).text).toBe("a.tar\n");
+      expect(lastEntry(await stage.block("Restoring the master", 2))).toBeGreaterThan(lastEntry(backup));
+      await loseMaster();
       await stage.next("Restoring the master");
       expect(await used()).toEqual(["in use", "in use"]);
       await stage.untilLive(3);
@@ -166,6 +177,7 @@ describe("docs/OPERATIONS.md", () => {
       expect((await stage.run(["mkdir", "/too-early"])).stderr).toContain("MutationsStopped");
       await stage.same("/projects/a.tar");
       await stage.next("Restoring the master");
+      expect(await stage.next("Restoring the master")).toContain("accepted: mutations go on");
       await stage.put("/projects/c.tar");
       await stage.until("healthy");
       // The copies reach further than the backup.
@@ -233,6 +245,12 @@ describe("docs/OPERATIONS.md", () => {
     expect(readFileSync(join(import.meta.dirname, `${file}.test.ts`), "utf8")).toContain(name);
   });
 });
+
+/** How far the log goes that was read. */
+function lastEntry(text: string): number {
+  const [, entry = ""] = /(?:is whole: |can be rebuilt from ).* up to entry (\d+) of the log/.exec(text) ?? [];
+  return Number(entry);
+}
 
 /** In the first large replica there. */
 function flipByte(folder: string): void {
