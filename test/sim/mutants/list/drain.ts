@@ -3,18 +3,6 @@ import type { Mutant } from "../mutant.ts";
 
 export const drainMutants: readonly Mutant[] = [
   {
-    name: "placed-on-draining",
-    rule: "nothing new is placed on a server that is being drained",
-    edits: [
-      {
-        file: "src/master/core/placement.ts",
-        find: 'return mark === "draining" && liveness === "live" ? "draining" : liveness;',
-        replace: "return liveness;",
-      },
-    ],
-    scenarios: ["drainedServers"],
-  },
-  {
     name: "draining-replicas-count",
     rule: "replicas on a server that is being drained do not count towards the goal",
     edits: [
