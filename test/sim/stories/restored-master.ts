@@ -138,17 +138,17 @@ async function goOn(
   await client.appendToFile("/log", later);
   await client.trashRestore("/wanted");
   // Chunks would prove it too, by their handles: only the start does.
-  if (proof === "same start" || proof === "later start") return await replicasOf(client, ["/wanted"]);
+  if (proof === "same start" || proof === "later start") return replicasOf(client, ["/wanted"]);
   if (proof === "version") {
     // Sealed by a record of the newer log, at a higher version; no chunk is new.
     await client.move("/log", "/moved");
     await client.remove("/moved");
-    return await replicasOf(client, ["/wanted"]);
+    return replicasOf(client, ["/wanted"]);
   }
   await putFiles(client, "new", { files, prng, count: prng.integer(6, 9) });
   await client.put({ kind: "bytes", bytes: content(50_000, 1_000) }, "/old/0", { overwrite: true });
   await client.remove("/old/1");
-  return await replicasOf(client, [...files.keys(), "/old/0", "/wanted"]);
+  return replicasOf(client, [...files.keys(), "/old/0", "/wanted"]);
 }
 
 async function replicasOf(client: GfsClient, paths: readonly string[]): Promise<ReplicaToRead[]> {
