@@ -26,6 +26,8 @@ beforeAll(async () => {
       GFS_MASTER_SAFE_MODE_SECONDS: "0.5",
     },
   });
+  // Until then what the log alone names is shown as unreported.
+  await eventually("safe mode is over", async () => fieldsOf((await json("status"))["safeMode"])["active"] === false);
 });
 
 afterAll(async () => {

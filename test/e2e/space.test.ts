@@ -44,7 +44,8 @@ describe("no space in the cluster", () => {
       expect(await draftCount(cluster)).toBe(0);
       await putSoon(cluster, "/fits", 50_000_000);
       expect((await cluster.run(["ls", "/"])).text).toBe("fits\n");
-      expect((await cluster.run(["fsck"])).code).toBe(0);
+      // A pipeline that lost a member on a full disk leaves fewer replicas than wanted, until repair.
+      await eventually("whole", async () => (await cluster.run(["fsck"])).code === 0);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
