@@ -34,11 +34,18 @@ function changes(call: Call, on: boolean): SettingChange[] {
   ];
 }
 
+const stateWords: Readonly<Record<BalanceStatus["state"], string>> = {
+  off: "off",
+  waiting: "waiting",
+  moving: "on, and moves chunks",
+  balanced: "on, and all disks are within the threshold",
+};
+
 function describe(status: BalanceStatus): string {
   const { state, why, threshold, bytesPerSecond, mean, disks, bytesLeft, moved, movedBytes, running } = status;
   const limit = bytesPerSecond === 0 ? "no limit" : `at most ${formatSize(bytesPerSecond)}/s`;
   const lines = [
-    `balance is ${state}${state === "off" || state === "waiting" ? `: ${why}` : ""}`,
+    `balance is ${stateWords[state]}${state === "off" || state === "waiting" ? `: ${why}` : ""}`,
     `disks may be ${percent(threshold)} from the mean of ${percent(mean)}; ${limit}`,
     `${formatSize(bytesLeft)} left to move, ${counted(running, "chunk")} under way, ${counted(moved, "chunk")} (${formatSize(movedBytes)}) moved since the master's start`,
   ];

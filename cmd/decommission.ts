@@ -17,10 +17,10 @@ function costLines(check: DecommissionCheck): string[] {
     .map(({ handle, path, bytes }) => `  chunk ${handle} of ${showName(path)}, ${formatSize(bytes)}`);
   const more = check.lost > namedMax ? [`  and ${check.lost - namedMax} more`] : [];
   return [
-    `${name} is not safe to forget: ${check.why}`,
+    ...(check.lost + check.short > 0 ? [`${name} is not safe to forget: ${check.why}`] : []),
     ...(check.lost > 0
       ? [`${counted(check.lost, "chunk")} (${formatSize(check.lostBytes)}) would be LOST with it:`, ...named, ...more]
-      : ["no chunk would be lost with it"]),
+      : [`no chunk is lost with ${name}`]),
     ...(check.short > 0 ? [`${counted(check.short, "chunk")} would have fewer replicas than wanted`] : []),
   ];
 }

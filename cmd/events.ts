@@ -9,7 +9,7 @@ import { type Arguments, usageError } from "./cli/verb.ts";
 const limitDefault = 100;
 
 function lineOf({ atMs, level, kind, text }: ClusterEvent): string {
-  return `${showMoment(atMs)}  ${level.padEnd(5)}  ${kind.padEnd(16)}  ${showName(text)}`;
+  return `${showMoment(atMs)}  ${level.padEnd(5)}  ${kind.padEnd(20)}  ${showName(text)}`;
 }
 
 /** All that is not older than `--since`, unless `--limit` says fewer. */

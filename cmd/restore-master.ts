@@ -50,6 +50,8 @@ export async function restore(call: Call): Promise<number> {
         if (!hasCode(error, "NotFound", "Unavailable", "Timeout", "Corrupt")) throw error;
         failure ??= error;
         note(call, error.message);
+        if (hasCode(error, "Unavailable") && (await isAddress(call, each)))
+          note(call, `--from wants the control address of a chunkserver, not its data address: is ${each} one?`);
       }
     }
     if (sources.length === 0) throw failure;

@@ -106,6 +106,11 @@ function changesOf(call: Call): SettingChange[] {
   return changes;
 }
 
+function showSetting(value: number, unit: string): string {
+  if (unit !== "bytes/s") return `${value} ${unit}`;
+  return value === 0 ? "no limit" : `${formatSize(value)}/s`;
+}
+
 async function set(call: Call): Promise<number> {
   const changes = changesOf(call);
   await using client = await connect(call);
@@ -115,10 +120,11 @@ async function set(call: Call): Promise<number> {
   );
   if (call.json)
     await printJson(Object.fromEntries(settings.map(({ name, value, configured }) => [name, value ?? configured])));
-  else
-    note(
-      call,
-      settings.map(({ name, value, configured, unit }) => `${name} is ${value ?? configured} ${unit}`).join(", "),
+  else if (!call.quiet)
+    await print(
+      settings
+        .map(({ name, value, configured, unit }) => `${name} is ${showSetting(value ?? configured, unit)}`)
+        .join(", "),
     );
   return 0;
 }

@@ -20,7 +20,7 @@ function columns(rows: readonly (readonly [string, string])[]): string {
   return rows
     .map(([name, about]) => {
       const head = `  ${name}`.padEnd(left);
-      return head.length > left ? `${head}\n${" ".repeat(left)}${wrap(about, left)}` : head + wrap(about, left);
+      return name.length + 2 >= left ? `${head}\n${" ".repeat(left)}${wrap(about, left)}` : head + wrap(about, left);
     })
     .join("\n");
 }

@@ -21,7 +21,7 @@ export function verdictOf(status: ClusterStatus): string {
   const { total, lost, atRisk, short, pending, unsealedShort, unsealedAtRisk } = chunks;
   if (health === "healthy")
     return total === 0
-      ? "healthy (no chunks yet)"
+      ? `healthy (${status.bytes > 0 ? "the first chunks are not counted yet" : "no chunks yet"})`
       : `healthy: all ${counted(total, "chunk")} (${formatSize(chunks.totalBytes)}) ${have(total)} the replicas wanted`;
   if (health === "starting")
     return `starting: ${pending} of ${counted(total, "chunk")} ${are(pending)} not reported yet`;

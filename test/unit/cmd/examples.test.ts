@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { verbHelp } from "../../../cmd/cli/help.ts";
 import { parseAndRun, type VerbSpec } from "../../../cmd/cli/verb.ts";
 
 const folder = resolve(import.meta.dirname, "../../../cmd");
@@ -44,6 +45,14 @@ describe("the examples of --help", () => {
         if (own !== undefined)
           expect(await parseAndRun(own, args, async () => 0), `gfs ${verb} ${args.join(" ")}`).toBe(0);
       }
+    }
+  });
+
+  test("stand apart from what is said of them, however long they are", async () => {
+    for (const spec of (await specs()).values()) {
+      const help = verbHelp(spec);
+      for (const { command } of spec.examples)
+        expect(help).toMatch(new RegExp(`^  ${RegExp.escape(command)}( |$)`, "m"));
     }
   });
 });

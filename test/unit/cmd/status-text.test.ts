@@ -21,7 +21,8 @@ const repairing = { queued: 9, running: 3, done: 7, doneBytes: 448_000_000 };
 
 describe("the first line of status", () => {
   test.each<[string, ClusterStatus]>([
-    ["healthy (no chunks yet)", withCounts({ total: 0 })],
+    ["healthy (no chunks yet)", withCounts({ total: 0 }, { bytes: 0 })],
+    ["healthy (the first chunks are not counted yet)", withCounts({ total: 0 }, { bytes: 7 })],
     ["healthy: all 120 chunks (3.20 GB) have the replicas wanted", withCounts({ healthy: 118, open: 2 })],
     ["starting: 5 of 120 chunks are not reported yet", withCounts({ pending: 5 })],
     [
