@@ -4,11 +4,11 @@
  * time has passed.
  *
  * Gone at once: dead or retired since less than a window before the latest of them, and all that are silent now. Only servers that this start of the master has heard count: for
- * the others there is safe mode.
+ * the others there is safe mode. Nor do those count that an operator takes away (draining, forgotten): that they stop is his will, and no accident.
  */
 import type { Limits } from "../../limits.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
-import { allVolumes, isGone, type VolumeTable } from "./volumes.ts";
+import { allVolumes, isCounted, isGone, type VolumeTable } from "./volumes.ts";
 
 export interface MassFailure {
   /** When each volume that is gone now went. */
@@ -35,7 +35,8 @@ export function tickMassFailure(
   volumes: VolumeTable,
   { nowMs, limits }: { readonly nowMs: number; readonly limits: MassFailureLimits },
 ): "held" | "released" | "unchanged" {
-  const known = allVolumes(volumes).filter(({ registration }) => registration !== undefined);
+  const known = allVolumes(volumes).filter((volume) => volume.registration !== undefined && isCounted(volume));
+  for (const index of mass.goneMs.keys()) if (!isCounted(volumes.byIndex[index])) notLost(mass, index);
   let silent = 0;
   let live = 0;
   for (const volume of known) {
@@ -44,8 +45,7 @@ export function tickMassFailure(
       if (!mass.goneMs.has(index)) mass.goneMs.set(index, nowMs);
       continue;
     }
-    mass.goneMs.delete(index);
-    mass.accepted.delete(index);
+    notLost(mass, index);
     if (volume.liveness === "suspect") silent++;
     else live++;
   }
@@ -64,6 +64,12 @@ export function tickMassFailure(
   if (massFailureHoldMs > 0 && nowMs - mass.heldSinceMs >= massFailureHoldMs) return acceptFailure(mass);
   mass.reason = `${gone} of ${before} servers were lost at once`;
   return isHeld ? "unchanged" : "held";
+}
+
+/** Back, or not expected back: it is none of those that were lost. */
+function notLost({ goneMs, accepted }: MassFailure, index: VolumeIndex): void {
+  goneMs.delete(index);
+  accepted.delete(index);
 }
 
 function release(mass: MassFailure): "released" | "unchanged" {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type { Liveness } from "../../../../src/master/core/liveness.ts";
 import { acceptFailure, createMassFailure, tickMassFailure } from "../../../../src/master/core/mass-failure.ts";
-import { volumeAt } from "../../../../src/master/core/volumes.ts";
+import { applyVolumeMarked, volumeAt } from "../../../../src/master/core/volumes.ts";
+import type { VolumeMark } from "../../../../src/wire/log-records.ts";
 import { chunkWorld, limits } from "./chunk-world.ts";
 
 function cluster(count: number, holdMs = 0) {
@@ -15,6 +16,7 @@ function cluster(count: number, holdMs = 0) {
     become: (liveness: Liveness, ...volumes: number[]): void => {
       for (const volume of volumes) volumeAt(world.volumes, volume).liveness = liveness;
     },
+    mark: (volume: number, mark: VolumeMark): void => applyVolumeMarked(world.volumes, volume, mark),
     tick: (afterMs = 1_000) => {
       nowMs += afterMs;
       return tickMassFailure(mass, world.volumes, { nowMs, limits: at });
@@ -85,6 +87,32 @@ describe("many servers lost at once", () => {
     expect(tick(29_000)).toBe("unchanged");
     expect(tick(1_000)).toBe("released");
     expect(tick(1_000)).toBe("unchanged");
+  });
+
+  test("are not those that an operator takes away: being drained when they stop, or forgotten after it", () => {
+    const { become, mark, tick, mass } = cluster(4);
+    mark(0, "draining");
+    become("dead", 0);
+    expect(tick()).toBe("unchanged");
+    become("dead", 1);
+    expect(tick()).toBe("unchanged");
+    mark(0, "forgotten");
+    expect(tick()).toBe("unchanged");
+    become("dead", 2);
+    expect(tick()).toBe("held");
+    expect(mass.reason).toBe("2 of 3 servers were lost at once");
+    mark(1, "forgotten");
+    expect(tick()).toBe("released");
+    expect([...mass.goneMs.keys()]).toEqual([2]);
+  });
+
+  test("are again those that were to be taken away, once they are to stay", () => {
+    const { become, mark, tick } = cluster(4);
+    mark(0, "draining");
+    become("dead", 0, 1);
+    expect(tick()).toBe("unchanged");
+    mark(0, "none");
+    expect(tick()).toBe("held");
   });
 
   test("are not those that this start of the master never heard", () => {
