@@ -11,6 +11,7 @@ import type { Commands } from "./commands.ts";
 import { type ChunkScan, type ChunkView, createChunkScan } from "./core/chunk-scan.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
 import { type Balance, createBalance } from "./core/balance.ts";
+import { type Behind, noteProof, type Proof, whyBehind } from "./core/behind.ts";
 import { createDrains, type Drains } from "./core/drain.ts";
 import { createGarbage, type Garbage } from "./core/garbage.ts";
 import { createLeaseTable, type LeaseTable } from "./core/leases.ts";
@@ -62,7 +63,9 @@ export interface SoftState {
   readonly seals: Map<ChunkHandle, Sealing>;
   /** Tails being opened: concurrent appenders share one. */
   readonly openings: Map<InodeId, Promise<void>>;
-  /** Why no mutation is taken until `gfs master confirm`; undefined: they are. */
+  /** What proves that our log is an old copy, and no operator has accepted. */
+  readonly behind: Behind;
+  /** Why no mutation is taken until `gfs master confirm`: all of `behind`, for people; undefined: they are. */
   mutationsStopped: string | undefined;
   /** No mutation is taken before a volume that the log knows has registered, or all of them count as dead (monotonic): what they know may prove that our log is an old copy. */
   volumesAwaitedUntilMs: number | undefined;
@@ -114,6 +117,7 @@ export function newSoftState(nowMs: number): SoftState {
     clients: new Map(),
     seals: new Map(),
     openings: new Map(),
+    behind: new Map(),
     mutationsStopped: undefined,
     volumesAwaitedUntilMs: undefined,
     highestHandle: 0,
@@ -149,13 +153,15 @@ export function traceMutation(
 /** Far more sessions than a lost end of the log can have opened: nobody tells what they were, and volumes and clients may still know some. */
 const sessionGap = 1_000_000_000;
 
-/** A volume proved that our log is an old copy: no mutation and no deletion until an operator confirms (DESIGN §4.1). */
-export function stopMutations(ctx: MasterContext, why: string): void {
-  if (ctx.soft.mutationsStopped !== undefined) return;
-  ctx.soft.mutationsStopped = why;
-  ctx.soft.garbage.stopped ??= why;
-  ctx.soft.sessionFloor = ctx.state.sessions.next + sessionGap;
-  ctx.world.events.emit("error", "master.behind", { reason: why });
+/** Something proves that our log is an old copy: no mutation and no deletion until an operator confirms (DESIGN §4.1). What proves more is told as well. */
+export function stopMutations(ctx: MasterContext, proof: Proof): void {
+  const { soft } = ctx;
+  if (!noteProof(soft.behind, proof)) return;
+  const before = soft.mutationsStopped;
+  soft.mutationsStopped = whyBehind(soft.behind);
+  if (soft.garbage.stopped === before) soft.garbage.stopped = soft.mutationsStopped;
+  if (before === undefined) soft.sessionFloor = ctx.state.sessions.next + sessionGap;
+  ctx.world.events.emit("error", "master.behind", { reason: proof.why });
 }
 
 /** An operator accepted that the chunk is at this version on a volume: it proves nothing any more. */

@@ -187,7 +187,7 @@ class RunningMaster implements Master {
     const control = new ControlClient(world, { role: "master", secret, clusterId: () => state.cluster.clusterId });
     this.#control = control;
     const commands = new Commands(control, engine, (why) => {
-      if (this.#ctx !== undefined) stopMutations(this.#ctx, why);
+      if (this.#ctx !== undefined) stopMutations(this.#ctx, { kind: "start", rank: 0, why });
     });
     const soft = newSoftState(world.clock.monotonicMs());
     const ctx: MasterContext = { world, limits, engine, state, commands, soft, stopping: this.#abort.signal };
@@ -239,7 +239,8 @@ class RunningMaster implements Master {
     const { restored } = ctx.state.cluster;
     if (restored === undefined) return;
     const { source, position } = restored;
-    stopMutations(ctx, `it was rebuilt from ${source}, up to entry ${position} of the log: what came later is lost`);
+    const why = `it was rebuilt from ${source}, up to entry ${position} of the log: what came later is lost`;
+    stopMutations(ctx, { kind: "rebuilt", rank: position, why });
   }
 
   #serve(

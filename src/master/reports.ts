@@ -76,10 +76,12 @@ function takeFinding(ctx: MasterContext, volume: Volume, finding: ReportFinding)
       if (isAccepted(ctx, handle, version)) return;
       ctx.soft.highestHandle = Math.max(ctx.soft.highestHandle, handle);
       ctx.soft.higherVersions.set(handle, chunkVersion(Math.max(version, ctx.soft.higherVersions.get(handle) ?? 0)));
-      stopMutations(
-        ctx,
-        `${volume.label === "" ? volume.volume : volume.label} holds chunk ${handle} at version ${version}, which this master's log does not know: its data directory is an old copy`,
-      );
+      stopMutations(ctx, {
+        kind: "version",
+        // One stands for all: there may be as many as chunks.
+        rank: 0,
+        why: `${volume.label === "" ? volume.volume : volume.label} holds chunk ${handle} at version ${version}, which this master's log does not know: its data directory is an old copy`,
+      });
       return;
     }
     default:

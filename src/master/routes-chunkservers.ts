@@ -126,27 +126,30 @@ function noteWhatItKnows(ctx: MasterContext, request: Registering, name: string)
   const { highestHandle } = request;
   if (highestHandle > 0 && isStranger(state.chunks, chunkHandle(highestHandle))) {
     soft.highestHandle = Math.max(soft.highestHandle, highestHandle);
-    stopMutations(
-      ctx,
-      `${name} knows chunk ${highestHandle}, which this master has not given out: its data directory is an old copy`,
-    );
+    stopMutations(ctx, {
+      kind: "handle",
+      rank: highestHandle,
+      why: `${name} knows chunk ${highestHandle}, which this master has not given out: its data directory is an old copy`,
+    });
   }
   const entry = request.metadata?.last ?? 0;
   if (entry > ctx.engine.position && entry > soft.acceptedEntry) {
     soft.highestEntry = Math.max(soft.highestEntry, entry);
-    stopMutations(
-      ctx,
-      `${name} keeps a copy of the log up to entry ${entry}, and this master's ends at ${ctx.engine.position}: its data directory is an old copy`,
-    );
+    stopMutations(ctx, {
+      kind: "copy",
+      rank: entry,
+      why: `${name} keeps a copy of the log up to entry ${entry}, and this master's ends at ${ctx.engine.position}: its data directory is an old copy`,
+    });
   }
   const theirs = request.epoch;
   if (theirs === undefined) return;
   if (theirs.number > ours.number || (theirs.number === ours.number && theirs.startId !== ours.startId)) {
     soft.highestEpoch = Math.max(soft.highestEpoch, theirs.number);
-    stopMutations(
-      ctx,
-      `${name} has obeyed start ${theirs.number} of the master, and this is start ${ours.number}: its data directory is an old copy, or another master runs on one`,
-    );
+    stopMutations(ctx, {
+      kind: "start",
+      rank: theirs.number,
+      why: `${name} has obeyed start ${theirs.number} of the master, and this is start ${ours.number}: its data directory is an old copy, or another master runs on one`,
+    });
   }
 }
 

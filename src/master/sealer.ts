@@ -178,7 +178,7 @@ function perform(ctx: MasterContext, effect: SealEffect): void {
       return;
     case "behind":
       if (isAccepted(ctx, handle, effect.version)) queueMicrotask(() => step(ctx, handle, { kind: "confirmed" }));
-      else stopMutations(ctx, effect.why);
+      else stopMutations(ctx, { kind: "version", rank: 0, why: effect.why });
       return;
     case "done":
       abandonSeal(ctx, handle);

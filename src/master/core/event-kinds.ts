@@ -64,7 +64,8 @@ const master: Readonly<Record<string, EventKind>> = {
   },
   "master.behind": {
     text: ({ because }) => `changes and deletions are stopped${because}`,
-    about: "Servers know more than the master's log: its data directory is an old copy, or another master runs on one.",
+    about:
+      "Servers know more than the master's log: its data directory is an old copy, or another master runs on one. Told again for each that proves more.",
     todo: "Start the master on the newest copy of its directory. Only if there is none: `gfs master confirm`.",
   },
   "master.confirmed": {

@@ -171,7 +171,12 @@ export const rebuiltFromOlder: Story = (seed, plant) => {
     cluster.cluster.begin(master);
     // The server that runs tells what it has, so that one confirmation is enough.
     simulation.runFor(3_000);
-    cluster.as("operator", (client) => client.confirm());
+    const { accepted } = cluster.as("operator", (client) => client.confirm());
+    if (!accepted.some((what) => what.includes("keeps a copy of the log up to entry")))
+      violations.push({
+        promise: "P7",
+        what: `a later copy of the log is given up, and nobody is told: ${accepted.join(", ")}`,
+      });
     let made = 1_000;
     for (const end = log.position + prng.integer(1, 30); ; made += 5) {
       make(made, made + 5);

@@ -88,14 +88,14 @@ describe("a loop of the master", () => {
     });
   });
 
-  test("a master that is behind refuses mutations, and keeps the first reason", () => {
+  test("a master that is behind refuses mutations, and names each reason", () => {
     inSim(async (world) => {
       const ctx = newContext(world, []);
       requireMutations(ctx);
-      stopMutations(ctx, "a is ahead");
-      stopMutations(ctx, "b is ahead");
-      expect(() => requireMutations(ctx)).toThrow("a is ahead");
-      expect(ctx.soft.garbage.stopped).toBe("a is ahead");
+      stopMutations(ctx, { kind: "rebuilt", rank: 1, why: "a is rebuilt" });
+      stopMutations(ctx, { kind: "copy", rank: 2, why: "b is ahead" });
+      expect(() => requireMutations(ctx)).toThrow("b is ahead; a is rebuilt");
+      expect(ctx.soft.garbage.stopped).toBe("b is ahead; a is rebuilt");
       await sleep(world.clock, 1);
     });
   });

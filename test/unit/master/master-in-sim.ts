@@ -53,6 +53,8 @@ export interface FakeServer {
   readonly reported: ReplicaReport[];
   highestHandle: number;
   epoch: Epoch | undefined;
+  /** Of the copy of the master's metadata that it says it keeps. */
+  metadata: RequestOf<typeof register>["metadata"];
 }
 
 export interface ClusterChanges {
@@ -167,6 +169,7 @@ export class MasterInSim {
       reported: [],
       highestHandle: 0,
       epoch: undefined,
+      metadata: undefined,
       ...changes,
     };
     this.servers.push(server);
@@ -210,6 +213,7 @@ export class MasterInSim {
               highestHandle: server.highestHandle,
               version: "test",
               ...(server.epoch === undefined ? {} : { epoch: server.epoch }),
+              ...(server.metadata === undefined ? {} : { metadata: server.metadata }),
             },
             { timeoutMs: 500 },
           );

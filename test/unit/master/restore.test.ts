@@ -153,6 +153,54 @@ describe("a directory that was rebuilt", () => {
     expect(filesOf(made)).toBe(files + 2);
   });
 
+  test("tells, and has confirmed, each later copy of the log that servers keep, and stops again for one that comes after it", () => {
+    const made = cluster(48, [from], { limits: { metadataCopies: 0 } });
+    const [first, second, third] = [made.addServer(), made.addServer(), made.addServer()];
+    addFiles(made, 0, files);
+    backup(made);
+    stop(made);
+    third.machine.crash({ powerLoss: true });
+    const { position } = restore(made);
+    // Above all that this master logs before it is confirmed.
+    const [early, late, last] = [position + 1_000, position + 2_000, position + 3_000];
+    first.metadata = { checkpoint: 0, last: early };
+    second.metadata = { checkpoint: 0, last: late };
+    third.metadata = { checkpoint: 0, last };
+    const told: unknown[] = [];
+    using _ = made.simulation.onEvent(({ name, fields }) => {
+      if (name === "master.behind") told.push(fields?.["reason"]);
+    });
+    made.start({ dataDirs: [to] });
+    made.session = undefined;
+    made.simulation.runFor(4 * made.limits.heartbeatMs);
+    const { mutations } = made.call(status, {}).stopped;
+    expect(mutations).toMatch(
+      new RegExp(`^server2 keeps a copy of the log up to entry ${late}, .*; it was rebuilt from `),
+    );
+    expect(made.call(status, {}).stopped.deletions).toBe(mutations);
+    expect(told.at(-1)).toContain(`up to entry ${late}`);
+
+    const id = made.nextId();
+    const { accepted } = made.call(confirm, { id });
+    expect(accepted.filter((what) => what.startsWith("mutations go on: "))).toEqual([
+      expect.stringContaining(`server2 keeps a copy of the log up to entry ${late}`),
+      expect.stringContaining("it was rebuilt from"),
+    ]);
+    expect(made.call(status, {}).stopped).toEqual({});
+    const create = (path: string) => made.call(createFile, { id: made.nextId(), path, mode: "new" });
+    create("/new");
+
+    third.machine.restart();
+    made.beginServer(third);
+    made.simulation.runFor(4 * made.limits.heartbeatMs);
+    expect(refusal(() => create("/newer")).message).toContain(`server3 keeps a copy of the log up to entry ${last}`);
+    // Asked again under its id, the first confirmation accepts no more than it did.
+    expect(made.call(confirm, { id }).accepted).toEqual(accepted);
+    expect(refusal(() => create("/newer")).code).toBe("MutationsStopped");
+    expect(made.call(confirm, { id: made.nextId() }).accepted).toHaveLength(1);
+    create("/newer");
+  });
+
   test("begins above every start that its source knew", () => {
     const made = cluster(42, [from]);
     const before = made.call(status, {}).epoch.number;

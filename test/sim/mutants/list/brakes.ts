@@ -114,6 +114,18 @@ export const brakesMutants: readonly Mutant[] = [
     scenarios: ["restoredBehind"],
   },
   {
+    name: "first-proof-only",
+    rule: "an operator is told all that proves the master to be behind, before it is given up",
+    edits: [
+      {
+        file: "src/master/context.ts",
+        find: "  if (!noteProof(soft.behind, proof)) return;",
+        replace: "  if (soft.mutationsStopped !== undefined || !noteProof(soft.behind, proof)) return;",
+      },
+    ],
+    scenarios: ["rebuiltFromOlder"],
+  },
+  {
     name: "mutations-while-behind",
     rule: "a master that is behind takes no mutation until it is confirmed",
     edits: [
@@ -129,7 +141,11 @@ export const brakesMutants: readonly Mutant[] = [
     name: "deletions-while-behind",
     rule: "a master that is behind deletes nothing until it is confirmed",
     edits: [
-      { file: "src/master/context.ts", find: "  ctx.soft.garbage.stopped ??= why;\n", replace: "" },
+      {
+        file: "src/master/context.ts",
+        find: "  if (soft.garbage.stopped === before) soft.garbage.stopped = soft.mutationsStopped;\n",
+        replace: "",
+      },
       {
         file: "src/master/reaper.ts",
         find: "  if (mutationsStopped !== undefined) return;\n",
