@@ -16,9 +16,9 @@ import { clientFlags } from "./cli/settings.ts";
 
 /** Loads and replays all of it, in a directory that is removed again. @throws GfsError("Corrupt" …) */
 async function contentsOf(call: Call, path: string): Promise<Restored> {
-  const scratch = mkdtempSync(join(tmpdir(), "gfs-verify-"));
   const [source] = await openSources(call.world.disk, path);
   if (source === undefined) throw new GfsError("NotFound", `Cannot verify ${path}: nothing is there`);
+  const scratch = mkdtempSync(join(tmpdir(), "gfs-verify-"));
   try {
     return await restoreMaster(call.world, {
       dataDir: join(scratch, "master"),
