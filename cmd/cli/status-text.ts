@@ -59,6 +59,9 @@ function untilWhole({ chunks, repair, warnings }: ClusterStatus): string {
   return `; ${bytes} to copy, no estimate: ${below ? head : why}`;
 }
 
+/** What is to be accepted with it must be read whole. */
+const toConfirm = "gfs master confirm";
+
 /** What is wrong, the worst first, each with what to do. */
 export function alarmsOf(status: ClusterStatus): string[] {
   const { servers, stopped, safeMode, chunks } = status;
@@ -70,7 +73,7 @@ export function alarmsOf(status: ClusterStatus): string[] {
     ...(stopped.mutations === undefined
       ? []
       : [
-          `changes are stopped: ${stopped.mutations}; if this copy of the master's data is the right one: gfs master confirm`,
+          `changes are stopped: ${stopped.mutations}; if this copy of the master's data is the right one: ${toConfirm}`,
         ]),
     ...(chunks.away > 0
       ? [`${counted(chunks.away, "lost chunk")} ${are(chunks.away)} on dead servers: start them again with their disks`]
@@ -80,7 +83,7 @@ export function alarmsOf(status: ClusterStatus): string[] {
       : []),
     ...(stopped.deletions === undefined || stopped.deletions === stopped.mutations
       ? []
-      : [`deletions are stopped: ${stopped.deletions}; if that is right: gfs master confirm`]),
+      : [`deletions are stopped: ${stopped.deletions}; if that is right: ${toConfirm}`]),
     ...(dead.length === 0
       ? []
       : [
@@ -126,7 +129,7 @@ export function describeStatus(status: ClusterStatus): string {
   const shown = more > 1 ? alarms.slice(0, alarmsMax) : alarms;
   return [
     cut(verdictOf(status), 400),
-    ...shown.map((alarm) => `! ${cut(showName(alarm))}`),
+    ...shown.map((alarm) => `! ${cut(showName(alarm), alarm.includes(toConfirm) ? 2_048 : lineCharsMax)}`),
     ...(more > 1 ? [`! and ${more} more: gfs status --json`] : []),
     factsOf(status),
     ...serversOf(status),
