@@ -1,8 +1,8 @@
 import { GfsError } from "../src/base/errors.ts";
 import type { RepairReport, SettingChange } from "../src/client/api.ts";
-import { didYouMean } from "../src/config/nearest.ts";
 import { formatDuration, formatSize, parseSize } from "../src/config/units.ts";
 import type { Setting } from "../src/wire/control/settings.ts";
+import { actionOf } from "./cli/actions.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { counted, print, printJson, showName, table } from "./cli/output.ts";
@@ -161,10 +161,7 @@ export const repair: Verb = {
   subject: (args) => args.positionals.join(" "),
   async run(call) {
     const [action = ""] = call.args.positionals;
-    const act = actions.get(action);
-    const known = [...actions.keys()];
-    if (act === undefined)
-      throw new GfsError("Usage", `unknown action ${action}${didYouMean(action, known)}; known: ${known.join(", ")}`);
+    const act = actionOf(action, actions);
     const given = [...limitFlags.keys(), "reset"].find(
       (flag) => call.args.text(flag) !== undefined || call.args.on(flag),
     );

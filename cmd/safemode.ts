@@ -1,5 +1,4 @@
-import { GfsError } from "../src/base/errors.ts";
-import { didYouMean } from "../src/config/nearest.ts";
+import { actionOf } from "./cli/actions.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { print, printJson } from "./cli/output.ts";
@@ -43,11 +42,7 @@ export const safemode: Verb = {
   subject: (args) => args.positionals.join(" "),
   async run(call) {
     const [action = ""] = call.args.positionals;
-    const act = actions.get(action);
-    const known = [...actions.keys()];
-    if (act === undefined)
-      throw new GfsError("Usage", `unknown action ${action}${didYouMean(action, known)}; known: ${known.join(", ")}`);
-    await act(call);
+    await actionOf(action, actions)(call);
     return 0;
   },
 };

@@ -1,9 +1,9 @@
 import { GfsError } from "../src/base/errors.ts";
-import { didYouMean } from "../src/config/nearest.ts";
 import { formatDuration, formatSize, parseDuration } from "../src/config/units.ts";
 import { protocol } from "../src/limits.ts";
 import type { TrashEntry } from "../src/wire/control/namespace.ts";
 import { InodeId } from "../src/wire/ids.ts";
+import { actionOf } from "./cli/actions.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { counted, note, print, printJson, showName, showTime, table } from "./cli/output.ts";
@@ -157,12 +157,7 @@ export const trash: Verb = {
   subject: (args) => args.positionals.join(" "),
   async run(call) {
     const [action = ""] = call.args.positionals;
-    const act = actions.get(action);
-    if (act === undefined) {
-      const known = [...actions.keys()];
-      throw new GfsError("Usage", `unknown action ${action}${didYouMean(action, known)}; known: ${known.join(", ")}`);
-    }
-    await act(call);
+    await actionOf(action, actions)(call);
     return 0;
   },
 };

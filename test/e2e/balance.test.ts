@@ -1,5 +1,6 @@
 /** An empty server joins: chunks move there by themselves, as real processes on disks of their own. */
 import { describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { eventually } from "../tools/eventually.ts";
 import { fieldsOf, listOf, TestCluster } from "../tools/processes.ts";
 import { canMount, withDisks } from "../tools/tmpfs.ts";
@@ -12,12 +13,6 @@ const env = {
   GFS_CHUNK_SERVER_RESERVE_MB: "0",
 };
 
-function random(bytes: number): Uint8Array {
-  const data = new Uint8Array(bytes);
-  for (let at = 0; at < bytes; at += 65_536) crypto.getRandomValues(data.subarray(at, at + 65_536));
-  return data;
-}
-
 describe("balance", () => {
   // reason: a disk of its own is a tmpfs, which only root may mount
   test.skipIf(!canMount)(
@@ -26,7 +21,7 @@ describe("balance", () => {
       const disks = ["chunk-1", "chunk-2", "chunk-3", "chunk-4"];
       await withDisks(disks, "400m", async (directory) => {
         await using cluster = await TestCluster.start({ env, directory });
-        const files = new Map(["/a", "/b", "/c", "/d", "/e", "/f"].map((path) => [path, random(12_000_000)]));
+        const files = new Map(["/a", "/b", "/c", "/d", "/e", "/f"].map((path) => [path, randomBytes(12_000_000)]));
         for (const [path, stdin] of files) {
           const { code, stderr } = await cluster.run(["put", "-", path, "--quiet", "--replicas", "2"], { stdin });
           expect([code, stderr]).toEqual([0, ""]);

@@ -1,5 +1,6 @@
 /** Servers are taken away from a running cluster, by processes that are really killed and directories that are really wiped. */
 import { describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,12 +15,6 @@ const quick = {
   GFS_MASTER_SAFE_MODE_SECONDS: "1",
   GFS_MASTER_DELETE_GRACE_SECONDS: "1",
 };
-
-function random(bytes: number): Uint8Array {
-  const data = new Uint8Array(bytes);
-  for (let at = 0; at < bytes; at += 65_536) crypto.getRandomValues(data.subarray(at, at + 65_536));
-  return data;
-}
 
 async function withCluster(
   chunkservers: number,
@@ -90,7 +85,9 @@ describe("taking a server away", () => {
     await withCluster(4, async (cluster, folder) => {
       const files = new Map(
         [1, 2, 3].flatMap((replicas) =>
-          [10_000, 700_000].map((bytes) => [`/f/${replicas}-${bytes}`, { data: random(bytes), replicas }] as const),
+          [10_000, 700_000].map(
+            (bytes) => [`/f/${replicas}-${bytes}`, { data: randomBytes(bytes), replicas }] as const,
+          ),
         ),
       );
       await putAll(cluster, folder, files);
@@ -112,7 +109,7 @@ describe("taking a server away", () => {
 
   test("cancelled: it is placed on again; and the mark lasts through a restart of the master", async () => {
     await withCluster(3, async (cluster, folder) => {
-      await putAll(cluster, folder, new Map([["/f", { data: random(300_000), replicas: 3 }]]));
+      await putAll(cluster, folder, new Map([["/f", { data: randomBytes(300_000), replicas: 3 }]]));
       expect(await ok(cluster, "drain", "chunk-1")).toContain("chunk-1");
       await cluster.master.kill();
       await cluster.restartMaster();
@@ -129,7 +126,7 @@ describe("taking a server away", () => {
       expect(refused.stderr).toContain("too few replicas on other servers");
       expect(await ok(cluster, "undrain", "chunk-1")).toContain("not being drained any more");
       expect(listOf(await cluster.json(["drain"]))).toEqual([]);
-      await putAll(cluster, folder, new Map([["/g", { data: random(1_000), replicas: 3 }]]));
+      await putAll(cluster, folder, new Map([["/g", { data: randomBytes(1_000), replicas: 3 }]]));
     });
   }, 240_000);
 
@@ -137,7 +134,7 @@ describe("taking a server away", () => {
     await withCluster(3, async (cluster, folder) => {
       const files = ["/a", "/b", "/c", "/d", "/e", "/f"];
       for (const path of files) {
-        writeFileSync(join(folder, "in"), random(50_000));
+        writeFileSync(join(folder, "in"), randomBytes(50_000));
         await ok(cluster, "put", join(folder, "in"), path, "--quiet", "--replicas", "1", "--location", "0,0");
       }
       const unknown = await cluster.run(["decommission", "chunk-9"]);

@@ -1,5 +1,6 @@
 /** Kills, stops and damage, while real processes work. */
 import { describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import {
   closeSync,
   mkdtempSync,
@@ -25,12 +26,6 @@ const quick = {
   GFS_MASTER_SAFE_MODE_SECONDS: "1",
   GFS_MASTER_DELETE_GRACE_SECONDS: "1",
 };
-
-function random(bytes: number): Uint8Array {
-  const data = new Uint8Array(bytes);
-  for (let at = 0; at < bytes; at += 65_536) crypto.getRandomValues(data.subarray(at, at + 65_536));
-  return data;
-}
 
 async function withFolder(run: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "gfs-e2e-"));
@@ -75,8 +70,8 @@ describe("SIGKILL", () => {
   test("of every process at once: all that was acknowledged is there after the restart", async () => {
     await withFolder(async (folder) => {
       await using cluster = await TestCluster.start({ env: quick });
-      const small = random(3_000);
-      const large = random(5_000_000);
+      const small = randomBytes(3_000);
+      const large = randomBytes(5_000_000);
       await put(cluster, folder, "/small", small);
       await put(cluster, folder, "/large", large);
       await cluster.run(["append", "/log", "-"], { stdin: small });
@@ -101,7 +96,7 @@ describe("SIGKILL", () => {
   test("of one of three during a put and a get: both go on, and fsck tells what is short", async () => {
     await withFolder(async (folder) => {
       await using cluster = await TestCluster.start({ env: { ...quick, GFS_MASTER_CHUNK_SIZE: "8MiB" } });
-      const data = random(150_000_000);
+      const data = randomBytes(150_000_000);
       writeFileSync(join(folder, "in"), data);
       const putting = cluster.run(["put", join(folder, "in"), "/large", "--quiet"]);
       await Bun.sleep(150);
@@ -124,7 +119,7 @@ describe("SIGKILL", () => {
   test("of a server for good: its chunks are cloned to another one", async () => {
     await withFolder(async (folder) => {
       await using cluster = await TestCluster.start({ env: quick, chunkservers: 4 });
-      const data = random(6_000_000);
+      const data = randomBytes(6_000_000);
       await put(cluster, folder, "/file", data);
       await cluster.run(["append", "/log", "-"], { stdin: data.subarray(0, 1_000) });
       await cluster.chunkservers[0]?.kill();
@@ -211,7 +206,7 @@ describe("damage on disk", () => {
   test("a flipped byte in a chunk file is never served, and is repaired", async () => {
     await withFolder(async (folder) => {
       await using cluster = await TestCluster.start({ env: quick });
-      const data = random(3_500_000);
+      const data = randomBytes(3_500_000);
       await put(cluster, folder, "/file", data);
       const damaged = chunkFiles(cluster.chunkDirectory(1)).filter((path) => statSync(path).size > 1_000_000);
       expect(damaged.length).toBeGreaterThan(0);
@@ -239,7 +234,7 @@ describe("damage on disk", () => {
   test("a damaged operation log stops the start with a clear error, not with a wrong state", async () => {
     await withFolder(async (folder) => {
       await using cluster = await TestCluster.start({ env: quick });
-      for (let i = 0; i < 5; i++) await put(cluster, folder, `/f${i}`, random(10));
+      for (let i = 0; i < 5; i++) await put(cluster, folder, `/f${i}`, randomBytes(10));
       await cluster.master.kill();
       const log = join(cluster.directory, "master", "operation-log");
       const [segment = ""] = readdirSync(log).sort();
@@ -288,7 +283,7 @@ describe("damage on disk", () => {
   test("a truncated volume log or identity stops that chunkserver alone, and says which file", async () => {
     await withFolder(async (folder) => {
       await using cluster = await TestCluster.start({ env: quick });
-      const data = random(2_000);
+      const data = randomBytes(2_000);
       await put(cluster, folder, "/file", data);
       await cluster.chunkservers[0]?.kill();
       const directory = cluster.chunkDirectory(1);
@@ -335,7 +330,7 @@ describe("a cluster secret", () => {
     await withFolder(async (folder) => {
       for (const name of ["right", "wrong"]) expect((await gfs(["secret", "new", join(folder, name)])).code).toBe(0);
       await using cluster = await TestCluster.start({ env: { ...quick, GFS_SECRET_FILE: join(folder, "right") } });
-      await put(cluster, folder, "/file", random(100));
+      await put(cluster, folder, "/file", randomBytes(100));
       for (const env of [{}, { GFS_SECRET_FILE: join(folder, "wrong") }]) {
         const result = await gfs(["ls", "/", "--master", cluster.address, "--timeout", "3"], { env });
         expect(result.stderr).toContain("Denied");

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,12 +25,6 @@ function local(name: string, bytes: Uint8Array | string): string {
   return path;
 }
 
-function random(bytes: number): Uint8Array {
-  const data = new Uint8Array(bytes);
-  for (let at = 0; at < bytes; at += 65_536) crypto.getRandomValues(data.subarray(at, at + 65_536));
-  return data;
-}
-
 async function ok(...args: readonly string[]): Promise<RunResult> {
   const result = await cluster.run(args);
   expect(result.stderr).toBe("");
@@ -48,7 +43,7 @@ describe("put, then get, gives back every byte", () => {
   test.each([0, 1, 4_096, chunkBytes - 1, chunkBytes, chunkBytes + 1, 10 * chunkBytes + 17])(
     "%d bytes",
     async (bytes) => {
-      const data = random(bytes);
+      const data = randomBytes(bytes);
       await ok("put", local("in", data), `/sizes/${bytes}`);
       await ok("get", `/sizes/${bytes}`, join(directory, `out-${bytes}`));
       expect(Buffer.compare(readFileSync(join(directory, `out-${bytes}`)), data)).toBe(0);
@@ -58,14 +53,14 @@ describe("put, then get, gives back every byte", () => {
   );
 
   test("from standard input and to standard output", async () => {
-    const data = random(3 * chunkBytes + 5);
+    const data = randomBytes(3 * chunkBytes + 5);
     const put = await cluster.run(["put", "-", "/piped"], { stdin: data });
     expect(put.code).toBe(0);
     expect(Buffer.compare((await ok("get", "/piped", "-")).stdout, data)).toBe(0);
   });
 
   test("a part of it: offset and length, across chunks", async () => {
-    const data = random(5 * chunkBytes);
+    const data = randomBytes(5 * chunkBytes);
     await ok("put", local("in", data), "/part");
     for (const [offset, length] of [
       [0, 10],
@@ -177,7 +172,7 @@ describe("what is in the way is said", () => {
   });
 
   test("a download that can't be written leaves nothing", async () => {
-    await ok("put", local("in", random(chunkBytes)), "/leaves");
+    await ok("put", local("in", randomBytes(chunkBytes)), "/leaves");
     const before = readdirSync(directory).sort();
     await refused(3, "NotFound", "get", "/leaves", "/proc/gfs-can-not-be-made");
     expect(readdirSync(directory).sort()).toEqual(before);
@@ -237,8 +232,8 @@ describe("the tree", () => {
   });
 
   test("du counts content and what its replicas take", async () => {
-    await ok("put", local("in", random(1_000)), "/du/a/one");
-    await ok("put", local("in", random(500)), "/du/two", "--replicas", "2");
+    await ok("put", local("in", randomBytes(1_000)), "/du/a/one");
+    await ok("put", local("in", randomBytes(500)), "/du/two", "--replicas", "2");
     expect(await cluster.json(["du", "/du"])).toMatchObject({
       files: 2,
       directories: 1,
@@ -246,7 +241,7 @@ describe("the tree", () => {
       storedBytes: 4_000,
       openFiles: 0,
     });
-    await ok("append", "/du/two", local("in", random(10)));
+    await ok("append", "/du/two", local("in", randomBytes(10)));
     expect(await cluster.json(["du", "/du"])).toMatchObject({ files: 2, openFiles: 1 });
     expect((await cluster.run(["du", "/du"])).stderr).toContain("of files open for append (1), the last bytes count");
     expect((await ok("status")).text).toContain("open for append)");
@@ -255,7 +250,7 @@ describe("the tree", () => {
 
 describe("the cluster", () => {
   test("status, df and fsck agree that all is well", async () => {
-    await ok("put", local("in", random(chunkBytes + 1)), "/well");
+    await ok("put", local("in", randomBytes(chunkBytes + 1)), "/well");
     expect((await ok("status")).text).toStartWith("healthy");
     expect(await cluster.json(["status"])).toMatchObject({
       chunks: { short: 0, lost: 0 },
@@ -266,7 +261,7 @@ describe("the cluster", () => {
   });
 
   test("stat shows each replica with its distance from the caller, nearest first", async () => {
-    await ok("put", local("in", random(10)), "/near");
+    await ok("put", local("in", randomBytes(10)), "/near");
     const status = await cluster.json(["stat", "/near", "--location", "19,0"]);
     const [extent] = listOf(fieldsOf(status)["extents"]);
     const replicas = listOf(fieldsOf(extent)["replicas"]).map(fieldsOf);

@@ -1,5 +1,6 @@
 /** Repair by real processes: a server of five killed for good, one that comes back early, and limits that are honoured while it runs. */
 import { describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,16 +17,10 @@ const quick = {
   GFS_MASTER_DELETE_GRACE_SECONDS: "1",
 };
 
-function random(bytes: number): Uint8Array {
-  const data = new Uint8Array(bytes);
-  for (let at = 0; at < bytes; at += 65_536) crypto.getRandomValues(data.subarray(at, at + 65_536));
-  return data;
-}
-
 async function withFile(bytes: number, run: (path: string, data: Uint8Array) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "gfs-e2e-"));
   try {
-    const data = random(bytes);
+    const data = randomBytes(bytes);
     writeFileSync(join(folder, "in"), data);
     await run(join(folder, "in"), data);
   } finally {
