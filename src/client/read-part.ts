@@ -184,10 +184,12 @@ export class PartRead {
     const { ctx, op, inode } = this.#file;
     if (this.#untried().length > 0) return;
     this.#rounds++;
-    if (this.#hopeful === undefined && this.#rounds > 1) throw this.#gaveUp(error);
-    if (this.#hopeful !== undefined) {
-      this.#lastError = this.#hopeful;
-      await backOff(ctx, op, { failures: this.#rounds }, this.#gaveUp(this.#hopeful));
+    // Right after the master's start, the servers that have it may just not have registered.
+    const hopeful = this.#hopeful ?? (this.#reportsPending ? error : undefined);
+    if (hopeful === undefined && this.#rounds > 1) throw this.#gaveUp(error);
+    if (hopeful !== undefined) {
+      this.#lastError = hopeful;
+      await backOff(ctx, op, { failures: this.#rounds }, this.#gaveUp(hopeful));
     }
     const range = { offset: this.#at, length: this.#to - this.#at };
     const located = await locateRange(ctx, op, { kind: "inode", inode }, range);

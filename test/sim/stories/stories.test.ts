@@ -24,6 +24,10 @@ describe("a story", () => {
     },
   );
 
+  test("waits for servers that have yet to register with a master that has just started: lostMaster, seed 7", () => {
+    expect(texts(lostMaster(7))).toBe("");
+  });
+
   test("has the name of no scenario", () => {
     for (const name of Object.keys(stories)) expect(() => runScenario(name, 1)).toThrow("No scenario is called");
   });
