@@ -11,7 +11,7 @@ import { type Disk, DiskError } from "../../io.ts";
 import { LogFollower } from "../../log/follow-log.ts";
 import type { LogPosition } from "../../log/log-types.ts";
 import { positionOfFileName, segmentFileName } from "../../log/segment.ts";
-import type { HeldFile, MetadataFile } from "../../wire/control/metadata.ts";
+import { type HeldFile, type MetadataFile, metadataPieceBytesMax } from "../../wire/control/metadata.ts";
 import { makeDurably } from "./identity.ts";
 import type { Retirement } from "./retirement.ts";
 
@@ -67,7 +67,7 @@ export class MetadataFolder {
     return this.#summary;
   }
 
-  /** Every file checked from end to end; what is damaged is left out. @throws GfsError("VolumeRetired") */
+  /** Every file checked from end to end, and durable; what is damaged is left out. @throws GfsError("VolumeRetired") */
   held(): Promise<{ set: CopySet; files: HeldFile[] }[]> {
     return this.#inTurn("check the copy of the metadata", async () => {
       const found: { set: CopySet; files: HeldFile[] }[] = [];
@@ -84,7 +84,7 @@ export class MetadataFolder {
     return this.#options.retirement.attempt("read the copy of the metadata", async () => {
       const opened = await this.#disk.open(`${this.#path(set)}/${name}`, "read");
       try {
-        const into = new Uint8Array(at.bytes);
+        const into = new Uint8Array(Math.min(at.bytes, metadataPieceBytesMax));
         return into.subarray(0, await opened.read(into, at.offset));
       } finally {
         await opened.close();
@@ -137,9 +137,10 @@ export class MetadataFolder {
             `Cannot finish the checkpoint of ${position}: ${found.bytes} of ${whole.bytes} bytes are here, or others`,
           );
         await this.#disk.rename(partial, `${folder}/${name}`);
-        await this.#disk.syncDirectory(folder);
       } else if ((await this.#disk.info(`${folder}/${name}`)) === undefined)
         throw new GfsError("NotFound", `Cannot finish the checkpoint of ${position}: none was begun`);
+      // Before anything goes that it makes superfluous; also of one that an earlier process renamed.
+      await this.#disk.syncDirectory(folder);
       await this.#removeOlder(position, name);
       await this.#disk.removeTree(this.#path("metadata-before"));
       await this.#disk.syncDirectory(this.#options.directory);
@@ -151,9 +152,12 @@ export class MetadataFolder {
   drop(to: "aside" | "gone"): Promise<void> {
     return this.#inTurn("drop the copy of the metadata", async () => {
       const here = (await this.#disk.info(this.#path("metadata"))) !== undefined;
-      if (to === "gone" || here) await this.#disk.removeTree(this.#path("metadata-before"));
-      if (here && to === "aside") await this.#disk.rename(this.#path("metadata"), this.#path("metadata-before"));
-      if (here && to === "gone") await this.#disk.removeTree(this.#path("metadata"));
+      const before = (await this.#disk.info(this.#path("metadata-before"))) !== undefined;
+      if (to === "gone") await this.#disk.removeTree(this.#path("metadata-before"));
+      // As long as there is one before, `metadata` was never whole.
+      if (here && to === "aside" && !before)
+        await this.#disk.rename(this.#path("metadata"), this.#path("metadata-before"));
+      else if (here) await this.#disk.removeTree(this.#path("metadata"));
       await this.#disk.syncDirectory(this.#options.directory);
       await this.#recount();
     });
@@ -199,7 +203,11 @@ export class MetadataFolder {
 
   async #filesOf(set: CopySet): Promise<HeldFile[]> {
     const files: HeldFile[] = [];
-    for (const name of await this.#names(set)) {
+    const names = await this.#names(set);
+    // What a process that was killed had written may be in the page cache alone.
+    for (const name of names) await this.#syncFile(`${this.#path(set)}/${name}`);
+    if (names.length > 0) await this.#disk.syncDirectory(this.#path(set));
+    for (const name of names) {
       const segment = positionOfFileName(name);
       if (segment !== undefined) {
         const whole = await this.#measure(set, segment);

@@ -155,6 +155,35 @@ describe("a copy of the metadata on a volume", () => {
     });
   });
 
+  test("vouches for nothing that a loss of power could still take, also of a process that was killed", () => {
+    for (let operations = 1; ; operations++) {
+      const { simulation, machine } = newMachine(500 + operations);
+      const pieces = simulation.do(machine, (world) => logPieces(world, 3, 100));
+      const task = machine.run(async (world) => sendAll(await openFolder(world), pieces));
+      const drive = machine.drive();
+      const mayFail = drive.mayFail.bind(drive);
+      let done = 0;
+      drive.mayFail = (operation, path) => {
+        done++;
+        mayFail(operation, path);
+      };
+      simulation.runUntil(() => done >= operations || task.settled, 10_000);
+      drive.mayFail = mayFail;
+      if (task.settled) break;
+      machine.crash({ powerLoss: false });
+      const vouched = (): number =>
+        simulation.do(machine, async (world) => {
+          const [copy] = await (await openFolder(world)).held();
+          return copy?.files[0]?.last ?? 0;
+        });
+      machine.restart();
+      const last = vouched();
+      machine.crash({ powerLoss: true, keep: 0 });
+      machine.restart();
+      expect(vouched()).toBe(last);
+    }
+  });
+
   test("that is not wanted lies aside until another one is whole", () => {
     const { simulation, machine } = newMachine(4);
     simulation.do(machine, async (world) => {
@@ -163,9 +192,12 @@ describe("a copy of the metadata on a volume", () => {
       await folder.drop("aside");
       expect(folder.summary).toBeUndefined();
       await folder.write({ kind: "checkpoint", position: 2 }, 0, { bytes: utf8("begun"), last: undefined });
-      expect(await contents(folder, "checkpoint")).toEqual([
-        `metadata-before 4 ${crc32(utf8("of the log that is lost"))}`,
-      ]);
+      const before = [`metadata-before 4 ${crc32(utf8("of the log that is lost"))}`];
+      expect(await contents(folder, "checkpoint")).toEqual(before);
+      // What was only begun is no reason to give up the one that is whole.
+      await folder.drop("aside");
+      expect(await contents(folder, "checkpoint")).toEqual(before);
+      await folder.write({ kind: "checkpoint", position: 2 }, 0, { bytes: utf8("begun"), last: undefined });
       await sendCheckpoint(folder, 2, newer);
       expect(await contents(folder, "checkpoint")).toEqual([`metadata 2 ${crc32(newer)}`]);
       await folder.drop("gone");
