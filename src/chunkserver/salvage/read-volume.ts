@@ -3,7 +3,7 @@
  * no master's data is left. Where log or checkpoint are damaged, what their whole part says counts, and the trailers; what is missing by that is told.
  */
 import { crc32 } from "../../base/checksum.ts";
-import { asGfsError, GfsError, hasCode } from "../../base/errors.ts";
+import { GfsError, hasCode } from "../../base/errors.ts";
 import { type Disk, DiskError, type DiskFile, type World } from "../../io.ts";
 import { blockBytes } from "../../limits.ts";
 import { replaySegment } from "../../log/open-log.ts";
@@ -110,9 +110,9 @@ async function stateOf(
       `the volume log is damaged in ${file} at byte ${offset} (${why}): what came later is known by data files only`,
     );
   } catch (error) {
-    const failure = asGfsError(error);
-    if (!hasCode(failure, "Corrupt", "FormatUnsupported")) throw error;
-    problems.push(`${failure.message}: what was not in a data file yet is lost here`);
+    // What a disk that fails does not give is told, and no reason to give up the rest.
+    if (!(error instanceof DiskError) && !hasCode(error, "Corrupt", "FormatUnsupported", "DiskFailed")) throw error;
+    problems.push(`${error.message}: what was not in a data file yet is lost here`);
   }
   return { state, whole: false };
 }
@@ -153,7 +153,7 @@ async function replicasOf(
       const { version, length, crc, origin } = trailer;
       add({ handle, version, promised: Math.max(version, row?.promised ?? 0), length, crc, sealed: true, origin });
     } catch (error) {
-      if (!(error instanceof GfsError)) throw error;
+      if (!(error instanceof GfsError) && !(error instanceof DiskError)) throw error;
       problems.push(`chunk ${handle} in ${path} can't be used: ${error.message}`);
     }
   }

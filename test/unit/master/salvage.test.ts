@@ -106,6 +106,21 @@ describe("salvage", () => {
     expect(Buffer.from(cluster.as("reader", (client) => readAll(client, "/a")))).toEqual(Buffer.from(bytes));
   });
 
+  test("goes on past sectors that a disk does not give any more", () => {
+    const cluster = new SmallCluster({ seed: 4, chunkservers: 3 });
+    const bytes = content(300_000, 5);
+    cluster.as("client", (client) => client.put({ kind: "bytes", bytes }, "/d/large"));
+    cluster.simulation.runFor(20_000);
+    const [first, ...others] = cluster.cluster.servers;
+    first!.drive().fail({ operation: "read", pathPrefix: "/volume/chunks", times: 2 });
+    const broken = volumeOf(cluster, first!);
+    expect(broken.problems.filter((problem) => problem.includes("input/output error"))).not.toEqual([]);
+    others[0]!.drive().fail({ operation: "read", pathPrefix: "/volume/log", times: Infinity });
+    const volumes = [broken, ...others.map((server) => volumeOf(cluster, server))];
+    expect(volumes[1]?.replicas.length).toBeGreaterThan(0);
+    expect(salvage(cluster, volumes).files.map(({ path, state }) => `${path} ${state}`)).toEqual(["/d/large whole"]);
+  });
+
   test("refuses a volume that is in use, and what is none", () => {
     const cluster = new SmallCluster({ seed: 6, chunkservers: 1 });
     const [server] = cluster.cluster.servers;
