@@ -53,6 +53,8 @@ export async function copyBytes(
     } catch (thrown) {
       // What our own disk refuses no other source can mend.
       if (refused !== undefined) throw refused instanceof Error ? refused : asGfsError(refused);
+      // Nor is it the source's fault that the copy is not wanted any more.
+      throwIfAborted(`copy chunk ${request.handle}`, request.signal);
       failure = connectionFailure(`copy chunk ${request.handle} from volume ${source.volume}`, source.data, thrown);
       context.world.events.emit("info", "copy.source-failed", {
         chunk: request.handle,

@@ -73,6 +73,8 @@ export interface Log {
   readonly directories: readonly string[];
   /** Set once the log has failed for ever. */
   readonly failure: GfsError | undefined;
+  /** It waits for room on the disk, for a bounded time, and for no answer of the disk. */
+  readonly lacksSpace: boolean;
   /** Bytes of all segments in use, as preallocated: what trimming can give back. */
   readonly heldBytes: number;
   /** Bytes of entries that fit without any new space on the disk, at least; a volume that nears 0 takes no more data, only fences and deletions. */

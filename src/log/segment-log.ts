@@ -60,6 +60,7 @@ export class SegmentLog implements Log {
   #trimming: Promise<void> = Promise.resolve();
   #failure: GfsError | undefined;
   #closed = false;
+  #lacksSpace = false;
 
   constructor(world: LogWorld, options: LogOptions, recovered: Recovered | undefined) {
     this.#world = world;
@@ -117,6 +118,10 @@ export class SegmentLog implements Log {
 
   get failure(): GfsError | undefined {
     return this.#failure;
+  }
+
+  get lacksSpace(): boolean {
+    return this.#lacksSpace;
   }
 
   get heldBytes(): number {
@@ -287,11 +292,13 @@ export class SegmentLog implements Log {
             this.#dropMirror(mirror, "extend", error);
             break;
           }
+          this.#lacksSpace = true;
           await sleepMs(this.#world.clock, spaceRetryMs);
           await this.#trimming;
         }
       }
     }
+    this.#lacksSpace = false;
     if (this.#failure !== undefined) return;
     await this.#everywhere("begin a segment of", (mirror) => mirror.begin(header));
     if (this.#failure === undefined) this.#enter(header);

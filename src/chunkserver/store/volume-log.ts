@@ -54,7 +54,8 @@ export class VolumeLog {
 
   /** How long nothing has become durable though something waits for it: the drive hangs. */
   get stalledMs(): number {
-    const waits = this.#log.lastPosition > this.#log.durablePosition && !this.stopped;
+    const { lastPosition, durablePosition, lacksSpace } = this.#log;
+    const waits = lastPosition > durablePosition && !lacksSpace && !this.stopped;
     return waits ? this.#options.clock.monotonicMs() - this.#waitingSinceMs : 0;
   }
 

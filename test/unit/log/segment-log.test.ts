@@ -137,8 +137,10 @@ describe("a log", () => {
       for (let i = 0; i < 10; i++) log.append([utf8("y".repeat(60))]);
       await sleep(world.clock, 300);
       expect(log.durablePosition).toBeLessThan(log.lastPosition);
+      expect(log.lacksSpace).toBe(true);
       await log.trim(log.durablePosition);
       await log.durable(log.lastPosition);
+      expect(log.lacksSpace).toBe(false);
       await log.close();
     });
   });
