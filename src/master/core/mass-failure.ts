@@ -16,12 +16,14 @@ export interface MassFailure {
   /** An operator, or time, had repair go on without these. */
   readonly accepted: Set<VolumeIndex>;
   heldSinceMs: number | undefined;
+  /** While it is held: those that went later than this are what it is held for, and whatever goes besides. */
+  fromMs: number;
   /** For people; empty while repair is not held. */
   reason: string;
 }
 
 export function createMassFailure(): MassFailure {
-  return { goneMs: new Map(), accepted: new Set(), heldSinceMs: undefined, reason: "" };
+  return { goneMs: new Map(), accepted: new Set(), heldSinceMs: undefined, fromMs: 0, reason: "" };
 }
 
 export type MassFailureLimits = Pick<Limits, "massFailureShare" | "massFailureWindowMs" | "massFailureHoldMs">;
@@ -53,13 +55,15 @@ export function tickMassFailure(
   const latestMs = Math.max(...counted.map(([, atMs]) => atMs));
   // What was held for stays counted: the window is for those that go, not for the time that they are away.
   const isHeld = mass.heldSinceMs !== undefined;
-  const dead = counted.filter(([, atMs]) => latestMs - atMs < limits.massFailureWindowMs);
+  const fromMs = isHeld ? mass.fromMs : latestMs - limits.massFailureWindowMs;
+  const dead = counted.filter(([, atMs]) => atMs > fromMs);
   const recent = isHeld || nowMs - latestMs < limits.massFailureWindowMs;
   const gone = dead.length + silent;
   const before = gone + live;
   const many = dead.length > 0 && recent && gone >= togetherMin && gone > limits.massFailureShare * before;
   if (!many) return release(mass);
   mass.heldSinceMs ??= nowMs;
+  mass.fromMs = fromMs;
   const { massFailureHoldMs } = limits;
   if (massFailureHoldMs > 0 && nowMs - mass.heldSinceMs >= massFailureHoldMs) return acceptFailure(mass);
   mass.reason = `${gone} of ${before} servers were lost at once`;

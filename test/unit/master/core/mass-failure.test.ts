@@ -40,6 +40,18 @@ describe("many servers lost at once", () => {
     expect(mass.reason).toBe("");
   });
 
+  test("stay held for where one more goes long after them", () => {
+    const { become, tick, mass } = cluster(10);
+    become("dead", 0, 1, 2, 3);
+    expect(tick()).toBe("held");
+    tick(200_000);
+    become("dead", 4);
+    expect(tick()).toBe("unchanged");
+    expect(mass.reason).toBe("5 of 10 servers were lost at once");
+    become("live", 0, 1, 2, 4);
+    expect(tick()).toBe("released");
+  });
+
   test("are those that are silent, too, once one of them is dead: the first to be called so begins no storm", () => {
     const { become, tick } = cluster(9);
     become("suspect", 0, 1, 2, 3);
