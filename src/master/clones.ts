@@ -76,6 +76,7 @@ export async function runClone(ctx: MasterContext, command: RepairCommand): Prom
   const { handle, version, length, crc, target, bytesPerSecond } = command;
   const why = whyCopied(ctx, handle);
   let failure: string | undefined;
+  let bug: unknown;
   try {
     const sources = ctx.commands.addresses(command.sources);
     const origin = originOf(ctx.state, handle);
@@ -84,7 +85,7 @@ export async function runClone(ctx: MasterContext, command: RepairCommand): Prom
     await ctx.commands.send(target, clone, body, waitMs(ctx, command));
   } catch (error) {
     const { code, message } = asGfsError(error);
-    if (code === "Bug") throw error;
+    if (code === "Bug") bug = error;
     failure = message;
   }
   const end = { command, failure, nowMs: nowMs(ctx), pace: repairLimits(ctx) };
@@ -104,6 +105,8 @@ export async function runClone(ctx: MasterContext, command: RepairCommand): Prom
       { handle, volume: target, cause: "unknown" },
       { nowMs: nowMs(ctx), limits: ctx.limits },
     );
+  // Told only now: the clone is over all the same, and holds no stream.
+  if (bug !== undefined) throw bug;
   await startRepairs(ctx);
 }
 

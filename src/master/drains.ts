@@ -18,8 +18,10 @@ import { abandonSeal, sealAll, tellSeals } from "./sealer.ts";
 export function tickDrains(ctx: MasterContext): void {
   const { drains } = ctx.soft;
   for (const volume of drainingVolumes(ctx.state.volumes)) {
-    sealAll(ctx, sealForVolume(ctx.state.chunks, volume.index, `${nameOf(volume)} is being drained`));
     const { safe, left, stuck } = progressOf(ctx, volume);
+    // Nothing is opened there any more: once a round has found nothing open, nothing will be.
+    if (left === undefined || left.unsealed > 0)
+      sealAll(ctx, sealForVolume(ctx.state.chunks, volume.index, `${nameOf(volume)} is being drained`));
     // While nothing is known yet nothing is taken back.
     if (left === undefined) continue;
     const news = safe ? "safe" : left.chunks > 0 && stuck !== undefined ? "stuck" : "moving";

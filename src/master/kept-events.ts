@@ -105,7 +105,7 @@ export class KeptEvents {
 
   async #writeLast(): Promise<void> {
     await this.#loaded;
-    await this.#writing;
+    while (this.#writing !== undefined) await this.#writing;
     await this.#files.close();
   }
 
@@ -151,7 +151,15 @@ export class KeptEvents {
     }
     if (told.length === 0) return;
     this.#wake();
-    this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
+    this.#startWriting();
+  }
+
+  #startWriting(): void {
+    this.#writing ??= this.#write().then((isWritten) => {
+      this.#writing = undefined;
+      // Told between the last look and now.
+      if (isWritten && this.#unwritten.length > 0) this.#startWriting();
+    });
   }
 
   #remember(stored: StoredEvent): void {
@@ -166,7 +174,8 @@ export class KeptEvents {
     this.#kept = this.#kept.slice(gone);
   }
 
-  async #write(): Promise<void> {
+  /** False: the disk does not take them. */
+  async #write(): Promise<boolean> {
     while (this.#unwritten.length > 0) {
       // What a crash of the log could undo is not told; once the log has failed nothing is known to be undone.
       await this.#ctx?.engine.release(undefined).catch(() => undefined);
@@ -181,8 +190,9 @@ export class KeptEvents {
       // Tried again with the next event: nobody waits for it.
       this.#unwritten = [...batch, ...this.#unwritten].slice(-unwrittenMax);
       warnings?.set("events", `events are not kept on disk: ${why}`);
-      return;
+      return false;
     }
+    return true;
   }
 
   #find(request: Request): Reply {

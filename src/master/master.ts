@@ -126,6 +126,7 @@ class RunningMaster implements Master {
   #ctx: MasterContext | undefined;
   #control: ControlClient | undefined;
   #checkpointer: Checkpointer | undefined;
+  #backups: Backups | undefined;
   #listener: Listener | undefined;
   #stopping: Promise<void> | undefined;
   #fatal: GfsError | undefined;
@@ -215,6 +216,7 @@ class RunningMaster implements Master {
     });
     const sources = { log, checkpoint: () => checkpointer.position, directories: () => this.#liveDirectories() };
     const backups = new Backups(world, sources);
+    this.#backups = backups;
     const copies = new MetadataCopies(ctx, sources);
     this.#checkpointer = checkpointer;
     this.#listener = await this.#serve(ctx, { log, checkpointer, copies, backups });
@@ -336,6 +338,7 @@ class RunningMaster implements Master {
     this.#abort.abort(new GfsError("Interrupted", "Cannot go on: the master stops"));
     if (this.#ctx !== undefined) stopSeals(this.#ctx);
     await this.#listener?.[Symbol.asyncDispose]();
+    this.#backups?.stop();
     await this.#checkpointer?.stop();
     this.#control?.close();
     await this.#log?.close();

@@ -18,7 +18,7 @@ import {
 } from "./core/garbage.ts";
 import { nextToReap } from "./core/reaping.ts";
 import { trashTotals } from "./core/trash.ts";
-import { allVolumes, releaseSpace, volumeAt } from "./core/volumes.ts";
+import { allVolumes, isUsable, releaseSpace, volumeAt } from "./core/volumes.ts";
 
 const batchMax = 256;
 const releasedMax = 1_024;
@@ -73,7 +73,8 @@ function trashForSpace(ctx: MasterContext): LogRecord[] {
   if (total === 0 || bytes === 0 || free >= total * spaceShortShare) return [];
   // What is let go of now is free only after the grace: not the whole trash for one shortage.
   const wanted = (total * spaceShortShare - free) / Math.max(1, ctx.limits.replicas);
-  const waiting = ctx.soft.garbage.waiting > 0;
+  // What lies on servers that are gone makes no room: it is not waited for.
+  const waiting = volumesWithGarbage(ctx.soft.garbage).some((index) => isUsable(ctx.state.volumes.byIndex[index]));
   return waiting ? [] : decideTrashForSpace(ctx.state, wanted, batchMax);
 }
 
@@ -145,7 +146,8 @@ async function runDeletes(ctx: MasterContext, volume: VolumeIndex, items: readon
     failedOnes(failed, "refused");
     if (done.length > 0) ctx.world.events.emit("debug", "replicas.deleted", { volume, count: done.length });
   } catch (error) {
-    if (asGfsError(error).code === "Bug") throw error;
-    failedOnes(items, failureOf(error).kind === "unknown" ? "unknown" : "refused");
+    const isBug = asGfsError(error).code === "Bug";
+    failedOnes(items, isBug || failureOf(error).kind === "unknown" ? "unknown" : "refused");
+    if (isBug) throw error;
   }
 }

@@ -9,7 +9,7 @@ import { replicasNeeded } from "./core/decide-drafts.ts";
 import type { Decision, Now, ReplyOf, RequestOf } from "./core/decision.ts";
 import { beginWalk, cursorOf, stepWalk } from "./core/file-walk.ts";
 import { countGoals, decideGoals } from "./core/goals.ts";
-import { isDirectory } from "./core/inodes.ts";
+import { idOfSlot, isDirectory, slotOfId } from "./core/inodes.ts";
 import { lookup } from "./core/namespace.ts";
 import { allVolumes, isGone } from "./core/volumes.ts";
 import { beginSealing } from "./sealer.ts";
@@ -43,6 +43,7 @@ async function changeGoals(
   const top = lookup(state.inodes, request.path, "set the replicas of");
   if (isDirectory(state.inodes, top) && !request.recursive)
     throw new GfsError("IsDirectory", `Cannot set the replicas of ${request.path}: it is a directory`);
+  const inode = idOfSlot(state.inodes, top);
   const walk = beginWalk(state.inodes, top, request.cursor);
   const sums = { files: 0, changed: 0, chunks: 0 };
   let endMs = nowMs(ctx) + limits.sliceMs;
@@ -69,6 +70,9 @@ async function changeGoals(
     if (nowMs(ctx) < endMs) continue;
     await nextTurn(ctx);
     requireMutations(ctx);
+    // Its place may be another one's by now.
+    if (slotOfId(state.inodes, inode) !== top)
+      throw new GfsError("NotFound", `Cannot set the replicas of ${request.path}: it was removed meanwhile`);
     endMs = nowMs(ctx) + limits.sliceMs;
   }
 }

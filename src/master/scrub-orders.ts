@@ -163,7 +163,11 @@ class OrderRun {
       });
       if (!waits) continue;
       this.#work();
-      while (this.#reading && this.#order.queued >= queuedMax) await this.#change();
+      while (this.#reading && this.#order.queued >= queuedMax) {
+        await this.#change();
+        // Other volumes have their turn when the first are through.
+        this.#work();
+      }
     }
     return walk.files;
   }

@@ -107,6 +107,11 @@ export class Backups {
     return answer;
   }
 
+  /** The master stops: none goes on. */
+  stop(): void {
+    for (const id of [...this.#running.keys()]) this.end(id);
+  }
+
   /** Idempotent. */
   end(id: string): void {
     const running = this.#running.get(id);
