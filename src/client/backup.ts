@@ -22,6 +22,7 @@ export async function* backupBytes(
     const header = encodeBackupHeader(facts);
     const encoder = new BackupEncoder(header);
     yield header;
+    op.progress();
     let done = header.length;
     for (let number = 0; ; number++) {
       const { piece } = await askMaster(ctx, op, backupPiece, { backup, piece: number });
@@ -29,6 +30,8 @@ export async function* backupBytes(
       if (piece === undefined) break;
       yield encoder.piece(piece.file, piece.offset, piece.bytes);
       yield piece.bytes;
+      // The consumer may have taken its time.
+      op.progress();
       done += piece.bytes.length;
       onProgress?.(done, Math.max(bytes, done));
     }

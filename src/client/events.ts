@@ -20,6 +20,7 @@ export async function* listEvents(ctx: ClientContext, options: EventsOptions): A
   if (limit !== undefined && limit <= eventsMax) {
     const newest = await ask(ctx, op, { ...asked, ...recent, limit: Math.max(1, limit) });
     if (limit > 0) yield* newest.events;
+    op.progress();
     after = newest.last;
   } else {
     let kept: ClusterEvent[] = [];
@@ -27,11 +28,15 @@ export async function* listEvents(ctx: ClientContext, options: EventsOptions): A
       const page = await ask(ctx, op, { ...asked, ...recent, after });
       op.progress();
       after = page.last;
-      if (limit === undefined) yield* page.events;
-      else kept = [...kept, ...page.events].slice(-limit);
+      if (limit === undefined) {
+        yield* page.events;
+        // The consumer may take its time.
+        op.progress();
+      } else kept = [...kept, ...page.events].slice(-limit);
       if (page.events.length < eventsMax) break;
     }
     yield* kept;
+    op.progress();
   }
   if (follow !== true) return;
   // Shorter than the time without progress that ends an operation.
@@ -41,6 +46,7 @@ export async function* listEvents(ctx: ClientContext, options: EventsOptions): A
     op.progress();
     after = page.last;
     yield* page.events;
+    op.progress();
   }
 }
 

@@ -63,29 +63,33 @@ export class PartRead {
   /** @throws GfsError where no replica gives the bytes */
   async *pieces(): AsyncGenerator<Uint8Array> {
     const { op } = this.#file;
-    while (this.#at < this.#to) {
-      this.#leaveOvertaken();
-      this.#attempt ??= this.#askNext();
-      if (this.#attempt === undefined) {
-        this.#hopeful = this.#lastError = this.#nobody();
-        await this.#findOthers(this.#hopeful);
-        continue;
+    try {
+      while (this.#at < this.#to) {
+        this.#leaveOvertaken();
+        this.#attempt ??= this.#askNext();
+        if (this.#attempt === undefined) {
+          this.#hopeful = this.#lastError = this.#nobody();
+          await this.#findOthers(this.#hopeful);
+          continue;
+        }
+        const outcome = await this.#nextRun(this.#attempt);
+        if (outcome.kind === "failed") {
+          this.#attempt = undefined;
+          outcome.attempt.close();
+          await this.#findOthers(this.#failed(outcome));
+          continue;
+        }
+        this.#attempt = outcome.attempt;
+        op.progress();
+        this.#rounds = 0;
+        this.#at += outcome.run.bytes;
+        yield* outcome.run.payload;
+        op.progress();
       }
-      const outcome = await this.#nextRun(this.#attempt);
-      if (outcome.kind === "failed") {
-        this.#attempt = undefined;
-        outcome.attempt.close();
-        await this.#findOthers(this.#failed(outcome));
-        continue;
-      }
-      this.#attempt = outcome.attempt;
-      op.progress();
-      this.#rounds = 0;
-      this.#at += outcome.run.bytes;
-      yield* outcome.run.payload;
-      op.progress();
+    } finally {
+      // Also of a consumer that wants no more.
+      this.close();
     }
-    this.close();
   }
 
   close(): void {
