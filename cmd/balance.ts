@@ -6,6 +6,7 @@ import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { counted, print, printJson, showName, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
+import { onlyFor } from "./cli/values.ts";
 
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 
@@ -86,8 +87,7 @@ export const balance: Verb = {
         "Usage",
         `unknown action ${action}${didYouMean(action, actions)}; known: ${actions.join(", ")}`,
       );
-    if (action !== "start" && (call.args.text("threshold") ?? call.args.text("rate")) !== undefined)
-      throw new GfsError("Usage", "--threshold and --rate go with start");
+    if (action !== "start") onlyFor(call.args, ["threshold", "rate"], "gfs balance start");
     await using client = await connect(call);
     const { signal } = call;
     if (action !== "status") await client.operator.changeSettings(changes(call, action === "start"), { signal });

@@ -28,14 +28,17 @@ async function reportOf(call: Call, client: GfsClient, volume: string): Promise<
 /**
  * Until it is safe to stop; a line whenever something has changed.
  *
- * @throws GfsError("Timeout") where it is stuck, and nothing has moved for the call's time-out: it stays being drained
+ * @throws GfsError("Timeout") where it is stuck, and nothing has moved for the call's time-out: it stays being drained; GfsError("NotFound") where somebody cancelled it
  */
 async function untilSafe(call: Call, client: GfsClient, volume: string): Promise<DrainReport> {
   const { clock } = call.world;
   const timeoutMs = limitsOf(call.config).clientTimeoutMs;
   let [told, left, movedMs] = ["", Infinity, clock.monotonicMs()];
   for (;;) {
-    const report = await reportOf(call, client, volume);
+    const reports = await client.operator.drains(undefined, { signal: call.signal });
+    const report = reports.find((one) => one.volume === volume);
+    if (report === undefined)
+      throw new GfsError("NotFound", `Cannot wait for ${volume}: it is not being drained any more`);
     if (report.state === "safe") return report;
     const line = drainLine(report);
     if (line !== told && !call.json) note(call, line);

@@ -7,7 +7,7 @@ import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { counted, print, printJson, showName, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
-import { wholeNumber } from "./cli/values.ts";
+import { onlyFor, wholeNumber } from "./cli/values.ts";
 
 /** Settings of repair by the flag that changes each. */
 const limitFlags: ReadonlyMap<string, { readonly setting: string; readonly kind: "count" | "rate" }> = new Map([
@@ -162,10 +162,7 @@ export const repair: Verb = {
   async run(call) {
     const [action = ""] = call.args.positionals;
     const act = actionOf(action, actions);
-    const given = [...limitFlags.keys(), "reset"].find(
-      (flag) => call.args.text(flag) !== undefined || call.args.on(flag),
-    );
-    if (act !== limits && given !== undefined) throw new GfsError("Usage", `--${given} is for: gfs repair limits`);
+    if (act !== limits) onlyFor(call.args, [...limitFlags.keys(), "reset"], "gfs repair limits");
     await act(call);
     return 0;
   },

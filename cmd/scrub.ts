@@ -6,6 +6,7 @@ import { connect } from "./cli/connect.ts";
 import { note, print, printJson, showName, showTime, table } from "./cli/output.ts";
 import { showServer } from "./cli/servers-table.ts";
 import { clientFlags } from "./cli/settings.ts";
+import { onlyFor } from "./cli/values.ts";
 import { awaitOrder, findingLines, orderText, scrubExit } from "./cli/verification.ts";
 
 type Server = ClusterStatus["servers"][number];
@@ -175,6 +176,8 @@ export const scrub: Verb = {
     const act = actions.get(target);
     if (order !== undefined && target !== "stop")
       throw new GfsError("Usage", `unexpected argument ${JSON.stringify(order)}`);
+    if (target !== "set") onlyFor(call.args, ["days", "rate"], "gfs scrub set");
+    if (act !== undefined) onlyFor(call.args, ["wait"], "gfs scrub PATH and gfs scrub SERVER");
     return act === undefined ? start(call, target) : act(call);
   },
 };

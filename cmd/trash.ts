@@ -8,6 +8,7 @@ import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { counted, note, print, printJson, showName, showTime, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
+import { onlyFor } from "./cli/values.ts";
 
 /** A number is an entry's id, anything else the path it had. */
 function entryOf(text: string): InodeId | string {
@@ -157,7 +158,10 @@ export const trash: Verb = {
   subject: (args) => args.positionals.join(" "),
   async run(call) {
     const [action = ""] = call.args.positionals;
-    await actionOf(action, actions)(call);
+    const act = actionOf(action, actions);
+    if (action !== "restore") onlyFor(call.args, ["to"], "gfs trash restore");
+    if (action !== "purge") onlyFor(call.args, ["all", "recursive", "older-than"], "gfs trash purge");
+    await act(call);
     return 0;
   },
 };

@@ -24,3 +24,9 @@ export function sizeValue(args: Arguments, flag: string): number | undefined {
   if (bytes !== undefined) return bytes;
   throw new GfsError("Usage", `--${flag} wants a size like 64MB, 64MiB or plain bytes, not ${JSON.stringify(text)}`);
 }
+
+/** @throws GfsError("Usage") where one of these flags is given, which only `where` takes */
+export function onlyFor(args: Arguments, flags: readonly string[], where: string): void {
+  const given = flags.find((flag) => args.text(flag) !== undefined || args.on(flag));
+  if (given !== undefined) throw new GfsError("Usage", `--${given} is for: ${where}`);
+}

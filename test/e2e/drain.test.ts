@@ -124,7 +124,14 @@ describe("taking a server away", () => {
       const refused = await cluster.run(["decommission", "chunk-1"]);
       expect(refused.code).toBe(5);
       expect(refused.stderr).toContain("too few replicas on other servers");
+      // Whoever waits is told when somebody else cancels it.
+      const waiting = cluster.run(["drain", "chunk-1", "--wait", "--timeout", "60"]);
+      await eventually("it is waited for", async () => listOf(await cluster.json(["drain"])).length === 1);
+      await Bun.sleep(1_000);
       expect(await ok(cluster, "undrain", "chunk-1")).toContain("not being drained any more");
+      const cancelled = await waiting;
+      expect(cancelled.code).toBe(3);
+      expect(cancelled.stderr).toContain("it is not being drained any more");
       expect(listOf(await cluster.json(["drain"]))).toEqual([]);
       await putAll(cluster, folder, new Map([["/g", { data: randomBytes(1_000), replicas: 3 }]]));
     });
