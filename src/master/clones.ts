@@ -1,5 +1,5 @@
 /** Carries out the plans of repair (core/repair.ts): has chunks cloned, stops clones that nobody needs any more, has replicas verified before one is replaced. */
-import { asGfsError } from "../base/errors.ts";
+import { asGfsError, type GfsError } from "../base/errors.ts";
 import { clone, steerClones, verify } from "../wire/control/commands.ts";
 import type { ChunkHandle } from "../wire/ids.ts";
 import { markBad } from "./bad-replica.ts";
@@ -76,7 +76,7 @@ export async function runClone(ctx: MasterContext, command: RepairCommand): Prom
   const { handle, version, length, crc, target, bytesPerSecond } = command;
   const why = whyCopied(ctx, handle);
   let failure: string | undefined;
-  let bug: unknown;
+  let bug: GfsError | undefined;
   try {
     const sources = ctx.commands.addresses(command.sources);
     const origin = originOf(ctx.state, handle);
@@ -84,9 +84,9 @@ export async function runClone(ctx: MasterContext, command: RepairCommand): Prom
     const body = { handle, version, length, crc, sources, origin, ...pace };
     await ctx.commands.send(target, clone, body, waitMs(ctx, command));
   } catch (error) {
-    const { code, message } = asGfsError(error);
-    if (code === "Bug") bug = error;
-    failure = message;
+    const thrown = asGfsError(error);
+    if (thrown.code === "Bug") bug = thrown;
+    failure = thrown.message;
   }
   const end = { command, failure, nowMs: nowMs(ctx), pace: repairLimits(ctx) };
   const outcome = repairEnded(ctx.soft.repair, chunkView(ctx), end);

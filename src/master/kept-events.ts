@@ -151,15 +151,16 @@ export class KeptEvents {
     }
     if (told.length === 0) return;
     this.#wake();
-    this.#startWriting();
+    this.#writing ??= this.#writeAll();
   }
 
-  #startWriting(): void {
-    this.#writing ??= this.#write().then((isWritten) => {
+  /** Between its last look and its end nothing can be told. */
+  async #writeAll(): Promise<void> {
+    try {
+      while ((await this.#write()) && this.#unwritten.length > 0);
+    } finally {
       this.#writing = undefined;
-      // Told between the last look and now.
-      if (isWritten && this.#unwritten.length > 0) this.#startWriting();
-    });
+    }
   }
 
   #remember(stored: StoredEvent): void {

@@ -109,7 +109,7 @@ export class Backups {
 
   /** The master stops: none goes on. */
   stop(): void {
-    for (const id of [...this.#running.keys()]) this.end(id);
+    for (const id of this.#running.keys()) this.end(id);
   }
 
   /** Idempotent. */
