@@ -107,6 +107,8 @@ export interface Limits {
   readonly metadataCopies: number;
   /** How often what was logged goes to them. */
   readonly metadataCopyMs: number;
+  /** For a volume to read all of its copy, or the checkpoint, before it answers. */
+  readonly metadataAnswerMs: number;
   /** Events for operators are kept in so many files of this size, on the master's disk and in its memory. */
   readonly eventSegmentBytes: number;
   readonly eventSegments: number;
@@ -187,6 +189,7 @@ export const defaultLimits: Limits = {
   handleBatch: 1_000,
   metadataCopies: 2,
   metadataCopyMs: 5_000,
+  metadataAnswerMs: 120_000,
   eventSegmentBytes: 2 * 1_048_576,
   eventSegments: 4,
   eventFoldMs: 600_000,

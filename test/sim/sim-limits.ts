@@ -39,6 +39,7 @@ export const simLimits: Limits = {
   // Drawn; and chosen where a test is about them.
   metadataCopies: 0,
   metadataCopyMs: 700,
+  metadataAnswerMs: 10_000,
 };
 
 /** Those of one seed: a few bounds at either end of what is sensible. */

@@ -20,11 +20,6 @@ import type { VolumeIndex } from "../core/chunk-table.ts";
 import type { DataDirectory } from "../data-directory.ts";
 import { checkpointPieces, cut, type ImagePiece } from "./image.ts";
 
-/** A server reads all of its copy to answer. */
-const heldMs = 120_000;
-/** It reads the checkpoint back. */
-const finishMs = 120_000;
-
 /** Of the master at the beginning of a round. */
 export interface ToCopy {
   readonly directory: DataDirectory;
@@ -88,7 +83,7 @@ export class MetadataCopy {
   async #resume({ directory, checkpoint, until }: ToCopy): Promise<LogFollower> {
     const { disk } = this.#ctx.world;
     this.#checkpoint = 0;
-    const { sets } = await this.#ctx.commands.send(this.volume, metadataHeld, {}, heldMs);
+    const { sets } = await this.#ctx.commands.send(this.volume, metadataHeld, {}, this.#ctx.limits.metadataAnswerMs);
     const files = sets.find(({ set }) => set === "metadata")?.files ?? [];
     const tail = wholeTail(files);
     if (tail !== undefined && tail.place.last <= until) {
@@ -119,7 +114,12 @@ export class MetadataCopy {
       crc = crc32(piece.bytes, crc);
       bytes += piece.bytes.length;
     }
-    await this.#ctx.commands.send(this.volume, metadataFinish, { position: checkpoint, bytes, crc }, finishMs);
+    await this.#ctx.commands.send(
+      this.volume,
+      metadataFinish,
+      { position: checkpoint, bytes, crc },
+      this.#ctx.limits.metadataAnswerMs,
+    );
     this.#checkpoint = checkpoint;
     this.#whole = true;
     // Segments that the checkpoint has went with the older one.
