@@ -14,6 +14,7 @@ import type { ClusterId, VolumeId } from "../../wire/ids.ts";
 import { handleOfName } from "../store/data-files.ts";
 import { readIdentity } from "../store/identity.ts";
 import { loadCheckpoint, replayEntry } from "../store/recovery.ts";
+import type { Row } from "../store/replica-table.ts";
 import { decodeTrailer, type Trailer, trailerEndBytes, trailerLength } from "../store/trailer.ts";
 import { VolumeState } from "../store/volume-state.ts";
 
@@ -133,33 +134,42 @@ async function replicasOf(
     bytes += replica.length;
     options.onProgress?.(bytes);
   };
-  for (const active of state.active.values()) {
-    const { handle, promised, dataVersion: version, sums, origin } = active;
-    // One that was fenced before it had any bytes tells nothing.
-    if (version === 0) continue;
-    add({ handle, version, promised, length: sums.length, crc: sums.crc, sealed: active.state === "sealed", origin });
-  }
+  const filed = new Set<number>();
   for (const path of await dataFiles(disk, `${directory}/chunks`)) {
     const handle = handleOfName(path.slice(path.lastIndexOf("/") + 1)) ?? 0;
-    if (state.active.has(handle)) continue;
     const row = state.table.get(handle);
-    if (row === undefined && whole) continue;
-    if (row?.state === "removed") continue;
+    // Its file says nothing of it, as far as the log goes.
+    const passed = state.active.has(handle) || row?.state === "removed";
+    if (whole && (passed || row === undefined)) continue;
     try {
       const trailer = await readTrailer(disk, path, options.verify);
       if (trailer.handle !== handle) throw new GfsError("Corrupt", `its trailer is of chunk ${trailer.handle}`);
-      if (row !== undefined && (row.state === "corrupt" || row.dataVersion !== trailer.version))
+      const agreed = row === undefined || (row.state === "sealed" && !passed && row.dataVersion === trailer.version);
+      if (!agreed && (whole || !isNewer(trailer, row)))
         throw new GfsError("Corrupt", `the volume knows it as ${row.state}, at version ${row.dataVersion}`);
+      filed.add(handle);
       const { version, length, crc, origin } = trailer;
       add({ handle, version, promised: Math.max(version, row?.promised ?? 0), length, crc, sealed: true, origin });
     } catch (error) {
       if (!(error instanceof GfsError) && !(error instanceof DiskError)) throw error;
-      problems.push(`chunk ${handle} in ${path} can't be used: ${error.message}`);
+      if (!passed) problems.push(`chunk ${handle} in ${path} can't be used: ${error.message}`);
     }
   }
+  for (const active of state.active.values()) {
+    const { handle, promised, dataVersion: version, sums, origin } = active;
+    // One that was fenced before it had any bytes tells nothing.
+    if (version === 0 || filed.has(handle)) continue;
+    add({ handle, version, promised, length: sums.length, crc: sums.crc, sealed: active.state === "sealed", origin });
+  }
   for (const row of state.table.rows())
-    if (row.state === "corrupt") problems.push(`chunk ${row.handle} was found corrupt before`);
+    if (row.state === "corrupt" && !filed.has(row.handle))
+      problems.push(`chunk ${row.handle} was found corrupt before`);
   return replicas;
+}
+
+/** The file was written after the last that a damaged log tells of its chunk: sealed, or copied here again. A copy of what was removed may have the version that it had. */
+function isNewer(trailer: Trailer, row: Row): boolean {
+  return row.state === "removed" ? trailer.version >= row.promised : trailer.version > row.dataVersion;
 }
 
 async function dataFiles(disk: Disk, chunks: string): Promise<string[]> {
