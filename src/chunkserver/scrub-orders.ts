@@ -59,10 +59,10 @@ export function scrubRoutes(context: Context, { busy, terms, onBad }: ScrubOrder
     }
   };
 
-  /** Whoever gets the answer finds it in the master's tables as well. */
-  const heard = async (items: readonly Item[]): Promise<void> => {
+  /** Whoever gets the answer finds it in the master's tables as well. `orderUntilMs`: after it the caller waits `controlMs` for the answer, which needs a part of that itself. */
+  const heard = async (items: readonly Item[], orderUntilMs: number): Promise<void> => {
     const handles = new Set(items.map(({ handle }) => handle));
-    const untilMs = world.clock.monotonicMs() + limits.controlMs;
+    const untilMs = Math.min(world.clock.monotonicMs() + limits.controlMs, orderUntilMs + limits.controlMs / 2);
     onBad();
     while (world.clock.monotonicMs() < untilMs && store.bad().some(({ handle }) => handles.has(handle)))
       await sleep(world.clock, lookMs, stopping);
@@ -74,7 +74,7 @@ export function scrubRoutes(context: Context, { busy, terms, onBad }: ScrubOrder
       const untilMs = world.clock.monotonicMs() + request.withinMs;
       const results: VerifyResult[] = [];
       for (const item of request.items) results.push(await turns.run(0, () => verifyOne(item, untilMs)));
-      if (results.some((result) => result === "corrupt" || result === "gone")) await heard(request.items);
+      if (results.some((result) => result === "corrupt" || result === "gone")) await heard(request.items, untilMs);
       return { results };
     }),
   ];

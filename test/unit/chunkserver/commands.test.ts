@@ -5,6 +5,7 @@ import { ControlClient } from "../../../src/net/control-client.ts";
 import type { World } from "../../../src/io.ts";
 import { clone, deleteReplicas, fence, finish, open, verify } from "../../../src/wire/control/commands.ts";
 import type { VolumeAddress } from "../../../src/wire/control/common.ts";
+import { verifyReplicas } from "../../../src/wire/control/scrub-orders.ts";
 import { AppendOpen, encodeHeader } from "../../../src/wire/data/headers.ts";
 import { encodeAppend } from "../../../src/wire/data/records.ts";
 import { chunkHandle, chunkVersion, sequence, sessionId } from "../../../src/wire/ids.ts";
@@ -230,6 +231,18 @@ describe("DESIGN §4.5 repair and garbage", () => {
     const { trio } = sealed(1_000, "s1");
     expect(trio.command("s1", verify, { handle, version: chunkVersion(9) }).result).toBe("missing");
     expect(trio.command("s1", verify, { handle: chunkHandle(5), version }).result).toBe("missing");
+  });
+
+  test("an order to verify is answered before its caller gives up, though no heartbeat tells the master of what is bad", () => {
+    const { trio } = sealed(3_000_000, "s1");
+    trio.machines[0]!.drive().corrupt("/data/chunks/4d/000000000000004d", 2_000_000);
+    trio.simulation.network.partition(["s1"], ["master"]);
+    const beganMs = trio.simulation.nowMs;
+    const withinMs = 200;
+    const { results } = trio.command("s1", verifyReplicas, { items: [{ handle, version }], withinMs });
+    expect(results).toEqual(["corrupt"]);
+    // The master waits as long as `controlMs` after the order's end.
+    expect(trio.simulation.nowMs - beganMs).toBeLessThan(withinMs + 0.8 * limits.controlMs);
   });
 });
 
