@@ -190,7 +190,7 @@ export function drainProgress(
     left,
     bytesPerSecond,
     estimateMs: left.chunks === 0 ? 0 : bytesPerSecond > 0 ? (left.bytes / bytesPerSecond) * 1_000 : undefined,
-    stuck: hardest === undefined ? undefined : whyStuck(view, hardest.handle, of.limits),
+    stuck: hardest === undefined ? undefined : whyStuck(view, round, hardest.handle, of.limits),
   };
 }
 
@@ -201,11 +201,14 @@ function rateOf(samples: readonly Sample[]): number {
   return Math.max(0, ((first.bytes - last.bytes) * 1_000) / (last.atMs - first.atMs));
 }
 
-/** Undefined where one more replica can be placed. */
-function whyStuck(view: ChunkView, handle: ChunkHandle, limits: Limits): string | undefined {
+/** Undefined where one more replica can be placed, and where the last one that was wanted came after the round. */
+function whyStuck(view: ChunkView, round: DrainRound, handle: ChunkHandle, limits: Limits): string | undefined {
   const slot = slotOf(view.chunks, handle);
   const chunk = slot < 0 ? undefined : chunkAt(view.chunks, slot);
   if (chunk === undefined) return undefined;
+  const replicas = replicasAt(view.chunks, slot);
+  if (replicas.filter(({ volume, health }) => isHolder(health) && round.sure.has(volume)).length >= chunk.goal)
+    return undefined;
   const others = allVolumes(view.volumes).filter((volume) => isCounted(volume) && volume.liveness === "live").length;
   if (others < chunk.goal)
     return `chunk ${handle} wants ${chunk.goal} replicas, and ${others} other servers are live that are not being drained`;
@@ -217,7 +220,7 @@ function whyStuck(view: ChunkView, handle: ChunkHandle, limits: Limits): string 
     use: "new" as const,
     from: {},
     excluded: new Set<VolumeIndex>(),
-    holders: replicasAt(view.chunks, slot).map(({ volume }) => volume),
+    holders: replicas.map(({ volume }) => volume),
     weights: limits,
     what: `another replica of chunk ${handle}`,
   };

@@ -197,6 +197,18 @@ describe("the progress of a drain", () => {
   });
 });
 
+describe("what is said between two rounds", () => {
+  test("is not that it can't be finished, when the last copy has just come", () => {
+    const world = reportedWorld(4);
+    addReported(world, 1, [0, 1, 2]);
+    const drains = drained(world, 0);
+    round(world, drains);
+    expect(progress(world, drains).stuck).toBeUndefined();
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 3, health: "healthy" });
+    expect(progress(world, drains).stuck).toBeUndefined();
+  });
+});
+
 describe("forgetting a server", () => {
   test("costs the chunks that nobody else can give back, and those that it leaves short", () => {
     const world = reportedWorld(4);
