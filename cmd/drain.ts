@@ -1,15 +1,14 @@
 import { GfsError } from "../src/base/errors.ts";
 import type { GfsClient } from "../src/client/gfs-client.ts";
-import { limitsOf } from "../src/config/limits.ts";
-import { sleep } from "../src/net/deadline.ts";
 import type { DrainReport } from "../src/wire/control/drains.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { drainLine, drainsTable, serverName } from "./cli/drain-text.ts";
+import { drainLine, drainsTable } from "./cli/drain-text.ts";
 import { note, print, printJson } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 
-const lookMs = 500;
+/** Where nothing moves for so long, the line says why: what is small is over before. */
+const stillAfterMs = 5_000;
 
 async function list(call: Call): Promise<number> {
   await using client = await connect(call);
@@ -25,31 +24,17 @@ async function reportOf(call: Call, client: GfsClient, volume: string): Promise<
   return report;
 }
 
-/**
- * Until it is safe to stop; a line whenever something has changed.
- *
- * @throws GfsError("Timeout") where it is stuck, and nothing has moved for the call's time-out: it stays being drained; GfsError("NotFound") where somebody cancelled it
- */
-async function untilSafe(call: Call, client: GfsClient, volume: string): Promise<DrainReport> {
-  const { clock } = call.world;
-  const timeoutMs = limitsOf(call.config).clientTimeoutMs;
-  let [told, left, movedMs] = ["", Infinity, clock.monotonicMs()];
-  for (;;) {
-    const reports = await client.operator.drains(undefined, { signal: call.signal });
-    const report = reports.find((one) => one.volume === volume);
-    if (report === undefined)
-      throw new GfsError("NotFound", `Cannot wait for ${volume}: it is not being drained any more`);
-    if (report.state === "safe") return report;
-    const line = drainLine(report);
-    if (line !== told && !call.json) note(call, line);
-    told = line;
-    const now = report.bytesLeft ?? Infinity;
-    if (now < left || report.state !== "stuck") movedMs = clock.monotonicMs();
-    left = Math.min(left, now);
-    if (clock.monotonicMs() - movedMs > timeoutMs)
-      throw new GfsError("Timeout", `Cannot empty ${serverName(report)} as things are: ${report.why}`);
-    await sleep(clock, lookMs, call.signal);
-  }
+/** Until it is safe to stop; a line whenever something has changed. */
+function awaitSafe(call: Call, client: GfsClient, volume: string): Promise<DrainReport> {
+  let told = "";
+  return client.operator.awaitDrain(volume, {
+    signal: call.signal,
+    onProgress: (report, stillMs) => {
+      const line = drainLine(report, stillMs >= stillAfterMs ? "still" : "moving");
+      if (line !== told && !call.json) note(call, line);
+      told = line;
+    },
+  });
 }
 
 export const drain: Verb = {
@@ -81,7 +66,7 @@ export const drain: Verb = {
     }
     await using client = await connect(call);
     const { volume } = await client.operator.drain(server, { signal: call.signal });
-    const report = call.args.on("wait") ? await untilSafe(call, client, volume) : await reportOf(call, client, volume);
+    const report = call.args.on("wait") ? await awaitSafe(call, client, volume) : await reportOf(call, client, volume);
     if (call.json) await printJson(report);
     else if (!call.quiet) await print(drainLine(report));
     return 0;

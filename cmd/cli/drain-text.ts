@@ -6,18 +6,21 @@ export function serverName({ label, volume }: { readonly label: string; readonly
   return label === "" ? volume.slice(0, 12) : showName(label);
 }
 
-/** One line: how far it is, and whether it may be stopped. */
-export function drainLine(report: DrainReport): string {
+/** One line: how far it is, or why nothing moves, and whether it may be stopped. `pace`: what is known better than by the rate of the last minute. */
+export function drainLine(
+  report: DrainReport,
+  pace: "moving" | "still" = report.bytesPerSecond > 0 ? "moving" : "still",
+): string {
   const name = serverName(report);
-  if (report.state === "safe")
-    return `${name} is safe to stop: no chunk needs it (gfs decommission ${name} forgets it)`;
-  const { chunksLeft, bytesLeft, openChunks, bytesPerSecond, estimateMs } = report;
-  if (chunksLeft === undefined) return `${name}: ${report.why}`;
+  const { state, why, chunksLeft, bytesLeft, openChunks, bytesPerSecond, estimateMs } = report;
+  if (state === "safe") return `${name} is safe to stop: no chunk needs it (gfs decommission ${name} forgets it)`;
+  if (chunksLeft === undefined) return `${name}: ${why}`;
   const left = `${counted(chunksLeft, "chunk")} (${formatSize(bytesLeft ?? 0)}) left`;
   const open = openChunks === undefined || openChunks === 0 ? "" : `, ${openChunks} being written`;
+  if (pace === "still") return `${name}: ${left}${open}; ${state === "stuck" ? "STUCK: " : ""}${why}`;
   const rate = bytesPerSecond > 0 ? `, ${formatSize(Math.round(bytesPerSecond))}/s` : "";
   const time = estimateMs === undefined || chunksLeft === 0 ? "" : `, about ${formatDuration(estimateMs)}`;
-  return `${name}: ${left}${open}${rate}${time}${report.state === "stuck" ? `; STUCK: ${report.why}` : ""}`;
+  return `${name}: ${left}${open}${rate}${time}`;
 }
 
 export function drainsTable(reports: readonly DrainReport[]): string {

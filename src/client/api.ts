@@ -142,6 +142,11 @@ export interface DecommissionOptions extends CallOptions {
   readonly lostMax?: number | undefined;
 }
 
+/** `stillMs`: for so long nothing has moved. */
+export interface AwaitDrainOptions extends CallOptions {
+  readonly onProgress?: ((report: DrainReport, stillMs: number) => void) | undefined;
+}
+
 /** What operators ask of a running cluster, and change in it. */
 export interface OperatorApi {
   /** What can be changed while the cluster runs. */
@@ -169,6 +174,8 @@ export interface OperatorApi {
   balance(options?: CallOptions): Promise<BalanceStatus>;
   /** How far one server is, or all that are being drained. */
   drains(server?: string, options?: CallOptions): Promise<readonly DrainReport[]>;
+  /** Until a server that is being drained, named by its whole volume id, is safe to stop; `onProgress` now and then. @throws NotFound where somebody cancelled it; Timeout where it can't be finished, and nothing has moved for the client's time-out: it stays being drained */
+  awaitDrain(volume: string, options?: AwaitDrainOptions): Promise<DrainReport>;
   /** What forgetting a server would cost now. */
   decommissionCheck(server: string, options?: CallOptions): Promise<DecommissionCheck>;
   /** Forgets a server that is safe to stop; with `force` also one that is not, where no more than `lostMax` chunks are lost. @throws Denied with the reason */

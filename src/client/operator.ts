@@ -3,6 +3,7 @@ import { balanceStatus } from "../wire/control/balance.ts";
 import { decommission, decommissionCheck, drain, type DrainReport, drains, undrain } from "../wire/control/drains.ts";
 import { changeSettings, type Setting, settings } from "../wire/control/settings.ts";
 import type {
+  AwaitDrainOptions,
   BalanceStatus,
   CallOptions,
   ClusterEvent,
@@ -19,6 +20,7 @@ import type {
 } from "./api.ts";
 import { repairResume, repairStatus, safeModeLeave } from "../wire/control/repair.ts";
 import { type ClientContext, Operation } from "./context.ts";
+import { awaitDrain } from "./drain.ts";
 import { listEvents } from "./events.ts";
 import { askMaster } from "./retry.ts";
 import { awaitScrub, listScrubOrders, startScrub, stopScrub } from "./scrub.ts";
@@ -86,6 +88,10 @@ export class Operator {
     using op = new Operation(this.#ctx, "look at the servers that are being drained", signal);
     const reply = await askMaster(this.#ctx, op, drains, server === undefined ? {} : { server });
     return reply.drains;
+  }
+
+  awaitDrain(volume: string, options: AwaitDrainOptions = {}): Promise<DrainReport> {
+    return awaitDrain(this.#ctx, volume, options);
   }
 
   async decommissionCheck(server: string, { signal }: CallOptions = {}): Promise<DecommissionCheck> {

@@ -4,11 +4,12 @@ import { GfsError } from "../../../src/base/errors.ts";
 import type { EventsOptions } from "../../../src/client/api.ts";
 import { protocol } from "../../../src/limits.ts";
 import { route } from "../../../src/net/control-server.ts";
+import { type DrainReport, drains } from "../../../src/wire/control/drains.ts";
 import { type ClusterEvent, events } from "../../../src/wire/control/events.ts";
 import { stat } from "../../../src/wire/control/namespace.ts";
-import { chunkHandle, chunkVersion, generation, inodeId } from "../../../src/wire/ids.ts";
+import { chunkHandle, chunkVersion, generation, inodeId, volumeId } from "../../../src/wire/ids.ts";
 import { noFaults } from "../../sim/world/fault-settings.ts";
-import { FakeCluster } from "./fake-cluster.ts";
+import { codeOf, FakeCluster, testLimits } from "./fake-cluster.ts";
 
 const eventOf = (number: number): ClusterEvent => ({
   number,
@@ -68,6 +69,71 @@ describe("events", () => {
     expect(asked[0]).toEqual({ after: undefined, limit: 2, waitMs: 0 });
     for (const { waitMs } of asked.slice(1)) expect(waitMs).toBe(2_500);
     expect(away).toBeGreaterThan(2);
+  });
+});
+
+describe("a drain that is waited for", () => {
+  const volume = volumeId("1".repeat(32));
+  const beginMs = 1_000;
+
+  /** What the master answers, by the milliseconds since it was asked first; undefined: that it is not being drained. */
+  function waitedFor(reportAt: (ms: number) => Partial<DrainReport> | undefined) {
+    let firstMs: number | undefined;
+    const told: { ms: number; stillMs: number }[] = [];
+    const cluster: FakeCluster = new FakeCluster(noFaults, [
+      route(drains, async () => {
+        const now = cluster.simulation.nowMs;
+        firstMs ??= now;
+        const found = reportAt(now - firstMs);
+        const report = { volume, label: "s1", liveness: "live" as const, state: "moving" as const, why: "why" };
+        return { drains: found === undefined ? [] : [{ ...report, bytesPerSecond: 0, ...found }] };
+      }),
+    ]);
+    return cluster.with(async (client, { clock }) => {
+      const begun = clock.monotonicMs();
+      const onProgress = (_: DrainReport, stillMs: number): void => {
+        told.push({ ms: clock.monotonicMs() - begun, stillMs });
+      };
+      const code = await codeOf(client.operator.awaitDrain(volume, { onProgress }));
+      return { code, told, tookMs: clock.monotonicMs() - begun };
+    });
+  }
+
+  test("ends when it is safe to stop, however long nothing moves as long as it can be finished", () => {
+    const longMs = 5 * testLimits.clientTimeoutMs;
+    const { code, told, tookMs } = waitedFor((ms) =>
+      ms < longMs ? { chunksLeft: 2, bytesLeft: 20, openChunks: 0 } : { state: "safe" },
+    );
+    expect(code).toBe("done");
+    expect(tookMs).toBeLessThan(longMs + 2_000);
+    for (const { ms, stillMs } of told.slice(1)) expect(ms - stillMs).toBeLessThan(100);
+    expect(told.at(-1)?.stillMs).toBeGreaterThan(longMs - 2_000);
+  });
+
+  test("goes on while it gains something, though it is stuck now and then", () => {
+    const { code, told } = waitedFor((ms) =>
+      ms < 20_000
+        ? { state: ms % 3_000 < 1_500 ? "stuck" : "moving", chunksLeft: 2, bytesLeft: 100 - Math.floor(ms / 1_000) }
+        : { state: "safe" },
+    );
+    expect(code).toBe("done");
+    for (const { stillMs } of told) expect(stillMs).toBeLessThan(2_500);
+  });
+
+  test("ends where it is stuck, and nothing has moved since for the client's time-out", () => {
+    const { code, tookMs } = waitedFor((ms) => ({
+      state: ms < beginMs ? "moving" : "stuck",
+      chunksLeft: 2,
+      bytesLeft: ms < 2 * beginMs ? 30 : 20,
+      openChunks: 0,
+    }));
+    expect(code).toBe("Timeout");
+    expect(tookMs).toBeGreaterThan(testLimits.clientTimeoutMs + 2 * beginMs);
+    expect(tookMs).toBeLessThan(testLimits.clientTimeoutMs + 2 * beginMs + 2_500);
+  });
+
+  test("ends when somebody cancels it", () => {
+    expect(waitedFor((ms) => (ms < beginMs ? { chunksLeft: 1 } : undefined)).code).toBe("NotFound");
   });
 });
 
