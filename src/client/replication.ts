@@ -63,8 +63,10 @@ export class Replication {
     const at = formatPath(parsePath(path));
     const { clock } = this.#ctx.world;
     using op = new Operation(this.#ctx, `wait for ${replicas} replicas of ${at}`, signal);
+    const { clientTimeoutMs } = this.#ctx.limits;
     let missing = Number.POSITIVE_INFINITY;
     let missingBytes = Number.POSITIVE_INFINITY;
+    let gainedMs = clock.monotonicMs();
     for (;;) {
       const beganMs = clock.monotonicMs();
       const now = await this.#progress(op, at, replicas);
@@ -77,27 +79,31 @@ export class Replication {
           "TooFewServers",
           `Cannot wait for ${replicas} replicas of ${at}: only ${now.servers} servers can hold them, and ${still}; they are made when there are more servers`,
         );
-      if (left < missing || now.missingBytes < missingBytes) op.progress();
+      const nowMs = clock.monotonicMs();
+      if (left < missing || now.missingBytes < missingBytes) gainedMs = nowMs;
       missing = Math.min(missing, left);
       missingBytes = Math.min(missingBytes, now.missingBytes);
-      if (op.deadline.expired) {
+      if (nowMs - gainedMs >= clientTimeoutMs) {
         const why = now.waitsFor === undefined ? "" : `; ${now.waitsFor}`;
-        const seconds = Math.round(this.#ctx.limits.clientTimeoutMs / 1_000);
+        const seconds = Math.round(clientTimeoutMs / 1_000);
         throw new GfsError(
           "Timeout",
           `Cannot wait for ${replicas} replicas of ${at} any longer: nothing was gained for ${seconds} s, and ${still}${why}`,
         );
       }
-      await sleep(clock, Math.max(pause.minMs, pause.perLook * (clock.monotonicMs() - beganMs)), op.signal);
+      await sleep(clock, Math.max(pause.minMs, pause.perLook * (nowMs - beganMs)), op.signal);
+      op.progress();
     }
   }
 
+  /** A look at all there is: each page has the client's time-out for itself. */
   async #progress(op: Operation, path: string, replicas: number): Promise<GoalProgress> {
     const sums = { files: 0, chunks: 0, reached: 0, otherwise: 0, missingBytes: 0 };
     let cursor: string | undefined;
     for (;;) {
       const page = { path, replicas, ...(cursor === undefined ? {} : { cursor }) };
       const reply = await askMaster(this.#ctx, op, goalProgress, page);
+      op.progress();
       sums.files += reply.files;
       sums.chunks += reply.chunks;
       sums.reached += reply.reached;

@@ -5,7 +5,9 @@ import type { EventsOptions } from "../../../src/client/api.ts";
 import { protocol } from "../../../src/limits.ts";
 import { route } from "../../../src/net/control-server.ts";
 import { type DrainReport, drains } from "../../../src/wire/control/drains.ts";
+import { goalProgress } from "../../../src/wire/control/attributes.ts";
 import { type ClusterEvent, events } from "../../../src/wire/control/events.ts";
+import { sleep } from "../../../src/net/deadline.ts";
 import { stat } from "../../../src/wire/control/namespace.ts";
 import { chunkHandle, chunkVersion, generation, inodeId, volumeId } from "../../../src/wire/ids.ts";
 import { noFaults } from "../../sim/world/fault-settings.ts";
@@ -134,6 +136,55 @@ describe("a drain that is waited for", () => {
 
   test("ends when somebody cancels it", () => {
     expect(waitedFor((ms) => (ms < beginMs ? { chunksLeft: 1 } : undefined)).code).toBe("NotFound");
+  });
+});
+
+describe("replicas that are waited for", () => {
+  const timeoutMs = testLimits.clientTimeoutMs;
+
+  /** `reached` of 10 chunks have their replicas, so many milliseconds after they were waited for, which are told in pages. */
+  function waitedFor(
+    reachedAt: (ms: number) => number,
+    { pages = 1, away }: { pages?: number; away?: { readonly fromMs: number; readonly toMs: number } } = {},
+  ) {
+    let beganMs = 0;
+    const cluster: FakeCluster = new FakeCluster(noFaults, [
+      route(goalProgress, async ({ cursor = "0" }) => {
+        const page = Number(cursor) + 1;
+        const last = page === pages;
+        const sums = last ? { chunks: 10, reached: reachedAt(cluster.simulation.nowMs - beganMs) } : zero;
+        return { files: 1, otherwise: 0, missingBytes: 0, servers: 4, ...sums, ...(last ? {} : { cursor: `${page}` }) };
+      }),
+    ]);
+    const zero = { chunks: 0, reached: 0 };
+    return cluster.with(async (client, { clock }) => {
+      beganMs = cluster.simulation.nowMs;
+      cluster.before = async (name) => {
+        if (name !== goalProgress.name) return;
+        const ms = cluster.simulation.nowMs - beganMs;
+        if (away !== undefined && ms >= away.fromMs && ms < away.toMs)
+          throw new GfsError("Unavailable", "the master is away");
+        if (pages > 1) await sleep(clock, testLimits.controlMs / 2);
+      };
+      const code = await codeOf(client.awaitReplicas("/", 3));
+      return { code, tookMs: cluster.simulation.nowMs - beganMs };
+    });
+  }
+
+  test("are given up when nothing was gained for the client's time-out", () => {
+    const { code, tookMs } = waitedFor((ms) => (ms < 2_000 ? 0 : 5));
+    expect(code).toBe("Timeout");
+    expect(tookMs).toBeGreaterThan(timeoutMs + 2_000);
+    expect(tookMs).toBeLessThan(timeoutMs + 3_500);
+  });
+
+  test("while the master is away for a while, after some time without gain", () => {
+    const away = { fromMs: timeoutMs - 1_000, toMs: timeoutMs + 2_000 };
+    expect(waitedFor((ms) => (ms < away.toMs ? 0 : 10), { away }).code).toBe("done");
+  });
+
+  test("of a tree that takes longer to look at than the client's time-out", () => {
+    expect(waitedFor(() => 10, { pages: 30 }).code).toBe("done");
   });
 });
 
