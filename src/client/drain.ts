@@ -23,7 +23,6 @@ export async function awaitDrain(
   for (let pauseMs = lookMs.first; ; pauseMs = Math.min(2 * pauseMs, lookMs.last)) {
     // Of all that are being drained: asked for alone, it is reported also when it is not.
     const found = (await askMaster(ctx, op, drains, {})).drains;
-    op.progress();
     const report = found.find((one) => one.volume === volume);
     if (report === undefined)
       throw new GfsError("NotFound", `Cannot wait for ${volume}: it is not being drained any more`);
@@ -39,6 +38,7 @@ export async function awaitDrain(
         `Cannot empty ${report.label === "" ? volume : report.label} as things are: ${report.why}`,
       );
     await sleep(clock, pauseMs, op.signal);
+    op.progress();
   }
 }
 

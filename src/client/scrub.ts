@@ -45,7 +45,6 @@ export async function awaitScrub(
   let gainedMs = clock.monotonicMs();
   for (let pauseMs = lookMs.first; ; pauseMs = Math.min(2 * pauseMs, lookMs.last)) {
     const [order] = (await askMaster(ctx, op, scrubOrders, { id })).orders;
-    op.progress();
     if (order !== undefined) {
       onProgress?.(order);
       const now = clock.monotonicMs();
@@ -55,5 +54,6 @@ export async function awaitScrub(
       if (order.state !== "reading" && over) return order;
     }
     await sleep(clock, pauseMs, op.signal);
+    op.progress();
   }
 }

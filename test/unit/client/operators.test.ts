@@ -2,6 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { GfsError } from "../../../src/base/errors.ts";
 import type { EventsOptions } from "../../../src/client/api.ts";
+import type { GfsClient } from "../../../src/client/gfs-client.ts";
+import type { World } from "../../../src/io.ts";
 import { protocol } from "../../../src/limits.ts";
 import { route } from "../../../src/net/control-server.ts";
 import { type DrainReport, drains } from "../../../src/wire/control/drains.ts";
@@ -79,7 +81,7 @@ describe("a drain that is waited for", () => {
   const beginMs = 1_000;
 
   /** What the master answers, by the milliseconds since it was asked first; undefined: that it is not being drained. */
-  function waitedFor(reportAt: (ms: number) => Partial<DrainReport> | undefined) {
+  function waitedFor(reportAt: (ms: number) => Partial<DrainReport> | undefined, limits = testLimits) {
     let firstMs: number | undefined;
     const told: { ms: number; stillMs: number }[] = [];
     const cluster: FakeCluster = new FakeCluster(noFaults, [
@@ -91,14 +93,16 @@ describe("a drain that is waited for", () => {
         return { drains: found === undefined ? [] : [{ ...report, bytesPerSecond: 0, ...found }] };
       }),
     ]);
-    return cluster.with(async (client, { clock }) => {
+    const wait = async (client: GfsClient, { clock }: World) => {
+      cluster.before = () => sleep(clock, 5);
       const begun = clock.monotonicMs();
       const onProgress = (_: DrainReport, stillMs: number): void => {
         told.push({ ms: clock.monotonicMs() - begun, stillMs });
       };
       const code = await codeOf(client.operator.awaitDrain(volume, { onProgress }));
       return { code, told, tookMs: clock.monotonicMs() - begun };
-    });
+    };
+    return cluster.with(wait, { limits });
   }
 
   test("ends when it is safe to stop, however long nothing moves as long as it can be finished", () => {
@@ -110,6 +114,11 @@ describe("a drain that is waited for", () => {
     expect(tookMs).toBeLessThan(longMs + 2_000);
     for (const { ms, stillMs } of told.slice(1)) expect(ms - stillMs).toBeLessThan(100);
     expect(told.at(-1)?.stillMs).toBeGreaterThan(longMs - 2_000);
+  });
+
+  test("with a time-out that is shorter than the pause between two looks", () => {
+    const limits = { ...testLimits, clientTimeoutMs: 500 };
+    expect(waitedFor((ms) => (ms < 6_000 ? { chunksLeft: 2 } : { state: "safe" }), limits).code).toBe("done");
   });
 
   test("goes on while it gains something, though it is stuck now and then", () => {
