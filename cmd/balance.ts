@@ -1,37 +1,21 @@
 import { GfsError } from "../src/base/errors.ts";
 import type { BalanceStatus, SettingChange } from "../src/client/api.ts";
 import { didYouMean } from "../src/config/nearest.ts";
-import { formatSize, parseSize } from "../src/config/units.ts";
+import { formatSize } from "../src/config/units.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { counted, print, printJson, showName, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
-import { onlyFor } from "./cli/values.ts";
+import { limitText, onlyFor, percentValue, rateValue } from "./cli/values.ts";
 
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 
-/** `10%` or `10`. */
-function thresholdOf(text: string): number {
-  const value = Number(text.replace(/\s*%$/, ""));
-  if (!Number.isInteger(value))
-    throw new GfsError("Usage", `--threshold wants a whole percentage like 10%, not ${JSON.stringify(text)}`);
-  return value;
-}
-
-function rateOf(text: string): number {
-  const value = parseSize(text.replace(/\/s$/, ""));
-  if (value === undefined)
-    throw new GfsError("Usage", `--rate wants bytes per second like 50MB, not ${JSON.stringify(text)}`);
-  return value;
-}
-
-function changes(call: Call, on: boolean): SettingChange[] {
-  const threshold = call.args.text("threshold");
-  const rate = call.args.text("rate");
+function changes({ args }: Call, on: boolean): SettingChange[] {
+  const [threshold, rate] = [percentValue(args, "threshold"), rateValue(args, "rate")];
   return [
     { name: "balance", value: on ? 1 : 0 },
-    ...(threshold === undefined ? [] : [{ name: "balance-threshold", value: thresholdOf(threshold) }]),
-    ...(rate === undefined ? [] : [{ name: "balance-rate", value: rateOf(rate) }]),
+    ...(threshold === undefined ? [] : [{ name: "balance-threshold", value: threshold }]),
+    ...(rate === undefined ? [] : [{ name: "balance-rate", value: rate }]),
   ];
 }
 
@@ -44,7 +28,7 @@ const stateWords: Readonly<Record<BalanceStatus["state"], string>> = {
 
 function describe(status: BalanceStatus): string {
   const { state, why, threshold, bytesPerSecond, mean, disks, bytesLeft, moved, movedBytes, running } = status;
-  const limit = bytesPerSecond === 0 ? "no limit" : `at most ${formatSize(bytesPerSecond)}/s`;
+  const limit = `${bytesPerSecond === 0 ? "" : "at most "}${limitText(bytesPerSecond)}`;
   const lines = [
     `balance is ${stateWords[state]}${state === "off" || state === "waiting" ? `: ${why}` : ""}`,
     `disks may be ${percent(threshold)} from the mean of ${percent(mean)}; ${limit}`,
@@ -67,7 +51,11 @@ export const balance: Verb = {
     positionals: [{ name: "ACTION", about: "start, stop or status; status where it is left out", optional: true }],
     flags: {
       threshold: { type: "string", hint: "10%", about: "how far a disk may be from the mean used share" },
-      rate: { type: "string", hint: "50MB", about: "most that is copied a second, in the whole cluster; 0: no limit" },
+      rate: {
+        type: "string",
+        hint: "50MB",
+        about: "most that is copied a second, in the whole cluster; none: no limit",
+      },
       ...clientFlags,
     },
     examples: [
@@ -88,9 +76,10 @@ export const balance: Verb = {
         `unknown action ${action}${didYouMean(action, actions)}; known: ${actions.join(", ")}`,
       );
     if (action !== "start") onlyFor(call.args, ["threshold", "rate"], "gfs balance start");
+    const wanted = action === "status" ? [] : changes(call, action === "start");
     await using client = await connect(call);
     const { signal } = call;
-    if (action !== "status") await client.operator.changeSettings(changes(call, action === "start"), { signal });
+    if (wanted.length > 0) await client.operator.changeSettings(wanted, { signal });
     const status = await client.operator.balance({ signal });
     if (call.json) await printJson(status);
     else if (action === "status" || !call.quiet) await print(describe(status));

@@ -4,6 +4,7 @@ import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { print, printJson, showMoment, showName } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
+import { wholeNumber } from "./cli/values.ts";
 import { type Arguments, usageError } from "./cli/verb.ts";
 
 const limitDefault = 100;
@@ -18,10 +19,7 @@ function optionsOf(args: Arguments): EventsOptions {
   const sinceMs = since === undefined ? undefined : parseDuration(since);
   if (since !== undefined && sinceMs === undefined)
     throw usageError(`--since is a time like 30s, 10m, 1h or 7d, not ${JSON.stringify(since)}`);
-  const given = args.text("limit");
-  const limit = given === undefined ? (sinceMs === undefined ? limitDefault : undefined) : Number(given);
-  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 0))
-    throw usageError(`--limit is a count, not ${JSON.stringify(given)}`);
+  const limit = wholeNumber(args, "limit", { min: 0 }) ?? (sinceMs === undefined ? limitDefault : undefined);
   return { sinceMs, limit, kinds: args.texts("kind"), follow: args.on("follow") };
 }
 

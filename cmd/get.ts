@@ -5,7 +5,7 @@ import { connect } from "./cli/connect.ts";
 import { print, printJson, showName } from "./cli/output.ts";
 import { makeProgress } from "./cli/progress.ts";
 import { clientFlags } from "./cli/settings.ts";
-import { sizeValue } from "./cli/values.ts";
+import { rateText, sizeValue } from "./cli/values.ts";
 
 export const get: Verb = {
   spec: {
@@ -51,8 +51,8 @@ export const get: Verb = {
       const seconds = (performance.now() - startedMs) / 1_000;
       if (json) await printJson({ path, local: localPath, bytes, seconds });
       else if (!quiet) {
-        const rate = formatSize(Math.round(bytes / Math.max(seconds, 0.001)));
-        await print(`${showName(localPath)}: ${formatSize(bytes)} in ${formatDuration(seconds * 1_000)} (${rate}/s)`);
+        const rate = rateText(bytes / Math.max(seconds, 0.001));
+        await print(`${showName(localPath)}: ${formatSize(bytes)} in ${formatDuration(seconds * 1_000)} (${rate})`);
       }
       return 0;
     } finally {

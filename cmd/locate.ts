@@ -4,16 +4,7 @@ import { connect } from "./cli/connect.ts";
 import { extentLines } from "./cli/extents-text.ts";
 import { print, printJson } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
-import { type Arguments, usageError } from "./cli/verb.ts";
-
-function bytesOf(args: Arguments, flag: string): number | undefined {
-  const text = args.text(flag);
-  if (text === undefined) return undefined;
-  const bytes = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(bytes))
-    throw usageError(`--${flag} is a number of bytes, not ${JSON.stringify(text)}`);
-  return bytes;
-}
+import { sizeValue } from "./cli/values.ts";
 
 export const locate: Verb = {
   spec: {
@@ -32,9 +23,9 @@ export const locate: Verb = {
   },
   subject: (args) => args.positionals[0] ?? "",
   async run(call) {
-    await using client = await connect(call);
     const [path = ""] = call.args.positionals;
-    const range = { offset: bytesOf(call.args, "offset"), length: bytesOf(call.args, "length") };
+    const range = { offset: sizeValue(call.args, "offset"), length: sizeValue(call.args, "length") };
+    await using client = await connect(call);
     const extents: FileExtent[] = [];
     for await (const extent of client.locate(path, { ...range, signal: call.signal })) {
       if (call.json) extents.push(extent);

@@ -7,7 +7,7 @@ import { connect } from "./cli/connect.ts";
 import { counted, note, print, printJson, showName } from "./cli/output.ts";
 import { makeProgress } from "./cli/progress.ts";
 import { clientFlags } from "./cli/settings.ts";
-import { wholeNumber } from "./cli/values.ts";
+import { rateText, wholeNumber } from "./cli/values.ts";
 
 export const put: Verb = {
   spec: {
@@ -72,10 +72,10 @@ export const put: Verb = {
       }
       if (json) await printJson({ ...result, seconds });
       else if (!quiet) {
-        const rate = formatSize(Math.round(result.bytes / Math.max(seconds, 0.001)));
+        const rate = rateText(result.bytes / Math.max(seconds, 0.001));
         const replicas = `${counted(result.replicas, "replica")}${result.shortChunks > 0 ? " wanted" : ""}`;
         await print(
-          `${showName(result.path)}: ${formatSize(result.bytes)} in ${formatDuration(seconds * 1_000)} (${rate}/s), ${replicas}, generation ${result.generation}`,
+          `${showName(result.path)}: ${formatSize(result.bytes)} in ${formatDuration(seconds * 1_000)} (${rate}), ${replicas}, generation ${result.generation}`,
         );
       }
       return 0;

@@ -1,13 +1,13 @@
 import { GfsError } from "../src/base/errors.ts";
 import type { RepairReport, SettingChange } from "../src/client/api.ts";
-import { formatDuration, formatSize, parseSize } from "../src/config/units.ts";
+import { formatDuration, formatSize } from "../src/config/units.ts";
 import type { Setting } from "../src/wire/control/settings.ts";
 import { actionOf } from "./cli/actions.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { counted, print, printJson, showName, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
-import { onlyFor, wholeNumber } from "./cli/values.ts";
+import { limitText, onlyFor, rateText, rateValue, wholeNumber } from "./cli/values.ts";
 
 /** Settings of repair by the flag that changes each. */
 const limitFlags: ReadonlyMap<string, { readonly setting: string; readonly kind: "count" | "rate" }> = new Map([
@@ -17,24 +17,10 @@ const limitFlags: ReadonlyMap<string, { readonly setting: string; readonly kind:
   ["server-rate", { setting: "repair-server-rate", kind: "rate" }],
 ]);
 
-/** Bytes per second; `none` is 0. @throws GfsError("Usage") */
-function rateValue(call: Call, flag: string): number | undefined {
-  const text = call.args.text(flag);
-  if (text === undefined) return undefined;
-  if (text === "none") return 0;
-  const bytes = parseSize(text.replace(/\/s$/, ""));
-  // A rate of 0 could be meant as none at all.
-  if (bytes !== undefined && bytes > 0) return bytes;
-  throw new GfsError(
-    "Usage",
-    `--${flag} wants bytes per second like 50MB, or none for no limit, not ${JSON.stringify(text)}`,
-  );
-}
-
 function changesOf(call: Call): SettingChange[] {
   const changes: SettingChange[] = [];
   for (const [flag, { setting: name, kind }] of limitFlags) {
-    const value = kind === "count" ? wholeNumber(call.args, flag, { min: 0 }) : rateValue(call, flag);
+    const value = kind === "count" ? wholeNumber(call.args, flag, { min: 0 }) : rateValue(call.args, flag);
     if (value !== undefined) changes.push({ name, value });
   }
   if (!call.args.on("reset")) return changes;
@@ -44,10 +30,7 @@ function changesOf(call: Call): SettingChange[] {
 }
 
 function showLimit({ name, value, configured, unit }: Setting): string[] {
-  const text = (number: number): string => {
-    if (unit !== "bytes/s") return String(number);
-    return number === 0 ? "no limit" : `${formatSize(number)}/s`;
-  };
+  const text = (number: number): string => (unit === "bytes/s" ? limitText(number) : String(number));
   const by = value === undefined ? "as configured" : `set while running; configured: ${text(configured)}`;
   return [name.replace(/^repair-/, ""), text(value ?? configured), by];
 }
@@ -68,7 +51,7 @@ function clonesTable(report: RepairReport): string {
     return [
       String(handle),
       copied === undefined ? `? of ${formatSize(bytes)}` : `${formatSize(copied)} of ${formatSize(bytes)}`,
-      rate === undefined ? "?" : `${formatSize(Math.round(rate))}/s`,
+      rate === undefined ? "?" : rateText(rate),
       source,
       target,
       reason,
@@ -98,7 +81,7 @@ export function describeRepair(report: RepairReport): string {
         : `; no estimate: ${report.noEstimate}`
       : `; about ${formatDuration(report.estimateMs)} left`;
   lines.push(
-    `${counted(runningCount, "copy", "copies")} under way${rate > 0 ? `, ${formatSize(Math.round(rate))}/s lately` : ""}; ${done} done (${formatSize(doneBytes)}) since the master's start${left}`,
+    `${counted(runningCount, "copy", "copies")} under way${rate > 0 ? `, ${rateText(rate)} lately` : ""}; ${done} done (${formatSize(doneBytes)}) since the master's start${left}`,
   );
   if (report.running.length > 0) lines.push(clonesTable(report));
   return lines.join("\n");

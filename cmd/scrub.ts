@@ -1,12 +1,12 @@
 import { GfsError } from "../src/base/errors.ts";
 import type { ClusterStatus, ScrubOrder, SettingChange } from "../src/client/api.ts";
-import { formatDuration, formatSize, parseSize } from "../src/config/units.ts";
+import { formatDuration } from "../src/config/units.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { note, print, printJson, showName, showTime, table } from "./cli/output.ts";
 import { showServer } from "./cli/servers-table.ts";
 import { clientFlags } from "./cli/settings.ts";
-import { onlyFor } from "./cli/values.ts";
+import { limitText, onlyFor, rateText, rateValue, wholeNumber } from "./cli/values.ts";
 import { awaitOrder, findingLines, orderText, scrubExit } from "./cli/verification.ts";
 
 type Server = ClusterStatus["servers"][number];
@@ -35,7 +35,7 @@ function serverRow(server: Server, nowMs: number): string[] {
   if (scrub.everyMs === 0) return [showServer(server), "off", "", "", "", "", String(scrub.corrupt)];
   const { doneBytes, totalBytes, bytesPerSecond, endsMs, oldestMs, corrupt } = scrub;
   const share = totalBytes === 0 ? "empty" : `${Math.floor((100 * doneBytes) / totalBytes)} %`;
-  const rate = bytesPerSecond === 0 ? "waits" : `${formatSize(Math.round(bytesPerSecond))}/s`;
+  const rate = bytesPerSecond === 0 ? "waits" : rateText(bytesPerSecond);
   return [
     showServer(server),
     formatDuration(scrub.everyMs),
@@ -83,33 +83,22 @@ async function stop(call: Call): Promise<number> {
   return 0;
 }
 
-/** Without a value: as the master is configured. */
-function changesOf(call: Call): SettingChange[] {
-  const days = call.args.text("days");
-  const rate = call.args.text("rate");
-  const changes: SettingChange[] = [];
-  if (days !== undefined) {
-    const value = days === "default" ? undefined : Number(days);
-    if (value !== undefined && !Number.isInteger(value))
-      throw new GfsError("Usage", `--days wants whole days, 0 for never, or default, not ${JSON.stringify(days)}`);
-    changes.push({ name: "scrub-days", value });
-  }
-  if (rate !== undefined) {
-    const value = rate === "default" ? undefined : parseSize(rate);
-    if (rate !== "default" && value === undefined)
-      throw new GfsError(
-        "Usage",
-        `--rate wants bytes a second like 20MB, 0 for no limit, or default, not ${JSON.stringify(rate)}`,
-      );
-    changes.push({ name: "scrub-rate", value });
-  }
-  if (changes.length === 0) throw new GfsError("Usage", "nothing to set: give --days, --rate or both");
-  return changes;
+/** `default`: without a value, as the master is configured. */
+function changesOf({ args }: Call): SettingChange[] {
+  const flags = [
+    ["days", () => wholeNumber(args, "days", { min: 0, or: " (0: never), or default" })],
+    ["rate", () => rateValue(args, "rate", { or: ", or default" })],
+  ] as const;
+  const given = flags.filter(([flag]) => args.text(flag) !== undefined);
+  if (given.length === 0) throw new GfsError("Usage", "nothing to set: give --days, --rate or both");
+  return given.map(([flag, value]) => ({
+    name: `scrub-${flag}`,
+    value: args.text(flag) === "default" ? undefined : value(),
+  }));
 }
 
 function showSetting(value: number, unit: string): string {
-  if (unit !== "bytes/s") return `${value} ${unit}`;
-  return value === 0 ? "no limit" : `${formatSize(value)}/s`;
+  return unit === "bytes/s" ? limitText(value) : `${value} ${unit}`;
 }
 
 async function set(call: Call): Promise<number> {
@@ -154,7 +143,7 @@ export const scrub: Verb = {
       rate: {
         type: "string",
         hint: "SIZE",
-        about: "for set: the most that a server reads a second for that (0: no limit)",
+        about: "for set: the most that a server reads a second for that (none: no limit)",
       },
       ...clientFlags,
     },

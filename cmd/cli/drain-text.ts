@@ -1,6 +1,7 @@
 import type { DrainReport } from "../../src/wire/control/drains.ts";
 import { formatDuration, formatSize } from "../../src/config/units.ts";
 import { counted, showName, table } from "./output.ts";
+import { rateText } from "./values.ts";
 
 export function serverName({ label, volume }: { readonly label: string; readonly volume: string }): string {
   return label === "" ? volume.slice(0, 12) : showName(label);
@@ -18,7 +19,7 @@ export function drainLine(
   const left = `${counted(chunksLeft, "chunk")} (${formatSize(bytesLeft ?? 0)}) left`;
   const open = openChunks === undefined || openChunks === 0 ? "" : `, ${openChunks} being written`;
   if (pace === "still") return `${name}: ${left}${open}; ${state === "stuck" ? "STUCK: " : ""}${why}`;
-  const rate = bytesPerSecond > 0 ? `, ${formatSize(Math.round(bytesPerSecond))}/s` : "";
+  const rate = bytesPerSecond > 0 ? `, ${rateText(bytesPerSecond)}` : "";
   const time = estimateMs === undefined || chunksLeft === 0 ? "" : `, about ${formatDuration(estimateMs)}`;
   return `${name}: ${left}${open}${rate}${time}`;
 }
