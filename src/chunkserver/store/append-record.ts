@@ -38,7 +38,7 @@ export function appendRecord(ground: Ground, record: RecordToAppend): StorePosit
     throw new GfsError("Corrupt", `Cannot ${what}: a record of ${bytes} bytes no longer has its checksum`);
   }
   const position = ground.log.write({ kind: "appended", handle, session, sequence, offset, crc }, payload, parts);
-  active.accepted += bytes;
+  ground.state.accepted(active, bytes);
   ground.space.take(bytes);
   return position;
 }

@@ -42,7 +42,7 @@ async function copyActive(ground: Ground, active: ActiveReplica): Promise<number
 function filed(ground: Ground, active: ActiveReplica, length: number): void {
   if (ground.state.active.get(active.handle) !== active) return;
   // Whoever is reading it goes on from the file: a segment of the log may be gone before the next piece.
-  active.fileBytes = length;
+  ground.state.filed(active, length);
   active.log.dropBefore(length);
   if (active.log.count === 0) active.log = new LogRanges(length);
   if (active.state !== "sealed") return;

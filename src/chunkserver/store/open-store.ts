@@ -15,7 +15,7 @@ import { Retirement } from "./retirement.ts";
 import { SpaceAccount } from "./space-account.ts";
 import type { Store, StoreOptions } from "./store.ts";
 import { VolumeLog } from "./volume-log.ts";
-import { unfiledBytes, VolumeState } from "./volume-state.ts";
+import { VolumeState } from "./volume-state.ts";
 import { VolumeStore } from "./volume.ts";
 import { WriteBehind } from "./write-behind.ts";
 import { DiskError } from "../../io.ts";
@@ -53,7 +53,7 @@ export async function openStore(world: World, options: StoreOptions): Promise<St
       reserveBytes: options.reserveBytes,
       fullShare: options.limits.fullShare,
       usedBytes: () => state.usedBytes + aside.bytes + metadata.bytes,
-      unfiledBytes: () => unfiledBytes(state),
+      unfiledBytes: () => state.unfiledBytes,
     });
     const behind: { run?: WriteBehind } = {};
     const ground: Ground = {

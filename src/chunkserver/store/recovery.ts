@@ -59,7 +59,6 @@ export function replayEntry(state: VolumeState, entry: Uint8Array, place: EntryP
 export function inheritAll(state: VolumeState): void {
   for (const active of state.active.values()) {
     active.inherited = true;
-    active.accepted = active.sums.length;
     active.promising = active.promised;
   }
 }

@@ -31,6 +31,12 @@ export class VolumeState {
   highestHandle = 0;
   /** Bytes of all replicas but those moved aside. */
   usedBytes = 0;
+  #unfiledBytes = 0;
+
+  /** Of all replicas, the bytes that are accepted and not in their data files yet. */
+  get unfiledBytes(): number {
+    return this.#unfiledBytes;
+  }
 
   /** Durable length of a replica; 0 for what is not here. */
   lengthOf(handle: number): number {
@@ -43,7 +49,17 @@ export class VolumeState {
   /** A sealed replica's data file is whole, with its trailer, synced: no object is needed any more. */
   atRest(handle: number): void {
     assert(this.active.get(handle)?.state === "sealed", "only a sealed replica comes to rest");
-    this.active.delete(handle);
+    this.#counted(handle, () => this.active.delete(handle));
+  }
+
+  /** More bytes of an open replica are on their way to the log. */
+  accepted(active: ActiveReplica, bytes: number): void {
+    this.#counted(active.handle, () => (active.accepted += bytes));
+  }
+
+  /** [0, bytes) of an active replica is in its data file, synced. */
+  filed(active: ActiveReplica, bytes: number): void {
+    this.#counted(active.handle, () => (active.fileBytes = bytes));
   }
 
   /** At once, before its record is durable: what is known to be bad is not offered while that is on its way. */
@@ -51,7 +67,7 @@ export class VolumeState {
     const active = this.active.get(handle);
     const row = this.table.get(handle);
     if (row === undefined || row.state === "removed") return;
-    this.active.delete(handle);
+    this.#counted(handle, () => this.active.delete(handle));
     const { length, crc } = active === undefined ? row : active.sums;
     this.table.set({ ...row, length, crc, state: "corrupt" });
   }
@@ -63,8 +79,13 @@ export class VolumeState {
       this.highestHandle = Math.max(this.highestHandle, record.highestHandle);
       return;
     }
-    const before = this.lengthOf(record.handle);
     this.highestHandle = Math.max(this.highestHandle, record.handle);
+    const before = this.lengthOf(record.handle);
+    this.#counted(record.handle, () => this.#applyToReplica(record, payload));
+    this.usedBytes += this.lengthOf(record.handle) - before;
+  }
+
+  #applyToReplica(record: Exclude<VolumeRecord, { kind: "epoch-seen" }>, payload: AppliedPayload): void {
     switch (record.kind) {
       case "appended":
         this.#appended(record, payload);
@@ -97,14 +118,20 @@ export class VolumeState {
       default:
         unreachable(record);
     }
-    this.usedBytes += this.lengthOf(record.handle) - before;
   }
 
   /** The row of an active replica follows it. */
   enter(active: ActiveReplica): void {
-    this.active.set(active.handle, active);
+    this.#counted(active.handle, () => this.active.set(active.handle, active));
     const { handle, promised, dataVersion, state, sums } = active;
     this.table.set({ handle, promised, dataVersion, length: sums.length, crc: sums.crc, state });
+  }
+
+  /** Changes one replica. What changes it within counts once. */
+  #counted(handle: number, change: () => void): void {
+    const others = this.#unfiledBytes - unfiledOf(this.active.get(handle));
+    change();
+    this.#unfiledBytes = others + unfiledOf(this.active.get(handle));
   }
 
   #appended(record: AppendedRecord, { place, at, parts }: AppliedPayload): void {
@@ -213,9 +240,6 @@ export function partsOf(record: VolumeRecord, payload: Uint8Array): readonly num
   return inBlock ? [record.crc] : partCrcs(record.offset, [payload]);
 }
 
-/** Of all replicas, the bytes that are not in their data files yet. */
-export function unfiledBytes({ active }: VolumeState): number {
-  let bytes = 0;
-  for (const { accepted, sums, fileBytes } of active.values()) bytes += Math.max(accepted, sums.length) - fileBytes;
-  return bytes;
+function unfiledOf(active: ActiveReplica | undefined): number {
+  return active === undefined ? 0 : Math.max(active.accepted, active.sums.length) - active.fileBytes;
 }
