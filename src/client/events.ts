@@ -4,10 +4,7 @@ import type { ReplyOf, RequestOf } from "../wire/control/common.ts";
 import { type ClusterEvent, events } from "../wire/control/events.ts";
 import type { EventsOptions } from "./api.ts";
 import { type ClientContext, Operation } from "./context.ts";
-import { backOff, isMasterRetry } from "./retry.ts";
-
-type Request = RequestOf<typeof events>;
-type Reply = ReplyOf<typeof events>;
+import { askLong } from "./retry.ts";
 
 /** The oldest first. Without `follow` it ends; with it never, but that the master does not answer for the client's time-out. */
 export async function* listEvents(ctx: ClientContext, options: EventsOptions): AsyncGenerator<ClusterEvent> {
@@ -50,14 +47,6 @@ export async function* listEvents(ctx: ClientContext, options: EventsOptions): A
   }
 }
 
-async function ask(ctx: ClientContext, op: Operation, request: Request): Promise<Reply> {
-  for (let failures = 1; ; failures++) {
-    try {
-      const timeoutMs = op.within(request.waitMs + ctx.limits.controlMs);
-      return await ctx.control.call(ctx.master, events, request, { timeoutMs, signal: op.signal });
-    } catch (error) {
-      if (!isMasterRetry(error)) throw error;
-      await backOff(ctx, op, { failures }, error);
-    }
-  }
+function ask(ctx: ClientContext, op: Operation, request: RequestOf<typeof events>): Promise<ReplyOf<typeof events>> {
+  return askLong(ctx, op, { message: events, request, waitMs: request.waitMs });
 }

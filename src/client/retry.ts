@@ -54,18 +54,35 @@ export async function backOff(
 }
 
 /** One call to the master that may be repeated: tried until it answers or the operation's time is over. An answer alone is no progress: it may be the same again and again. @throws what the master refused with */
-export async function askMaster<Request extends z.ZodType, Reply extends z.ZodType>(
+export function askMaster<Request extends z.ZodType, Reply extends z.ZodType>(
   ctx: ClientContext,
   op: Operation,
   message: MessageType<Request, Reply>,
   request: z.infer<Request>,
 ): Promise<z.infer<Reply>> {
+  return askLong(ctx, op, { message, request, waitMs: 0 });
+}
+
+/** As `askMaster`; the master may keep the answer back for `waitMs`. */
+export async function askLong<Request extends z.ZodType, Reply extends z.ZodType>(
+  ctx: ClientContext,
+  op: Operation,
+  {
+    message,
+    request,
+    waitMs,
+  }: {
+    readonly message: MessageType<Request, Reply>;
+    readonly request: z.infer<Request>;
+    readonly waitMs: number;
+  },
+): Promise<z.infer<Reply>> {
   for (let failures = 1; ; failures++) {
     try {
-      const timeoutMs = op.within(ctx.limits.controlMs);
+      const timeoutMs = op.within(waitMs + ctx.limits.controlMs);
       return await ctx.control.call(ctx.master, message, request, { timeoutMs, signal: op.signal });
     } catch (error) {
-      if (!hasCode(error, ...masterRetry)) throw error;
+      if (!isMasterRetry(error)) throw error;
       await backOff(ctx, op, { failures }, error);
     }
   }
