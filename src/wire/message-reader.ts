@@ -35,9 +35,16 @@ export function readMessage<Schema extends z.ZodType>(
 }
 
 function readerOf(schema: z.core.$ZodType): Reader {
+  // Readers of these look at their checks themselves.
+  const looksAtChecks = schema instanceof z.ZodString || schema instanceof z.ZodNumber || schema instanceof z.ZodArray;
+  if (hasChecks(schema) && !looksAtChecks) return checkedReader(schema);
   return (
     objectReader(schema) ?? listReader(schema) ?? unionReader(schema) ?? simpleReader(schema) ?? checkedReader(schema)
   );
+}
+
+function hasChecks(schema: z.core.$ZodType): boolean {
+  return (schema._zod.def.checks ?? []).length > 0;
 }
 
 function simpleReader(schema: z.core.$ZodType): Reader | undefined {
@@ -144,12 +151,13 @@ interface Field {
 const fieldsMax = 31;
 
 function objectReader(schema: z.core.$ZodType): Reader | undefined {
-  if (!(schema instanceof z.ZodObject) || schema.def.catchall !== undefined || (schema.def.checks ?? []).length > 0)
-    return undefined;
+  if (!(schema instanceof z.ZodObject) || schema.def.catchall !== undefined) return undefined;
   const parts: readonly (readonly [string, z.core.$ZodType])[] = Object.entries(schema.shape);
   if (parts.length > fieldsMax) return undefined;
   const fields = parts.map(([name, part]): Field => ({ name, key: encodeCbor(name), read: readerOf(part) }));
-  const needed = parts.reduce((bits, [, part], i) => (part instanceof z.ZodOptional ? bits : bits | (1 << i)), 0);
+  // An optional one with checks has them also where it is absent.
+  const mayBeAbsent = (part: z.core.$ZodType): boolean => part instanceof z.ZodOptional && !hasChecks(part);
+  const needed = parts.reduce((bits, [, part], i) => (mayBeAbsent(part) ? bits : bits | (1 << i)), 0);
   return () => {
     const value: Record<string, unknown> = {};
     let seen = 0;
