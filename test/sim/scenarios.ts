@@ -382,11 +382,12 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   },
 };
 
+export const scenarioNames: readonly string[] = Object.keys(scenarios);
+
 /** @throws Error for a name that is none */
 export function runScenario(name: string, seed: number, options: RunOptions = {}): SeedResult {
   const scenario = scenarios[name];
-  if (scenario === undefined)
-    throw new Error(`No scenario is called ${name}; known: ${Object.keys(scenarios).join(", ")}`);
+  if (scenario === undefined) throw new Error(`No scenario is called ${name}; known: ${scenarioNames.join(", ")}`);
   const change = (settings: SeedSettings): SeedSettings => {
     const guided = scenario.settings(seed, settings);
     return options.change?.(guided) ?? guided;

@@ -36,7 +36,7 @@ export async function memoryRows(directory: string): Promise<Row[]> {
     }
   }
   const script = resolve(import.meta.dirname, "bench-namespace.ts");
-  const child = Bun.spawn([process.execPath, script, "1000000"], {
+  const child = Bun.spawn([process.execPath, script, "--files", "1000000"], {
     stdout: "pipe",
     stderr: "inherit",
     env: cleanEnvironment(),

@@ -11,8 +11,15 @@ import { type MasterState, newMasterState } from "../../src/master/core/state.ts
 import { defaultLimits } from "../../src/limits.ts";
 import type { LogRecord } from "../../src/wire/log-records.ts";
 import { beginFiles, filePath, mutationId, putFile } from "./million-files.ts";
+import { toolFlags } from "./tool-flags.ts";
 
-const files = Number(process.argv[2] ?? 1_000_000);
+const flags = toolFlags({
+  command: "bun run bench:namespace",
+  about: "Figures of the master's state in memory.",
+  flags: { files: { kind: "whole", about: "so many, 1000000 where left out" } },
+  examples: ["bun run bench:namespace --files 100000"],
+});
+const files = flags.number("files") ?? 1_000_000;
 const now = { clusterMs: 1_000, wallMs: 2_000_000 };
 
 function log(state: MasterState, records: readonly LogRecord[]): void {

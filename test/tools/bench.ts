@@ -18,6 +18,7 @@ import { repairDecisionRows } from "./bench-repair-decisions.ts";
 import { repairRows } from "./bench-repair.ts";
 import { smallRows } from "./bench-small.ts";
 import { startRows } from "./bench-start.ts";
+import { toolFlags } from "./tool-flags.ts";
 
 const sections: Readonly<Record<string, (directory: string) => Promise<Row[]>>> = {
   large: largeRows,
@@ -34,8 +35,6 @@ const sections: Readonly<Record<string, (directory: string) => Promise<Row[]>>> 
 };
 
 async function bench(wanted: readonly string[]): Promise<void> {
-  const unknown = wanted.find((name) => sections[name] === undefined);
-  if (unknown !== undefined) throw new Error(`unknown section ${unknown}; known: ${Object.keys(sections).join(" ")}`);
   await buildLoad();
   process.stdout.write(`${new Date().toISOString()}, ${cpus().length} cores, medians of ${runs}\n`);
   for (const name of wanted) {
@@ -49,5 +48,15 @@ async function bench(wanted: readonly string[]): Promise<void> {
   }
 }
 
-const wanted = process.argv.slice(2);
-await bench(wanted.length > 0 ? wanted : Object.keys(sections));
+const known = Object.keys(sections);
+const flags = toolFlags({
+  command: "bun run bench",
+  about:
+    "Compiled processes on this machine, beside the machine's limits; medians of RUNS (3) runs (docs/BENCHMARKS.md).",
+  flags: {},
+  words: { name: "SECTION", about: `all where left out: ${known.join(" ")}` },
+  examples: ["bun run bench large small", "RUNS=1 bun run bench append"],
+});
+const unknown = flags.words.find((name) => !known.includes(name));
+if (unknown !== undefined) flags.refuse(`no section is called ${unknown}; known: ${known.join(" ")}`);
+await bench(flags.words.length > 0 ? flags.words : known);

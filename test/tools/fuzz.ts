@@ -1,27 +1,31 @@
 /** `bun run fuzz [--minutes M] [--seed S] [--target NAME [--input N]]`: what takes bytes or texts from others, with bad ones. */
-import { parseArgs } from "node:util";
 import { fuzzTarget } from "../fuzz/run-target.ts";
 import { fuzzTargets } from "../fuzz/targets.ts";
+import { toolFlags } from "./tool-flags.ts";
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string" },
-    seed: { type: "string" },
-    target: { type: "string" },
-    /** Only this input of the target. */
-    input: { type: "string" },
+const names = fuzzTargets.map(({ name }) => name).join(", ");
+const flags = toolFlags({
+  command: "bun run fuzz",
+  about: "Bad inputs to all that takes bytes or texts from others.",
+  flags: {
+    minutes: { kind: "number", about: "for so many, 1 where left out" },
+    seed: { kind: "whole", about: "the inputs of this one; a fresh one where left out" },
+    target: { kind: "text", about: `only this: ${names}` },
+    input: { kind: "whole", about: "only this input of the target" },
   },
+  examples: ["bun run fuzz --target volume-log --minutes 5 --seed 3"],
 });
-const seed = Number(values.seed ?? Math.floor(Date.now() / 1_000) % 1_000_000_000);
-const chosen = fuzzTargets.filter(({ name }) => values.target === undefined || name === values.target);
-if (chosen.length === 0)
-  throw new Error(`no target ${values.target}; there are ${fuzzTargets.map(({ name }) => name).join(", ")}`);
-const msMax = (Number(values.minutes ?? 1) * 60_000) / chosen.length;
-const one = values.input === undefined ? {} : { firstInput: Number(values.input) };
+const seed = flags.number("seed") ?? Math.floor(Date.now() / 1_000) % 1_000_000_000;
+const wanted = flags.text("target");
+const chosen = fuzzTargets.filter(({ name }) => wanted === undefined || name === wanted);
+if (chosen.length === 0) flags.refuse(`no target is called ${wanted}; known: ${names}`);
+const msMax = ((flags.number("minutes") ?? 1) * 60_000) / chosen.length;
+const firstInput = flags.number("input");
+const one = firstInput === undefined ? {} : { firstInput };
 
 let failed = 0;
 for (const target of chosen) {
-  const result = fuzzTarget(target, { seed, inputsMax: values.input === undefined ? Infinity : 1, msMax, ...one });
+  const result = fuzzTarget(target, { seed, inputsMax: firstInput === undefined ? Infinity : 1, msMax, ...one });
   failed += result.failures.length;
   const { name, inputs, seconds, longestMs, grownBytes } = result;
   console.log(
