@@ -31,9 +31,14 @@ const chosen = mutants.filter(
     (names === undefined || names.some((part) => name.includes(part))) && (values.missing !== true || !known.has(name)),
 );
 const runner = new MutantRunner(Number(values.jobs ?? availableParallelism()));
+/** Mutants that could not be tried. */
+const failed: string[] = [];
 const missed = values.update === true ? await update() : await show();
-console.log(missed.length === 0 ? `all ${chosen.length} mutants were noticed` : `not noticed: ${missed.join(", ")}`);
-process.exit(missed.length === 0 ? 0 : 1);
+if (missed.length > 0) console.log(`not noticed: ${missed.join(", ")}`);
+if (failed.length > 0) console.log(`not tried: ${failed.join(", ")}`);
+const allNoticed = missed.length + failed.length === 0;
+if (allNoticed) console.log(`all ${chosen.length} mutants were noticed`);
+process.exit(allNoticed ? 0 : 1);
 
 async function update(): Promise<string[]> {
   const clean = new CleanRuns(runner);
@@ -59,7 +64,8 @@ async function show(): Promise<string[]> {
   const results: { readonly mutant: Mutant; readonly runs: readonly MutantRun[]; readonly kills: number }[] = [];
   await each(async (mutant) => {
     const { scenarios } = withScenario(mutant);
-    const runs = await runner.run(mutant, candidates(scenarios, { from: 1, count: seeds }), Number.POSITIVE_INFINITY);
+    const tries = candidates(scenarios, { from: 1, count: seeds });
+    const runs = await runner.run(mutant, tries, tries.length);
     const kills = runs.filter(({ noticed }) => noticed !== undefined).length;
     results.push({ mutant, runs, kills });
     console.log(`${mutant.name}: ${kills} of ${runs.length}`);
@@ -86,7 +92,7 @@ async function each(work: (mutant: Mutant) => Promise<void>): Promise<void> {
     chosen.map((mutant) =>
       work(mutant).catch((error: unknown) => {
         console.log(`${mutant.name}: ${String(error).split("\n").slice(0, 8).join("\n")}`);
-        process.exitCode = 1;
+        failed.push(mutant.name);
       }),
     ),
   );
