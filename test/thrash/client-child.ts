@@ -1,14 +1,13 @@
 /** The program of a client: does what it is told on standard input, by the library or by the command line, and answers on standard output. */
 import { concatBytes } from "../../src/base/bytes.ts";
 import { crc32 } from "../../src/base/checksum.ts";
-import { asGfsError, GfsError, isErrorCode } from "../../src/base/errors.ts";
+import { asGfsError } from "../../src/base/errors.ts";
 import { GfsClient } from "../../src/gfs.ts";
 import { defaultLimits } from "../../src/limits.ts";
 import { parseContent, recordOf } from "../sim/content.ts";
-import { cleanEnvironment, gfsPath } from "../tools/processes.ts";
 import { parseSecret } from "../../src/net/secret.ts";
 import { type Answer, type Command, Request } from "./client-commands.ts";
-import { withParent } from "./role-process.ts";
+import { runGfs } from "./command-line.ts";
 
 type Result = Omit<Answer, "request">;
 
@@ -153,19 +152,8 @@ async function withRecord(
   }
 }
 
-async function tool(args: readonly string[]): Promise<Uint8Array> {
-  const common = ["--master", master, "--secret-file", secretPath, "--timeout", timeoutSeconds, "--quiet"];
-  const child = Bun.spawn([...withParent, gfsPath, ...args, ...common], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: cleanEnvironment(),
-  });
-  const [stdout, stderr] = await Promise.all([new Response(child.stdout).bytes(), new Response(child.stderr).text()]);
-  const code = await child.exited;
-  if (code === 0) return stdout;
-  const [, name = ""] = /\((\w+)\)$/m.exec(stderr) ?? [];
-  throw new GfsError(isErrorCode(name) ? name : "Bug", `by the command line, exit ${code}: ${stderr.trim()}`);
+function tool(args: readonly string[]): Promise<Uint8Array> {
+  return runGfs([...args, "--master", master, "--secret-file", secretPath, "--timeout", timeoutSeconds, "--quiet"]);
 }
 
 async function serve(): Promise<void> {

@@ -1,6 +1,6 @@
 /** Makes faults at random times, a few at once, until told to stop; counts what was made. */
 import type { Prng } from "../sim/world/prng.ts";
-import { type Fault, faults, type Stage } from "./faults.ts";
+import type { Fault, Stage } from "./faults.ts";
 import type { ThrashCluster } from "./thrash-cluster.ts";
 
 /** Faults that may go on at the same time. */
@@ -14,7 +14,7 @@ export class FaultSchedule {
   readonly #broken: (what: string) => void;
   readonly #possible: readonly Fault[];
   readonly #over = Promise.withResolvers<void>();
-  readonly #busy = new Set<string>();
+  readonly #busy: Set<string>;
   #isOver = false;
   #running: Promise<void>[] = [];
 
@@ -25,6 +25,9 @@ export class FaultSchedule {
     /** When each was made, by `performance.now`. */
     readonly moments: number[];
     readonly broken: (what: string) => void;
+    readonly table: readonly Fault[];
+    /** Shared with another schedule of the same time; its own where left out. */
+    readonly busy?: Set<string>;
     /** Of the table those to make; all where left out. */
     readonly only?: readonly string[];
   }) {
@@ -33,8 +36,9 @@ export class FaultSchedule {
     this.#counts = options.counts;
     this.#moments = options.moments;
     this.#broken = options.broken;
+    this.#busy = options.busy ?? new Set();
     const { only } = options;
-    this.#possible = faults.filter(
+    this.#possible = options.table.filter(
       (fault) => fault.possible(options.cluster) && (only === undefined || only.includes(fault.name)),
     );
   }
@@ -42,7 +46,7 @@ export class FaultSchedule {
   /** Runs for `ms`, or until stopped; `meanMs`: between two faults of a stream. */
   start(ms: number, meanMs: number): void {
     const untilMs = performance.now() + ms;
-    this.#running = Array.from({ length: streams }, (_, i) =>
+    this.#running = Array.from({ length: this.#possible.length === 0 ? 0 : streams }, (_, i) =>
       this.#stream(this.#prng.fork(`stream ${i}`), untilMs, meanMs),
     );
   }
@@ -66,6 +70,7 @@ export class FaultSchedule {
         cluster: this.#cluster,
         prng,
         rest: (ms) => this.#rest(ms),
+        isOver: () => this.#isOver,
         busy: this.#busy,
         longestMs: leftMs,
         broken: this.#broken,

@@ -11,6 +11,7 @@ export interface Stage {
   readonly prng: Prng;
   /** Resolves after `ms`, or at once when the faults are over. */
   readonly rest: (ms: number) => Promise<void>;
+  readonly isOver: () => boolean;
   /** Processes that a fault is busy with: no other one touches them. */
   readonly busy: Set<string>;
   readonly longestMs: number;
@@ -18,6 +19,7 @@ export interface Stage {
   readonly broken: (what: string) => void;
 }
 
+/** Also what an operator does meanwhile (acts.ts). */
 export interface Fault {
   readonly name: string;
   /** How often, against the others. */
@@ -42,7 +44,7 @@ function pauseMs({ prng, longestMs }: Stage): number {
 }
 
 /** Runs `perform` on one of the names that no other fault is busy with. */
-async function withOne(
+export async function withOne(
   { prng, busy }: Stage,
   names: readonly string[],
   perform: (name: string) => Promise<void>,

@@ -13,10 +13,11 @@ import type { ThrashWorkload } from "./workload.ts";
 const wholeLimitMs = 150_000;
 const world = makeHostWorld({ logLevel: "error", logFormat: "text" });
 
-/** All are up, none stands still, and all links are open. */
-export function reviveAll(cluster: ThrashCluster): void {
+/** All are up, none stands still, and all links are open. Whoever is busy with a process has it up again. */
+export function reviveAll(cluster: ThrashCluster, busy: ReadonlySet<string> = new Set()): void {
   cluster.network.heal();
   for (const process of [...cluster.roles, ...cluster.clients]) {
+    if (busy.has(process.name)) continue;
     process.resume();
     process.start();
   }

@@ -5,6 +5,9 @@ import type { Timing } from "./workload.ts";
 /** Of all rounds together; timings are not kept one by one. */
 export class Figures {
   readonly faults = new Map<string, number>();
+  /** What operators did, and what they were refused: by the command and the code. */
+  readonly acts = new Map<string, number>();
+  readonly refusedActs = new Map<string, number>();
   readonly violations: Violation[] = [];
   /** Operations that were refused, by code, and the first of each in words. */
   readonly refusals = new Map<string, number>();
@@ -69,17 +72,19 @@ const counts = (map: ReadonlyMap<string, number>): string =>
     .sort(([, a], [, b]) => b - a)
     .map(([name, count]) => `${name} ${count}`)
     .join(", ");
+const summed = (map: ReadonlyMap<string, number>): string =>
+  `${[...map.values()].reduce((sum, count) => sum + count, 0)}: ${counts(map)}`;
 
 export function formatReport(figures: Figures, facts: ReadonlyMap<string, string>): string {
-  const total = [...figures.faults.values()].reduce((sum, count) => sum + count, 0);
-  const acknowledged = [...figures.acknowledged.values()].reduce((sum, count) => sum + count, 0);
   const memory = [...figures.memory].map(([name, bytes]) => `${name} ${Math.round(bytes / 1_048_576)} MiB`).join(", ");
   const rows: (readonly [string, string])[] = [
     ...facts,
     ["rounds", String(figures.rounds)],
-    ["faults made", `${total}: ${counts(figures.faults)}`],
+    ["faults made", summed(figures.faults)],
+    ["operators' work", summed(figures.acts)],
+    ["refused to operators", counts(figures.refusedActs) || "nothing"],
     ["operations", `${figures.operations}, ${figures.unknown} of unknown outcome`],
-    ["acknowledged", `${acknowledged}: ${counts(figures.acknowledged)}`],
+    ["acknowledged", summed(figures.acknowledged)],
     ["refused", counts(figures.refusals) || "none"],
     ...[...figures.firstRefusals].map(([code, text]): [string, string] => [`  ${code}`, text.slice(0, 240)]),
     ["lost", String(figures.count(["P1"]))],

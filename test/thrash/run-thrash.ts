@@ -7,8 +7,10 @@ import { checkLinearizable } from "../sim/checkers/linearizability.ts";
 import { checkWholeFiles } from "../sim/checkers/whole-files.ts";
 import { describe, History, isDone } from "../sim/history.ts";
 import { Prng } from "../sim/world/prng.ts";
+import { actsOf } from "./acts.ts";
 import { damageKinds, damageOne, faultsBeside } from "./damage.ts";
 import { FaultSchedule } from "./fault-schedule.ts";
+import { faults } from "./faults.ts";
 import { checkKept, findDamage, type KeptFile, readEverything, reviveAll, untilWhole } from "./healing.ts";
 import { Figures } from "./report.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -127,11 +129,16 @@ export class ThrashRun {
     workload.start();
     await Bun.sleep(500);
     const damaged = await this.#damage(prng.fork("damage"), moments);
-    const schedule = this.#schedule(prng.fork("faults"), moments, this.#options.only);
-    schedule.start(this.#options.roundSeconds * 1_000, faultMeanMs);
-    await Bun.sleep(this.#options.roundSeconds * 1_000);
+    const busy = new Set<string>();
+    const { only, roundSeconds } = this.#options;
+    const schedule = this.#schedule(prng.fork("faults"), moments, only, busy);
+    const operators = this.#operators(prng.fork("operators"), workload, busy);
+    for (const each of [schedule, operators]) each.start(roundSeconds * 1_000, faultMeanMs);
+    await Bun.sleep(roundSeconds * 1_000);
     await schedule.stop();
-    reviveAll(this.#cluster);
+    reviveAll(this.#cluster, busy);
+    // What was begun ends only now, at the latest.
+    await operators.stop();
     const whole = await this.#whole();
     if (whole !== undefined) this.figures.wholeMs.push(whole);
     await this.#endOperations(workload);
@@ -149,13 +156,31 @@ export class ThrashRun {
     );
   }
 
-  #schedule(prng: Prng, moments: number[], only: readonly string[] | undefined): FaultSchedule {
+  #schedule(prng: Prng, moments: number[], only: readonly string[] | undefined, busy?: Set<string>): FaultSchedule {
     return new FaultSchedule({
       cluster: this.#cluster,
       prng,
       counts: this.figures.faults,
       moments,
       broken: (what) => this.#broken("P7", what),
+      table: faults,
+      ...(busy === undefined ? {} : { busy }),
+      ...(only === undefined ? {} : { only }),
+    });
+  }
+
+  /** What they do keeps nobody from appending: it is no moment to measure from. */
+  #operators(prng: Prng, { root, paths }: ThrashWorkload, busy: Set<string>): FaultSchedule {
+    const { figures } = this;
+    const { only, say } = this.#options;
+    return new FaultSchedule({
+      cluster: this.#cluster,
+      prng,
+      counts: figures.acts,
+      moments: [],
+      broken: (what) => this.#broken("P7", what),
+      table: actsOf({ root, paths, figures, say }),
+      busy,
       ...(only === undefined ? {} : { only }),
     });
   }

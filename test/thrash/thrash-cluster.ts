@@ -6,6 +6,7 @@ import { defaultLimits } from "../../src/limits.ts";
 import { parseSecret } from "../../src/net/secret.ts";
 import type { Prng } from "../sim/world/prng.ts";
 import { gfsPath } from "../tools/processes.ts";
+import { runGfs } from "./command-line.ts";
 import { ClientProcess } from "./client-process.ts";
 import { controlPort, dataPort, makeNetwork, masterPort, type Network } from "./network.ts";
 import { RoleProcess } from "./role-process.ts";
@@ -172,6 +173,17 @@ export class ThrashCluster implements AsyncDisposable {
       location: { x: 2, y: 0 },
       limits: { ...defaultLimits, clientTimeoutMs },
     });
+  }
+
+  /**
+   * What an operator's command to the running cluster prints.
+   *
+   * @throws GfsError as it was refused
+   */
+  operate(args: readonly string[]): Promise<Uint8Array> {
+    const seconds = String(clientTimeoutMs / 1_000);
+    const common = ["--master", this.masterAddress, "--secret-file", this.#secretPath, "--timeout", seconds, "--quiet"];
+    return runGfs([...args, ...common]);
   }
 
   get secret(): Uint8Array {
