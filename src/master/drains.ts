@@ -2,10 +2,12 @@
 import { GfsError } from "../base/errors.ts";
 import type { EventFields } from "../io.ts";
 import { decommission, type decommissionCheck, type DrainReport } from "../wire/control/drains.ts";
+import type { ChunkHandle } from "../wire/ids.ts";
+import type { LogRecord } from "../wire/log-records.ts";
 import { chunkView, inBackground, inSlices, type MasterContext, requireMutations } from "./context.ts";
 import { scanSlotsPerSlice, wantScan } from "./core/chunk-scan.ts";
 import { findChunk } from "./core/chunk-table.ts";
-import { addCost, type Cost, decideDecommission, type Judged, noCost } from "./core/decide-drains.ts";
+import { addCost, type Cost, decideDecommission, decideTailEnd, type Judged, noCost } from "./core/decide-drains.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { drainingVolumes, type DrainProgress, drainProgress, forgetDrain } from "./core/drain.ts";
 import { sealForVolume } from "./core/leases.ts";
@@ -163,12 +165,13 @@ export async function runDecommission(
       // It may be forgotten by now, or another one have its name.
       const volume = findServer(ctx.state.volumes, request.server, "forget");
       const decision = decideDecommission(ctx.state, request, judge(ctx, volume, volume === found ? cost : undefined));
-      for (const record of decision.records) if (record.kind === "chunk-sealed") abandonSeal(ctx, record.handle);
       forgotten = volume;
       return decision;
     });
   });
   if (forgotten === undefined) return reply;
+  ctx.soft.drains.endsTails = true;
+  await endForgottenTails(ctx);
   forgetDrain(ctx.soft.drains, forgotten.index);
   ctx.soft.badEarly.delete(forgotten.index);
   tellSeals(ctx, { kind: "volume-gone", volume: forgotten.index });
@@ -180,6 +183,41 @@ export async function runDecommission(
   });
   wantScan(ctx.soft.scan);
   return reply;
+}
+
+/**
+ * Tails that only forgotten servers had are sealed at nothing, a page at a time, so that their files can be appended to, and removed, again: once the mark of the last of these is durable, or
+ * after a start that came between.
+ */
+export async function endForgottenTails(ctx: MasterContext): Promise<void> {
+  const { drains, mutationsStopped } = ctx.soft;
+  if (!drains.endsTails || mutationsStopped !== undefined) return;
+  drains.endsTails = false;
+  if (!ctx.state.volumes.byIndex.some((volume) => volume?.mark === "forgotten")) return;
+  try {
+    // Those that are opened meanwhile come too, and lie elsewhere.
+    const walk = ctx.state.tails.values();
+    await inSlices(ctx, () => endPage(ctx, walk));
+    await ctx.engine.release(undefined);
+  } catch (error) {
+    drains.endsTails = true;
+    throw error;
+  }
+}
+
+function endPage(ctx: MasterContext, tails: Iterator<ChunkHandle, unknown>): "more" | "done" {
+  const records: LogRecord[] = [];
+  const ended: ChunkHandle[] = [];
+  let next = tails.next();
+  for (let looked = 1; next.done !== true; looked++, next = tails.next()) {
+    const end = decideTailEnd(ctx.state, next.value);
+    if (end.length > 0) ended.push(next.value);
+    records.push(...end);
+    if (looked >= ctx.limits.writtenPage) break;
+  }
+  if (records.length > 0) ctx.engine.apply(records);
+  for (const handle of ended) abandonSeal(ctx, handle);
+  return next.done === true ? "done" : "more";
 }
 
 /** @throws GfsError("Busy") where all is moved, and only the last look at all chunks is not over */

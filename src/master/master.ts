@@ -17,7 +17,7 @@ import { beginServing } from "./core/chunk-apply.ts";
 import { expectVolumes } from "./core/volumes.ts";
 import { type DataDirectory, markStarted, markWhole, openDataDirectories } from "./data-directory.ts";
 import { tickBalance } from "./balancer.ts";
-import { tickDrains } from "./drains.ts";
+import { endForgottenTails, tickDrains } from "./drains.ts";
 import { Engine } from "./engine.ts";
 import { KeptEvents } from "./kept-events.ts";
 import { requireLoopback } from "./bind-rule.ts";
@@ -314,7 +314,10 @@ class RunningMaster implements Master {
       if (ctx.soft.scan.finished !== undefined && ctx.soft.scan.finished.atMs >= beganMs)
         nextScanMs = nowMs(ctx) + Math.min(scanPause.maxMs, Math.max(scanPause.minMs, scanPause.perRound * tookMs));
     });
-    repeat(ctx, loops.scanMs, "drain", () => tickDrains(ctx));
+    repeat(ctx, loops.scanMs, "drain", async () => {
+      await endForgottenTails(ctx);
+      tickDrains(ctx);
+    });
     repeat(ctx, loops.repairMs, "balance", () => tickBalance(ctx));
     repeat(ctx, loops.repairMs, "repair", () => startRepairs(ctx));
     repeat(ctx, loops.expiryMs, "expire", () => expire(ctx));

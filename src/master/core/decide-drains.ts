@@ -98,18 +98,13 @@ export interface Judged {
   readonly cost: Cost | undefined;
 }
 
-/**
- * Forgets a server. Tails of which no member is left then are sealed at nothing: no fence can ever be answered, and their files could neither be appended to nor
- * removed.
- *
- * @throws GfsError("Denied") with the reason, GfsError of `findServer`
- */
+/** Forgets a server. @throws GfsError("Denied") with the reason, GfsError of `findServer` */
 export function decideDecommission(
-  state: Pick<MasterState, "volumes" | "chunks" | "tails">,
+  { volumes }: Pick<MasterState, "volumes">,
   request: Named<typeof decommission>,
   { unsafe, cost }: Judged,
 ): Decision<ReplyOf<typeof decommission>> {
-  const found = findServer(state.volumes, request.server, "forget");
+  const found = findServer(volumes, request.server, "forget");
   const { volume, label } = found;
   const what = `Cannot forget ${nameOf(found)}`;
   if (unsafe !== undefined && !request.force) throw new GfsError("Denied", `${what}: ${unsafe}`);
@@ -121,24 +116,21 @@ export function decideDecommission(
       "Denied",
       `${what}: ${lost} chunks would be lost with it, and the loss of ${request.lostMax} was accepted`,
     );
-  // Of one that is safe to stop no chain is left.
-  const tails = unsafe === undefined ? [] : endTails(state, found);
-  const records: LogRecord[] = [marked(found, "forgotten"), ...tails];
-  return { records, reply: { volume, label, lost } };
+  return { records: [marked(found, "forgotten")], reply: { volume, label, lost } };
 }
 
-function endTails(
-  { volumes, chunks, tails }: Pick<MasterState, "volumes" | "chunks" | "tails">,
-  gone: Volume,
+/**
+ * The end of a tail of which all members are forgotten: it is sealed at nothing, for no fence can ever be answered, and its file could neither be appended to nor removed. No records: it
+ * is another one.
+ */
+export function decideTailEnd(
+  { volumes, chunks }: Pick<MasterState, "volumes" | "chunks">,
+  handle: ChunkHandle,
 ): LogRecord[] {
-  const isForgotten = (member: VolumeIndex): boolean =>
-    member === gone.index || volumes.byIndex[member]?.mark === "forgotten";
-  return [...tails.values()].flatMap((handle): LogRecord[] => {
-    const chunk = chunkOf(chunks, handle);
-    if (!chunk.members.every(isForgotten)) return [];
-    const version = chunk.state === "open" ? chunkVersion(chunk.version + 1) : chunk.version;
-    const begun: LogRecord[] = chunk.state === "open" ? [{ kind: "seal-begun", handle, version }] : [];
-    const nothing = { length: 0, crc: 0, members: [], appendTable: [], modifiedMs: 0 };
-    return [...begun, { kind: "chunk-sealed", handle, version, ...nothing }];
-  });
+  const { members, state, version: before } = chunkOf(chunks, handle);
+  if (members.some((member) => volumes.byIndex[member]?.mark !== "forgotten")) return [];
+  const version = state === "open" ? chunkVersion(before + 1) : before;
+  const begun: LogRecord[] = state === "open" ? [{ kind: "seal-begun", handle, version }] : [];
+  const nothing = { length: 0, crc: 0, members: [], appendTable: [], modifiedMs: 0 };
+  return [...begun, { kind: "chunk-sealed", handle, version, ...nothing }];
 }

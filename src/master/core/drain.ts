@@ -50,13 +50,15 @@ export interface Drains {
   readonly samples: Map<VolumeIndex, Sample[]>;
   /** What was last told of each in an event: each is told once. */
   readonly told: Map<VolumeIndex, string>;
+  /** There may be tails that only forgotten servers had. */
+  endsTails: boolean;
 }
 
 /** The rate is that of the last so many milliseconds. */
 const rateWindowMs = 60_000;
 
 export function createDrains(): Drains {
-  return { last: undefined, samples: new Map(), told: new Map() };
+  return { last: undefined, samples: new Map(), told: new Map(), endsTails: true };
 }
 
 export function drainingVolumes(table: VolumeTable): Volume[] {

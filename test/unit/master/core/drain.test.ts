@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { applyDraftChunkAdded, applyTailOpened } from "../../../../src/master/core/chunk-apply.ts";
 import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
-import { addCost, decideDecommission, noCost } from "../../../../src/master/core/decide-drains.ts";
+import { addCost, decideDecommission, decideTailEnd, noCost } from "../../../../src/master/core/decide-drains.ts";
 import {
   beginDrainRound,
   createDrains,
@@ -268,9 +268,11 @@ describe("forgetting a server", () => {
     open(3, [0, 2]);
     volumeAt(state.volumes, 0).liveness = "dead";
     applyVolumeMarked(state.volumes, 2, "forgotten");
-    const { records } = decideDecommission(state, forced, { unsafe: "it is dead", cost });
+    const { records: decided } = decideDecommission(state, forced, { unsafe: "it is dead", cost });
+    expect(decided).toEqual([{ kind: "volume-marked", index: 0, mark: "forgotten" }]);
+    applyVolumeMarked(state.volumes, 0, "forgotten");
+    const records = [1, 2, 3].flatMap((number) => decideTailEnd(state, handleOf(number)));
     expect(records.map((record) => [record.kind, "handle" in record ? Number(record.handle) : 0])).toEqual([
-      ["volume-marked", 0],
       ["seal-begun", 1],
       ["chunk-sealed", 1],
       ["seal-begun", 3],
