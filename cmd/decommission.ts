@@ -3,15 +3,14 @@ import { formatSize } from "../src/config/units.ts";
 import type { DecommissionCheck } from "../src/client/api.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { serverName } from "./cli/drain-text.ts";
-import { counted, note, print, printJson, showName } from "./cli/output.ts";
+import { counted, note, print, printJson, showName, showServer } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 
 const namedMax = 20;
 
 /** What is lost for good without it, and what is short. */
 function costLines(check: DecommissionCheck): string[] {
-  const name = serverName(check);
+  const name = showServer(check);
   const named = check.lostChunks
     .slice(0, namedMax)
     .map(({ handle, path, bytes }) => `  chunk ${handle} of ${showName(path)}, ${formatSize(bytes)}`);
@@ -57,7 +56,7 @@ export const decommission: Verb = {
       if (!check.safe) for (const line of costLines(check)) note(call, line);
       if (check.lost > 0 && !call.args.on("accept-loss")) {
         const lost = `${counted(check.lost, "chunk")} would be lost for good; --accept-loss says that they may be`;
-        throw new GfsError("Denied", `Cannot forget ${serverName(check)}: ${lost}`);
+        throw new GfsError("Denied", `Cannot forget ${showServer(check)}: ${lost}`);
       }
       options = { signal, force, lostMax: check.lost };
     }
@@ -65,7 +64,7 @@ export const decommission: Verb = {
     if (call.json) await printJson(report);
     else if (!call.quiet)
       await print(
-        `${serverName(report)} is forgotten${report.lost > 0 ? `, and ${counted(report.lost, "chunk")} with it` : ""}`,
+        `${showServer(report)} is forgotten${report.lost > 0 ? `, and ${counted(report.lost, "chunk")} with it` : ""}`,
       );
     return 0;
   },

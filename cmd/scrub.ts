@@ -3,8 +3,7 @@ import type { ClusterStatus, ScrubOrder, SettingChange } from "../src/client/api
 import { formatDuration } from "../src/config/units.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { note, print, printJson, showName, showTime, table } from "./cli/output.ts";
-import { showServer } from "./cli/servers-table.ts";
+import { note, print, printJson, showName, showServer, showTime, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 import { limitText, onlyFor, rateText, rateValue, wholeNumber } from "./cli/values.ts";
 import { awaitOrder, findingLines, orderText, scrubExit } from "./cli/verification.ts";

@@ -1,7 +1,6 @@
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { serverName } from "./cli/drain-text.ts";
-import { print, printJson } from "./cli/output.ts";
+import { print, printJson, showServer } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 
 export const undrain: Verb = {
@@ -17,7 +16,7 @@ export const undrain: Verb = {
     const [server = ""] = call.args.positionals;
     await using client = await connect(call);
     const report = await client.operator.undrain(server, { signal: call.signal });
-    const name = serverName(report);
+    const name = showServer(report);
     if (call.json) await printJson(report);
     else if (!call.quiet)
       await print(report.undrained ? `${name} is not being drained any more` : `${name} was not being drained`);

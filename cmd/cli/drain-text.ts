@@ -1,18 +1,14 @@
 import type { DrainReport } from "../../src/wire/control/drains.ts";
 import { formatDuration, formatSize } from "../../src/config/units.ts";
-import { counted, showName, table } from "./output.ts";
+import { counted, showServer, table } from "./output.ts";
 import { rateText } from "./values.ts";
-
-export function serverName({ label, volume }: { readonly label: string; readonly volume: string }): string {
-  return label === "" ? volume.slice(0, 12) : showName(label);
-}
 
 /** One line: how far it is, or why nothing moves, and whether it may be stopped. `pace`: what is known better than by the rate of the last minute. */
 export function drainLine(
   report: DrainReport,
   pace: "moving" | "still" = report.bytesPerSecond > 0 ? "moving" : "still",
 ): string {
-  const name = serverName(report);
+  const name = showServer(report);
   const { state, why, chunksLeft, bytesLeft, openChunks, bytesPerSecond, estimateMs } = report;
   if (state === "safe") return `${name} is safe to stop: no chunk needs it (gfs decommission ${name} forgets it)`;
   if (chunksLeft === undefined) return `${name}: ${why}`;
@@ -27,7 +23,7 @@ export function drainLine(
 export function drainsTable(reports: readonly DrainReport[]): string {
   if (reports.length === 0) return "no server is being drained";
   const rows = reports.map((report) => [
-    serverName(report),
+    showServer(report),
     report.volume.slice(0, 12),
     report.liveness,
     report.chunksLeft === undefined ? "?" : String(report.chunksLeft),

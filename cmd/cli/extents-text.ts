@@ -1,14 +1,14 @@
 /** Where the pieces of a file lie, for people: a line for each chunk, and one for each of its replicas. */
 import type { FileExtent } from "../../src/client/api.ts";
-import { showName } from "./output.ts";
+import { showAddress, showName, showServer } from "./output.ts";
 
 type Replica = FileExtent["replicas"][number];
 
 export function replicaText(replica: Replica): string {
-  const { distance, rack, health, data, label, volume } = replica;
+  const { distance, rack, health } = replica;
   const where = distance === undefined ? "" : ` at distance ${Number(distance.toPrecision(4))}`;
   const room = rack === undefined ? "" : `, rack ${showName(rack)}`;
-  return `${health} on ${label === "" ? volume.slice(0, 12) : showName(label)} (${data}${where}${room})`;
+  return `${health} on ${showServer(replica)} (${showAddress(replica)}${where}${room})`;
 }
 
 export function extentText(extent: FileExtent): string {

@@ -47,6 +47,16 @@ export function showName(name: string): string {
   );
 }
 
+/** A server as its label, or the beginning of its volume id where it has none: both are names that verbs take. */
+export function showServer({ label, volume }: { readonly label: string; readonly volume: string }): string {
+  return label === "" ? volume.slice(0, 12) : showName(label);
+}
+
+/** Where it is to be asked: the control address, as in `--listen`, `--from` and events. `-`: it has not registered since the master's start. */
+export function showAddress({ control }: { readonly control: string }): string {
+  return control.endsWith(":0") ? "-" : control;
+}
+
 /** `2026-11-23 20:38`, local time. */
 export function showTime(ms: number): string {
   const date = new Date(ms);

@@ -1,7 +1,7 @@
 /** Servers for people: one row each, and the worst first where only some can be shown. */
 import { formatDuration, formatSize } from "../../src/config/units.ts";
 import type { ServerStatus } from "../../src/wire/control/namespace.ts";
-import { showName, table } from "./output.ts";
+import { showAddress, showName, showServer, table } from "./output.ts";
 
 export const noServer = "no chunkserver has registered yet (start one: gfs chunk --help)";
 
@@ -32,10 +32,6 @@ export function stateText(server: ServerStatus): string {
   return (liveness === "live" ? "live" : `${liveness}, silent for ${formatDuration(silentMs)}`) + mark;
 }
 
-export function showServer({ label, volume }: ServerStatus): string {
-  return label === "" ? volume.slice(0, 12) : showName(label);
-}
-
 /** Of what makes data durable: a sync. */
 function latencyText({ times }: ServerStatus): string {
   const sync = times?.sync;
@@ -52,7 +48,8 @@ function scrubText({ scrub, lastHeartbeatMs, silentMs }: ServerStatus): string {
 
 interface Column {
   readonly title: string;
-  readonly cell: (server: ServerStatus) => string;
+  /** `repeated`: labels that several servers have. */
+  readonly cell: (server: ServerStatus, repeated: ReadonlySet<string>) => string;
   readonly right?: boolean;
   /** Of what only some releases or servers tell: left out where no server does. */
   readonly optional?: boolean;
@@ -60,7 +57,12 @@ interface Column {
 
 const columns: readonly Column[] = [
   { title: "SERVER", cell: showServer },
-  { title: "ADDRESS", cell: ({ data }) => data },
+  {
+    title: "VOLUME",
+    cell: ({ volume, label }, repeated) => (repeated.has(label) ? volume.slice(0, 12) : "-"),
+    optional: true,
+  },
+  { title: "ADDRESS", cell: showAddress },
   {
     title: "LOCATION",
     cell: ({ location }) => (location === undefined ? "-" : `${location.x},${location.y}`),
@@ -82,14 +84,28 @@ const columns: readonly Column[] = [
 export function serversTable(servers: readonly ServerStatus[], max = Number.POSITIVE_INFINITY): string {
   if (servers.length === 0) return noServer;
   const shown = servers.length > max ? worstFirst(servers).slice(0, max) : servers;
-  const used = columns.filter(({ cell, optional }) => optional !== true || servers.some((each) => cell(each) !== "-"));
+  const repeated = repeatedLabels(servers);
+  const used = columns.filter(
+    ({ cell, optional }) => optional !== true || servers.some((each) => cell(each, repeated) !== "-"),
+  );
   const right = used.flatMap((column, i) => (column.right === true ? [i] : []));
   const rows = table(
-    [used.map(({ title }) => title), ...shown.map((each) => used.map(({ cell }) => cell(each)))],
+    [used.map(({ title }) => title), ...shown.map((each) => used.map(({ cell }) => cell(each, repeated)))],
     right,
   );
   const left = servers.length - shown.length;
   return left === 0 ? rows : `${rows}\nand ${left} more, none in a worse state: gfs servers`;
+}
+
+/** Of a disk that was replaced, mostly: only their volume ids tell them apart. */
+function repeatedLabels(servers: readonly ServerStatus[]): Set<string> {
+  const seen = new Set<string>();
+  const repeated = new Set<string>();
+  for (const { label } of servers) {
+    if (label !== "" && seen.has(label)) repeated.add(label);
+    seen.add(label);
+  }
+  return repeated;
 }
 
 /**

@@ -4,8 +4,8 @@
 import type { ClusterStatus } from "../../src/client/api.ts";
 import { formatDuration, formatSize } from "../../src/config/units.ts";
 import type { ServerStatus } from "../../src/wire/control/namespace.ts";
-import { counted, showName, table } from "./output.ts";
-import { few, serversTable, sharedDisks, showServer } from "./servers-table.ts";
+import { counted, showName, showServer, table } from "./output.ts";
+import { few, serversTable, sharedDisks } from "./servers-table.ts";
 
 const alarmsMax = 6;
 const serversMax = 8;

@@ -4,7 +4,7 @@ import type { GfsClient } from "../../src/client/gfs-client.ts";
 import { errorCodes } from "../../src/base/errors.ts";
 import { formatDuration, formatSize } from "../../src/config/units.ts";
 import type { Call } from "./call.ts";
-import { counted, print, showName } from "./output.ts";
+import { counted, print, showName, showServer } from "./output.ts";
 import { makeProgress } from "./progress.ts";
 
 export const verifyFlag = {
@@ -48,10 +48,9 @@ export function orderText(order: ScrubOrder): string {
 }
 
 export function findingLines({ findings, corrupt, missing, unverified }: ScrubOrder): string[] {
-  const lines = findings.map(({ kind, path, handle, label, volume, why, state }) => {
-    const server = label === "" ? volume.slice(0, 12) : showName(label);
+  const lines = findings.map(({ kind, path, handle, why, state, ...server }) => {
     const end = state === "unverified" ? "" : `; ${state}`;
-    return `${kind}: ${showName(path)}: chunk ${handle} on ${server}: ${why}${end}`;
+    return `${kind}: ${showName(path)}: chunk ${handle} on ${showServer(server)}: ${why}${end}`;
   });
   const more = corrupt + missing + unverified - findings.length;
   return more > 0 ? [...lines, `… and ${more} more`] : lines;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { serversTable, sharedDisks, worstFirst } from "../../../cmd/cli/servers-table.ts";
 import { started } from "../master/cluster-with-puts.ts";
+import { volumeId } from "../../../src/wire/ids.ts";
 import { space, type ServerStatus } from "../../../src/wire/control/namespace.ts";
 
 const [first] = started(1, 1).call(space, {}).servers;
@@ -58,6 +59,19 @@ describe("servers on a screen", () => {
     expect(lines[0]).toMatch(/LATENCY +SCRUBBED/);
     expect(lines[1]).toMatch(/2\.3 ms +2 h 0 min ago +0\.4 s +live, slow$/);
     expect(lines[2]).toMatch(/33 % yet/);
+  });
+
+  test("each by names that other verbs take: its control address, and its volume where labels are not enough", () => {
+    const control = { control: "10.0.0.1:4371", data: "10.0.0.1:5371" };
+    const lines = serversTable([server("a", control), server("b", { ...control, control: "127.0.0.1:0" })]).split("\n");
+    expect(lines[0]).toMatch(/^SERVER +ADDRESS /);
+    expect(lines[1]).toMatch(/^a +10\.0\.0\.1:4371 /);
+    expect(lines[2]).toMatch(/^b +- /);
+    const old = server("a", { ...control, volume: volumeId("1".repeat(32)), liveness: "dead" });
+    const replaced = serversTable([old, server("a", control), server("b")]).split("\n");
+    expect(replaced[0]).toMatch(/^SERVER +VOLUME +ADDRESS /);
+    expect(replaced[1]).toMatch(/^a +111111111111 +10\.0\.0\.1:4371 /);
+    expect(replaced[3]).toMatch(/^b +- /);
   });
 
   test("racks and places are shown where a server has one, and names can't move the cursor", () => {
