@@ -31,6 +31,8 @@ export class Checkpointer {
   readonly #options: CheckpointerOptions;
   #position: LogPosition;
   #running: Promise<void> | undefined;
+  /** The log up to here is not needed for a start; 0: nothing is known of that. */
+  #superfluous: LogPosition = 0;
   #nextTryMs = 0;
   #failure: string | undefined;
   readonly #stop = new AbortController();
@@ -54,6 +56,8 @@ export class Checkpointer {
   tick(): void {
     const { log, limits, world } = this.#options;
     if (this.#running !== undefined || this.#stop.signal.aborted) return;
+    // Who read it at the last checkpoint may be through. What fails is tried, and told, by the next one.
+    this.#trim().catch(() => undefined);
     if (world.clock.monotonicMs() < this.#nextTryMs) return;
     const records = log.durablePosition - this.#position;
     const segments = log.heldBytes / limits.logSegmentBytes;
@@ -127,7 +131,7 @@ export class Checkpointer {
 
   /** All but the two newest checkpoints go, then the log up to the older of them. */
   async #discard(): Promise<void> {
-    const { world, log } = this.#options;
+    const { world } = this.#options;
     let oldest = this.#position;
     for (const { checkpointPath } of this.#options.directories()) {
       const positions = await listCheckpoints(world.disk, checkpointPath);
@@ -137,6 +141,12 @@ export class Checkpointer {
       // With a single one, the log from its beginning is the older way back.
       oldest = Math.min(oldest, positions[1] ?? 0);
     }
-    await log.trim(Math.min(oldest, this.#options.pinned() ?? oldest) + 1);
+    this.#superfluous = oldest;
+    await this.#trim();
+  }
+
+  #trim(): Promise<void> {
+    const { log, pinned } = this.#options;
+    return log.trim(Math.min(this.#superfluous, pinned() ?? this.#superfluous) + 1);
   }
 }

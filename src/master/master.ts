@@ -221,7 +221,7 @@ class RunningMaster implements Master {
     this.#checkpointer = checkpointer;
     this.#listener = await this.#serve(ctx, { log, checkpointer, copies, backups });
     resumeSeals(ctx);
-    this.#startLoops(ctx, checkpointer);
+    this.#startLoops(ctx, checkpointer, backups);
     repeat(ctx, Math.min(loops.copyMs, limits.metadataCopyMs), "copy the metadata", () => copies.tick());
     world.events.emit("info", "master.ready", {
       address: this.address,
@@ -298,7 +298,7 @@ class RunningMaster implements Master {
     });
   }
 
-  #startLoops(ctx: MasterContext, checkpointer: Checkpointer): void {
+  #startLoops(ctx: MasterContext, checkpointer: Checkpointer, backups: Backups): void {
     let nextScanMs = 0;
     repeat(ctx, ctx.limits.heartbeatMs / 4, "watch liveness", () => {
       livenessTick(ctx);
@@ -325,7 +325,10 @@ class RunningMaster implements Master {
       await reap(ctx);
       startDeletions(ctx);
     });
-    repeat(ctx, loops.checkpointMs, "checkpoint", () => checkpointer.tick());
+    repeat(ctx, loops.checkpointMs, "checkpoint", () => {
+      backups.tick();
+      checkpointer.tick();
+    });
   }
 
   checkpoint(): Promise<void> {

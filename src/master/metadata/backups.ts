@@ -55,14 +55,13 @@ export class Backups {
 
   /** The log after this entry is needed; undefined: nobody needs any. */
   get pinned(): LogPosition | undefined {
-    this.#forgetIdle();
     const needed = [...this.#running.values()].map(({ checkpoint }) => checkpoint);
     return needed.length === 0 ? undefined : Math.min(...needed);
   }
 
   /** @throws GfsError("Busy"), GfsError("DiskFailed") */
   async begin(): Promise<BackupBegun> {
-    this.#forgetIdle();
+    this.tick();
     if (this.#running.size >= backupsMax)
       throw new GfsError("Busy", `Cannot begin a backup: ${backupsMax} are under way`, { retryAfterMs: 5_000 });
     const { disk, clock, random } = this.#world;
@@ -107,6 +106,12 @@ export class Backups {
     return answer;
   }
 
+  /** Gives up those whose client has been silent for too long. */
+  tick(): void {
+    const idleMs = this.#world.clock.monotonicMs() - backupIdleMs;
+    for (const { id, usedMs } of this.#running.values()) if (usedMs < idleMs) this.end(id);
+  }
+
   /** The master stops: none goes on. */
   stop(): void {
     for (const id of this.#running.keys()) this.end(id);
@@ -136,10 +141,5 @@ export class Backups {
     running.count++;
     running.last = done === true ? undefined : value;
     return running.last;
-  }
-
-  #forgetIdle(): void {
-    const idleMs = this.#world.clock.monotonicMs() - backupIdleMs;
-    for (const { id, usedMs } of this.#running.values()) if (usedMs < idleMs) this.end(id);
   }
 }
