@@ -190,12 +190,14 @@ export class Heartbeats {
     const { world, store, limits, stopping } = this.#context;
     const { roles, master, transfers, scrubber } = this.#options;
     roles.rest(world.clock.monotonicMs());
+    const space = await this.#space();
+    // After all that is waited for: what is replaced meanwhile is not told of any more.
     const bad = store.bad().slice(0, 16_384);
     const times = this.#context.times.report();
     const request = {
       volume: store.volume,
       incarnation: this.#incarnation,
-      space: await this.#space(),
+      space,
       streams: transfers(),
       open: roles.report(store),
       bad: [...bad],

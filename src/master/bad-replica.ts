@@ -1,5 +1,7 @@
+import { asGfsError } from "../base/errors.ts";
+import { verify } from "../wire/control/commands.ts";
 import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
-import { type MasterContext, nowMs } from "./context.ts";
+import { inBackground, type MasterContext, nowMs } from "./context.ts";
 import { noteReplicaFact } from "./core/chunk-replicas.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import { findChunk, type VolumeIndex } from "./core/chunk-table.ts";
@@ -21,6 +23,32 @@ export interface FoundBad {
   readonly reason: "corrupt" | "missing";
 }
 
+/** A heartbeat may come that much later than one which was sent after it: what a server wrote to a connection that it gave up is delivered all the same. */
+const lateMs = 180_000;
+/** Bytes that a verification reads in a millisecond, at least. */
+const verifiedPerMs = 2_000;
+/** So many are verified at a time. What a server says of more is believed. */
+const verifyingMax = 16;
+
+/** Replicas that were copied to a server of late: what it found of the ones before may still be on its way. */
+export interface FreshCopies {
+  /** When, by `keyOf`, oldest first. */
+  readonly sinceMs: Map<string, number>;
+  verifying: number;
+}
+
+const keyOf = (handle: ChunkHandle, volume: VolumeIndex): string => `${handle}@${volume}`;
+
+export function noteCopied(ctx: MasterContext, handle: ChunkHandle, volume: VolumeIndex): void {
+  const { sinceMs } = ctx.soft.copies;
+  sinceMs.delete(keyOf(handle, volume));
+  sinceMs.set(keyOf(handle, volume), nowMs(ctx));
+  for (const [key, atMs] of sinceMs) {
+    if (atMs > nowMs(ctx) - lateMs) break;
+    sinceMs.delete(key);
+  }
+}
+
 /**
  * Takes what a volume found, and judges anew what it told before of chunks that were still being written: it tells each only once, and the commit that
  * publishes such a chunk names the bad replica like the others.
@@ -33,10 +61,37 @@ export function hearBad(ctx: MasterContext, volume: VolumeIndex, found: readonly
     const same = chunk?.version === version;
     if (same && chunk.state === "writing") continue;
     early.delete(handle);
-    if (same && chunk.state === "sealed") markBad(ctx, { handle, volume, reason, why: "the server found it so" });
+    if (!same || chunk.state !== "sealed") continue;
+    const bad = { handle, volume, reason, why: "the server found it so" };
+    const copiedMs = ctx.soft.copies.sinceMs.get(keyOf(handle, volume)) ?? -Infinity;
+    if (copiedMs > nowMs(ctx) - lateMs && ctx.soft.copies.verifying < verifyingMax)
+      inBackground(ctx, "verify a copy", markUnlessHealthy(ctx, bad, chunk));
+    else markBad(ctx, bad);
   }
   if (early.size > 0) ctx.soft.badEarly.set(volume, early);
   else ctx.soft.badEarly.delete(volume);
+}
+
+/** Its server says whether it is the copy that it found bad, or the replica which had its place. One that does not answer is taken at its first word. */
+async function markUnlessHealthy(
+  ctx: MasterContext,
+  bad: BadReplica,
+  { version, length }: { readonly version: ChunkVersion; readonly length: number },
+): Promise<void> {
+  const { handle, volume } = bad;
+  const { copies } = ctx.soft;
+  copies.verifying++;
+  try {
+    const timeoutMs = ctx.limits.putStallMs + length / verifiedPerMs;
+    const { result } = await ctx.commands.send(volume, verify, { handle, version }, timeoutMs);
+    if (result === "healthy") return;
+  } catch (error) {
+    if (asGfsError(error).code === "Bug") throw error;
+  } finally {
+    copies.verifying--;
+  }
+  const now = findChunk(ctx.state.chunks, handle);
+  if (now?.state === "sealed" && now.version === version) markBad(ctx, bad);
 }
 
 /** A volume or a seal proved a replica bad: readers are not sent there any more, repair replaces it, and then it goes (DESIGN §4.5). */

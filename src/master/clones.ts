@@ -2,7 +2,7 @@
 import { asGfsError, type GfsError } from "../base/errors.ts";
 import { clone, steerClones, verify } from "../wire/control/commands.ts";
 import type { ChunkHandle } from "../wire/ids.ts";
-import { markBad } from "./bad-replica.ts";
+import { markBad, noteCopied } from "./bad-replica.ts";
 import { chunkView, inBackground, inSlices, type MasterContext, nowMs } from "./context.ts";
 import { moveEnded } from "./core/balance.ts";
 import { noteReplicaFact, replicasOf } from "./core/chunk-replicas.ts";
@@ -90,6 +90,7 @@ export async function runClone(ctx: MasterContext, command: RepairCommand): Prom
   }
   const end = { command, failure, nowMs: nowMs(ctx), pace: repairLimits(ctx) };
   const outcome = repairEnded(ctx.soft.repair, chunkView(ctx), end);
+  if (outcome === "healed") noteCopied(ctx, handle, target);
   const what = endMove(ctx, handle, outcome) ? "balance" : "repair";
   ctx.world.events.emit(outcome === "failed" ? "warn" : "info", `${what}.${outcome}`, {
     chunk: handle,

@@ -6,7 +6,7 @@ import type { Limits } from "../limits.ts";
 import { abortError, sleep } from "../net/deadline.ts";
 import type { Location } from "../wire/control/common.ts";
 import type { ChunkHandle, ChunkVersion, InodeId } from "../wire/ids.ts";
-import type { FoundBad } from "./bad-replica.ts";
+import type { FoundBad, FreshCopies } from "./bad-replica.ts";
 import type { Commands } from "./commands.ts";
 import { type ChunkScan, type ChunkView, createChunkScan } from "./core/chunk-scan.ts";
 import type { VolumeIndex } from "./core/chunk-table.ts";
@@ -59,6 +59,7 @@ export interface SoftState {
   readonly absences: AbsenceScan;
   /** Bad replicas, by volume, of chunks that are still being written. */
   readonly badEarly: Map<VolumeIndex, Map<ChunkHandle, FoundBad>>;
+  readonly copies: FreshCopies;
   readonly clients: Map<string, ClientSeen>;
   readonly seals: Map<ChunkHandle, Sealing>;
   /** Tails being opened: concurrent appenders share one. */
@@ -114,6 +115,7 @@ export function newSoftState(nowMs: number): SoftState {
     balance: createBalance(),
     absences: createAbsenceScan(),
     badEarly: new Map(),
+    copies: { sinceMs: new Map(), verifying: 0 },
     clients: new Map(),
     seals: new Map(),
     openings: new Map(),

@@ -277,6 +277,7 @@ export interface Store extends AsyncDisposable {
   keepScrub(round: ScrubRound): Promise<void>;
   /** Replicas found corrupt or missing that `forgetBad` was not told of yet: for heartbeats. */
   bad(): readonly BadReplica[];
+  /** Of those that `bad` gave. One that took the place of such a replica, and was found bad in its turn, is yet to be reported. */
   forgetBad(reported: readonly BadReplica[]): void;
 
   /**

@@ -279,7 +279,8 @@ export class VolumeStore implements Store {
   }
 
   forgetBad(reported: readonly BadReplica[]): void {
-    for (const { handle } of reported) this.#ground.bad.delete(handle);
+    const { bad } = this.#ground;
+    for (const one of reported) if (bad.get(one.handle) === one) bad.delete(one.handle);
   }
 
   moveAside(handle: ChunkHandle, below?: ChunkVersion): Promise<void> {

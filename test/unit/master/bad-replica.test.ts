@@ -29,3 +29,27 @@ describe("a replica found bad before its chunk is published", () => {
     expect(found.extents[0]?.replicas).toHaveLength(3);
   });
 });
+
+describe("a replica that was copied to the server which had a bad one", () => {
+  test.each(["healthy", "corrupt", "missing"] as const)(
+    "is bad by what its server finds now, not by a late heartbeat: %s",
+    (verdict) => {
+      const cluster = started(41, 3);
+      const { handle, version, commit, volumes } = beginPut(cluster, "/f");
+      commit();
+      const [holder] = cluster.servers.filter(({ volume }) => volume === volumes[0]);
+      if (holder === undefined) throw new Error("no holder");
+      const copies = (): number => holder.told.filter((told) => told === `clone ${handle}`).length;
+      const found = [{ handle, version, reason: "corrupt" as const }];
+      holder.bad = found;
+      cluster.simulation.runFor(20_000);
+      expect(copies()).toBe(1);
+      holder.verdict = verdict;
+      // The heartbeat that told it comes again.
+      holder.bad = found;
+      cluster.simulation.runFor(20_000);
+      expect(holder.bad).toEqual([]);
+      expect(copies()).toBe(verdict === "healthy" ? 1 : 2);
+    },
+  );
+});

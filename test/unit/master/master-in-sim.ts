@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import type { Limits } from "../../../src/limits.ts";
 import { runCheckpoint } from "../../../src/master/checkpoint.ts";
-import type { RequestOf } from "../../../src/master/core/decision.ts";
+import type { ReplyOf, RequestOf } from "../../../src/master/core/decision.ts";
 import { type Master, startMaster } from "../../../src/master/master.ts";
 import { ControlClient } from "../../../src/net/control-client.ts";
 import { type Route, route, serveControl } from "../../../src/net/control-server.ts";
@@ -49,6 +49,8 @@ export interface FakeServer {
   readonly open: OpenReplica[];
   /** Told with the next heartbeat, once. */
   bad: RequestOf<typeof heartbeat>["bad"];
+  /** What it answers a verification with. */
+  verdict: ReplyOf<typeof commands.verify>["result"];
   /** Entries of its full reports. */
   readonly reported: ReplicaReport[];
   highestHandle: number;
@@ -166,6 +168,7 @@ export class MasterInSim {
       prepared: new Map(),
       open: [],
       bad: [],
+      verdict: "healthy",
       reported: [],
       highestHandle: 0,
       epoch: undefined,
@@ -283,6 +286,6 @@ function fakeRoutes(server: FakeServer): Route[] {
       return {};
     }),
     route(commands.committedLength, async ({ handle }) => ({ committed: server.prepared.get(handle) ?? 0 })),
-    route(commands.verify, async () => ({ result: "healthy" as const })),
+    route(commands.verify, async () => ({ result: server.verdict })),
   ];
 }

@@ -70,6 +70,22 @@ describe("P5: what is damaged is found, reported, and never served", () => {
     });
   }
 
+  test("a copy that rots before its predecessor's report was answered is reported too", () => {
+    const { volume } = withChunk();
+    volume.with(async (store) => {
+      const rot = async (): Promise<void> => {
+        volume.machine.drive().corrupt(dataFile, 70_000);
+        expect(await codeOf(readAll(store, 1))).toBe("Corrupt");
+      };
+      await rot();
+      const reported = store.bad();
+      await putChunk(store, writeOptions(1, { purpose: "clone" }), content(200_000));
+      await rot();
+      store.forgetBad(reported);
+      expect(store.bad()).toHaveLength(1);
+    });
+  });
+
   test("healthy blocks before a damaged one are served", () => {
     const { volume, data } = withChunk();
     volume.machine.drive().corrupt(dataFile, 70_000);
