@@ -59,9 +59,20 @@ function look(into: Uint8Array): void {
   at = 0;
 }
 
+/** Checks that are made of what is read; any other would be passed over in silence. */
+function knownChecks(schema: z.ZodType): readonly string[] {
+  if (schema instanceof z.ZodString) return ["min_length", "max_length", "string_format"];
+  if (schema instanceof z.ZodNumber) return ["number_format", "greater_than", "less_than"];
+  return schema instanceof z.ZodArray ? ["min_length", "max_length"] : [];
+}
+
 function fieldOf(schema: unknown): Field {
+  // Bytes are a custom schema, whose own check is that they are.
+  if (schema instanceof z.ZodType && !(schema instanceof z.ZodCustom))
+    for (const { _zod } of schema.def.checks ?? [])
+      assert(knownChecks(schema).includes(_zod.def.check), `a check without a positional form: ${_zod.def.check}`);
   if (schema instanceof z.ZodObject) return objectField(schema);
-  if (schema instanceof z.ZodArray) return listField(fieldOf(schema.element), listMax(schema));
+  if (schema instanceof z.ZodArray) return listField(fieldOf(schema.element), lengthsOf(schema));
   if (schema instanceof z.ZodOptional) return optionalField(fieldOf(schema.unwrap()));
   if (schema instanceof z.ZodDiscriminatedUnion) return unionField(schema);
   if (schema instanceof z.ZodEnum) return choiceField(schema.options.map(String));
@@ -69,7 +80,9 @@ function fieldOf(schema: unknown): Field {
   if (schema instanceof z.ZodBoolean) return booleanField;
   if (schema instanceof z.ZodString) return textField(schema);
   if (schema instanceof z.ZodNumber)
-    return schema.format === "safeint" ? integerField(schema.minValue ?? 0, schema.maxValue ?? 0) : numberField;
+    return schema.format === "safeint"
+      ? integerField(schema.minValue ?? 0, schema.maxValue ?? 0)
+      : numberField(schema.minValue ?? -Infinity, schema.maxValue ?? Infinity);
   if (schema instanceof z.ZodCustom) return bytesField;
   return fail("a kind of schema without a positional form");
 }
@@ -93,27 +106,33 @@ function objectField(schema: z.ZodObject): Field {
   };
 }
 
-function listField(item: Field, countMax: number): Field {
+function listField(item: Field, { min, max }: { readonly min: number; readonly max: number }): Field {
+  const fits = (count: number): boolean => count >= min && count <= max;
   return {
     write(value) {
-      assert(Array.isArray(value) && value.length <= countMax, "what is encoded is of the schema");
+      assert(Array.isArray(value) && fits(value.length), "what is encoded is of the schema");
       writeInteger(value.length);
       for (const each of value) item.write(each);
     },
     read() {
       const items: unknown[] = [];
       const count = readInteger();
-      if (count > countMax) corrupt("a list is too long");
+      if (!fits(count)) corrupt(`a list of ${count} is out of bounds`);
       for (let left = count; left > 0; left--) items.push(item.read());
       return items;
     },
   };
 }
 
-function listMax(schema: z.ZodArray): number {
-  const max = schema.def.checks?.map((check) => check._zod.def).find((def) => def.check === "max_length");
-  assert(max !== undefined && "maximum" in max && typeof max.maximum === "number", "a list has a bound");
-  return max.maximum;
+function lengthsOf(schema: z.ZodArray): { readonly min: number; readonly max: number } {
+  const bounds = { min: 0, max: Number.POSITIVE_INFINITY };
+  for (const { _zod } of schema.def.checks ?? []) {
+    const { def } = _zod;
+    if (def.check === "min_length" && "minimum" in def) bounds.min = Number(def.minimum);
+    if (def.check === "max_length" && "maximum" in def) bounds.max = Number(def.maximum);
+  }
+  assert(Number.isFinite(bounds.max), "a list has a bound");
+  return bounds;
 }
 
 function optionalField(inner: Field): Field {
@@ -181,21 +200,24 @@ function integerField(min: number, max: number): Field {
   };
 }
 
-const numberField: Field = {
-  write(value) {
-    assert(typeof value === "number" && Number.isFinite(value), "what is encoded is of the schema");
-    room(8);
-    view.setFloat64(at, value, true);
-    at += 8;
-  },
-  read() {
-    need(8);
-    at += 8;
-    const value = view.getFloat64(at - 8, true);
-    if (!Number.isFinite(value)) corrupt(`${value} is no number`);
-    return value;
-  },
-};
+function numberField(min: number, max: number): Field {
+  const fits = (value: number): boolean => Number.isFinite(value) && value >= min && value <= max;
+  return {
+    write(value) {
+      assert(typeof value === "number" && fits(value), "what is encoded is of the schema");
+      room(8);
+      view.setFloat64(at, value, true);
+      at += 8;
+    },
+    read() {
+      need(8);
+      at += 8;
+      const value = view.getFloat64(at - 8, true);
+      if (!fits(value)) corrupt(`${value} is no number that fits`);
+      return value;
+    },
+  };
+}
 
 function textField(schema: z.ZodString): Field {
   const max = schema.maxLength ?? Number.MAX_SAFE_INTEGER;
