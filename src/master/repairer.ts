@@ -7,8 +7,7 @@ import { queueMisplaced, queueShort } from "./core/repair-queues.ts";
 import { type Volume, volumeAt } from "./core/volumes.ts";
 import { isTrashed } from "./clones.ts";
 import { noteHealth } from "./health.ts";
-import { sealThinTails } from "./thin-tails.ts";
-import { beginRound, endRound, stepRound } from "./scan-round.ts";
+import { beginRound, endRound, stepRound, stepUnsealed } from "./scan-round.ts";
 
 /** A round over the chunk table, where one is wanted. */
 export async function scanChunks(ctx: MasterContext): Promise<void> {
@@ -31,8 +30,11 @@ export async function scanChunks(ctx: MasterContext): Promise<void> {
     for (const volume of step.unreported) askForReport(volumeAt(ctx.state.volumes, volume));
     if (scan.running) return "more";
     noteHealth(ctx);
-    sealThinTails(ctx);
     // One round at a time: another one that is wanted already begins with the next call.
+    return "done";
+  });
+  await inSlices(ctx, () => {
+    if (stepUnsealed(ctx, round)) return "more";
     endRound(ctx, round);
     return "done";
   });

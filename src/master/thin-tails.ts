@@ -15,44 +15,56 @@ const sealsMax = 64;
 /** When each was first found thin with more servers at hand: they are given as long as a lease before it is sealed, for servers come back one by one. */
 export type ThinTails = Map<ChunkHandle, number>;
 
-/** After each round over the chunk table. */
-export function sealThinTails(ctx: MasterContext): void {
+/** A look at all chunks that are not sealed. */
+export interface ThinRound {
+  readonly candidates: ReturnType<typeof candidatesOf>;
+  /** Whether so many replicas could be placed when it was first asked. */
+  readonly placeable: Map<number, boolean>;
+  readonly found: ThinTails;
+  sealed: number;
+}
+
+/** Undefined where none is to be sealed now. */
+export function beginThinRound(ctx: MasterContext): ThinRound | undefined {
+  const { safeMode, repair, mutationsStopped } = ctx.soft;
+  if (safeMode.active || repair.held !== undefined || mutationsStopped !== undefined) return undefined;
+  return { candidates: candidatesOf(ctx.state.volumes), placeable: new Map(), found: new Map(), sealed: 0 };
+}
+
+export function stepThinRound(ctx: MasterContext, round: ThinRound, handle: ChunkHandle): void {
   const { state, soft, limits } = ctx;
-  const { thinTails, safeMode, repair, mutationsStopped } = soft;
-  if (safeMode.active || repair.held !== undefined || mutationsStopped !== undefined) return thinTails.clear();
-  const candidates = candidatesOf(state.volumes);
-  const possible = new Map<number, boolean>();
-  const canPlace = (replicas: number): boolean => {
-    const known = possible.get(replicas);
-    if (known !== undefined) return known;
-    const request = {
-      replicas,
-      minReplicas: replicas,
-      bytes: limits.chunkBytes,
-      use: "new" as const,
-      from: {},
-      excluded: new Set<number>(),
-      weights: limits,
-      what: "a whole chain",
-    };
-    const can = tryPlace(candidates, request) !== undefined;
-    possible.set(replicas, can);
-    return can;
-  };
-  const before = new Map(thinTails);
-  thinTails.clear();
-  let sealed = 0;
-  for (const handle of state.chunks.unsealed) {
-    const chunk = findChunk(state.chunks, handle);
-    if (chunk?.state !== "open") continue;
-    const there = chunk.members.filter((index) => !isGone(state.volumes.byIndex[index])).length;
-    if (there >= chunk.goal || !canPlace(chunk.goal)) continue;
-    const sinceMs = before.get(handle) ?? nowMs(ctx);
-    if (nowMs(ctx) - sinceMs < limits.leaseMs || sealed >= sealsMax) {
-      thinTails.set(handle, sinceMs);
-      continue;
-    }
-    sealed++;
-    beginSealing(ctx, handle, `its chain has ${there} servers, ${chunk.goal} are wanted, and as many are there now`);
+  const chunk = findChunk(state.chunks, handle);
+  if (chunk?.state !== "open") return;
+  const there = chunk.members.filter((index) => !isGone(state.volumes.byIndex[index])).length;
+  if (there >= chunk.goal || !canPlace(ctx, round, chunk.goal)) return;
+  const sinceMs = soft.thinTails.get(handle) ?? nowMs(ctx);
+  if (nowMs(ctx) - sinceMs < limits.leaseMs || round.sealed >= sealsMax) {
+    round.found.set(handle, sinceMs);
+    return;
   }
+  round.sealed++;
+  beginSealing(ctx, handle, `its chain has ${there} servers, ${chunk.goal} are wanted, and as many are there now`);
+}
+
+export function endThinRound({ soft: { thinTails } }: MasterContext, round: ThinRound | undefined): void {
+  thinTails.clear();
+  for (const [handle, sinceMs] of round?.found ?? []) thinTails.set(handle, sinceMs);
+}
+
+function canPlace({ limits }: MasterContext, { candidates, placeable }: ThinRound, replicas: number): boolean {
+  const known = placeable.get(replicas);
+  if (known !== undefined) return known;
+  const request = {
+    replicas,
+    minReplicas: replicas,
+    bytes: limits.chunkBytes,
+    use: "new" as const,
+    from: {},
+    excluded: new Set<number>(),
+    weights: limits,
+    what: "a whole chain",
+  };
+  const can = tryPlace(candidates, request) !== undefined;
+  placeable.set(replicas, can);
+  return can;
 }

@@ -35,6 +35,8 @@ export interface DrainRound {
   /** Volumes whose word was taken, and what each had lost when the round began. */
   readonly sure: ReadonlyMap<VolumeIndex, number>;
   readonly left: ReadonlyMap<VolumeIndex, DrainLeft>;
+  /** Of chunks that were not sealed after all slots had been looked at: how many each has. */
+  readonly unsealed: Map<VolumeIndex, number>;
 }
 
 interface Sample {
@@ -80,6 +82,7 @@ export function beginDrainRound({ chunks, volumes }: ChunkView, nowMs: number): 
     markChanges: volumes.markChanges,
     sure: new Map(sure.map(({ index }) => [index, chunks.lost.get(index) ?? 0])),
     left: new Map(draining.map(({ index }) => [index, { chunks: 0, bytes: 0, unsealed: 0, hardest: undefined }])),
+    unsealed: new Map(),
   };
 }
 
@@ -127,15 +130,16 @@ function visitUnsealed(chunks: ChunkTable, round: DrainRound, slot: number): voi
   }
 }
 
-/** All slots were looked at. A round that something overtook says how much is left all the same, and nothing about safety (`isStillTrue`). */
-export function endDrainRound(drains: Drains, { chunks, volumes }: ChunkView, round: DrainRound, nowMs: number): void {
-  // One that was not sealed when its slot was looked at, or was opened since, in a slot that was free then.
-  const unsealed = new Map<VolumeIndex, number>();
-  for (const handle of chunks.unsealed)
-    for (const member of membersAt(chunks, slotOf(chunks, handle)))
-      unsealed.set(member, (unsealed.get(member) ?? 0) + 1);
+/** After all slots, for each chunk that is not sealed: one that was not sealed when its slot was looked at, or was opened since, in a slot that was free then. */
+export function stepDrainUnsealed({ chunks }: ChunkView, round: DrainRound, handle: ChunkHandle): void {
+  for (const member of membersAt(chunks, slotOf(chunks, handle)))
+    round.unsealed.set(member, (round.unsealed.get(member) ?? 0) + 1);
+}
+
+/** All were looked at. A round that something overtook says how much is left all the same, and nothing about safety (`isStillTrue`). */
+export function endDrainRound(drains: Drains, { volumes }: ChunkView, round: DrainRound, nowMs: number): void {
   for (const [volume, left] of round.left) {
-    left.unsealed = Math.max(left.unsealed, unsealed.get(volume) ?? 0);
+    left.unsealed = Math.max(left.unsealed, round.unsealed.get(volume) ?? 0);
     const samples = drains.samples.get(volume) ?? [];
     samples.push({ atMs: nowMs, bytes: left.bytes });
     while ((samples[0]?.atMs ?? nowMs) < nowMs - rateWindowMs) samples.shift();

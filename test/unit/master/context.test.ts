@@ -12,6 +12,10 @@ import {
   stopMutations,
 } from "../../../src/master/context.ts";
 import { scanChunks } from "../../../src/master/repairer.ts";
+import { applyTailOpened } from "../../../src/master/core/chunk-apply.ts";
+import { applyVolumeAdded, applyVolumeMarked } from "../../../src/master/core/volumes.ts";
+import { beginRound, endRound, stepUnsealed } from "../../../src/master/scan-round.ts";
+import { chunkHandle, chunkVersion, inodeId, volumeId } from "../../../src/wire/ids.ts";
 import { newMasterState } from "../../../src/master/core/state.ts";
 import { Engine } from "../../../src/master/engine.ts";
 import { ControlClient } from "../../../src/net/control-client.ts";
@@ -46,6 +50,26 @@ test("the round over the chunk table is one: where no other is wanted, nothing i
     expect(ctx.soft.scan.finished).toBe(finished);
     // The tally of a million chunks takes 50 ms in one go.
     expect(ctx.soft.replicaTally).toBe(tally);
+  });
+});
+
+test("chunks that are not sealed are looked at a part at a time, and so are those that are opened meanwhile", () => {
+  inSim(async (world) => {
+    const ctx = newContext(world, []);
+    const { chunks, volumes } = ctx.state;
+    applyVolumeAdded(volumes, { index: 0, volume: volumeId("0".repeat(32)), label: "s" });
+    applyVolumeMarked(volumes, 0, "draining");
+    const open = (number: number): void => {
+      const chunk = { handle: chunkHandle(number), version: chunkVersion(1), members: [0], goal: 1 };
+      applyTailOpened(chunks, { ...chunk, inode: inodeId(number) });
+    };
+    for (let number = 1; number <= 600; number++) open(number);
+    const round = beginRound(ctx);
+    expect(stepUnsealed(ctx, round)).toBe(true);
+    open(601);
+    expect(stepUnsealed(ctx, round)).toBe(false);
+    endRound(ctx, round);
+    expect(ctx.soft.drains.last?.left.get(0)?.unsealed).toBe(601);
   });
 });
 

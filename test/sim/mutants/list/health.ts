@@ -55,8 +55,8 @@ export const healthMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/thin-tails.ts",
-        find: "    if (there >= chunk.goal || !canPlace(chunk.goal)) continue;",
-        replace: "    if (there < chunk.goal || !canPlace(chunk.goal)) continue;",
+        find: "  if (there >= chunk.goal || !canPlace(ctx, round, chunk.goal)) return;",
+        replace: "  if (there < chunk.goal || !canPlace(ctx, round, chunk.goal)) return;",
       },
     ],
     scenarios: ["truthfulStatus"],

@@ -9,6 +9,7 @@ import {
   type Drains,
   endDrainRound,
   stepDrainRound,
+  stepDrainUnsealed,
 } from "../../../../src/master/core/drain.ts";
 import type { newMasterState } from "../../../../src/master/core/state.ts";
 import { allVolumes, applyVolumeMarked, volumeAt } from "../../../../src/master/core/volumes.ts";
@@ -36,6 +37,7 @@ function round(world: ChunkWorld, drains: Drains, meanwhile: () => void = () => 
   meanwhile();
   stepDrainRound(world, begun, { from: middle, end: world.chunks.slotEnd });
   world.nowMs += 1_000;
+  for (const handle of world.chunks.unsealed) stepDrainUnsealed(world, begun, handle);
   endDrainRound(drains, world, begun, world.nowMs);
 }
 
