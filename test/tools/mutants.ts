@@ -3,37 +3,37 @@
  * `--update` finds for each mutant the runs that notice soonest, and writes them down for the test.
  */
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
 import { CleanRuns, hunt } from "../sim/mutants/hunt.ts";
 import { candidates, formatRun, readKillers, writeKillers } from "../sim/mutants/killers.ts";
 import { mutants } from "../sim/mutants/list.ts";
 import type { Mutant } from "../sim/mutants/mutant.ts";
 import { type MutantRun, MutantRunner } from "../sim/mutants/run-mutant.ts";
+import { toolFlags } from "./tool-flags.ts";
 
-const { values } = parseArgs({
-  options: {
-    /** Mutants with this in their name; several with commas. */
-    only: { type: "string" },
-    /** Of each scenario of a mutant. */
-    seeds: { type: "string" },
-    /** Instead of the mutant's own. */
-    scenario: { type: "string" },
-    jobs: { type: "string" },
-    update: { type: "boolean" },
-    /** Of an update: only mutants that no known run notices. */
-    missing: { type: "boolean" },
+const flags = toolFlags({
+  command: "bun run sim:mutants",
+  about: "Takes one rule out at a time, and shows how many seeds notice, and by which promise; the hardest first.",
+  flags: {
+    only: { kind: "text", about: "mutants with this in their name; several with commas" },
+    seeds: { kind: "whole", about: "of each scenario of a mutant; 20 where left out, 40 of an update" },
+    scenario: { kind: "text", about: "instead of the mutant's own" },
+    jobs: { kind: "whole", about: "runs at a time; one for each processor where left out" },
+    update: { kind: "on", about: "finds the runs that notice soonest, and writes them down for the test" },
+    missing: { kind: "on", about: "of an update: only mutants that no known run notices" },
   },
+  examples: ["bun run sim:mutants --only seal --seeds 50", "bun run sim:mutants --update --missing"],
 });
 const known = readKillers();
-const names = values.only?.split(",");
+const names = flags.text("only")?.split(",");
 const chosen = mutants.filter(
   ({ name }) =>
-    (names === undefined || names.some((part) => name.includes(part))) && (values.missing !== true || !known.has(name)),
+    (names === undefined || names.some((part) => name.includes(part))) && (!flags.on("missing") || !known.has(name)),
 );
-const runner = new MutantRunner(Number(values.jobs ?? availableParallelism()));
+if (chosen.length === 0) flags.refuse("no mutant has such a name, or none is missing");
+const runner = new MutantRunner(flags.number("jobs") ?? availableParallelism());
 /** Mutants that could not be tried. */
 const failed: string[] = [];
-const missed = values.update === true ? await update() : await show();
+const missed = flags.on("update") ? await update() : await show();
 if (missed.length > 0) console.log(`not noticed: ${missed.join(", ")}`);
 if (failed.length > 0) console.log(`not tried: ${failed.join(", ")}`);
 const allNoticed = missed.length + failed.length === 0;
@@ -42,7 +42,7 @@ process.exit(allNoticed ? 0 : 1);
 
 async function update(): Promise<string[]> {
   const clean = new CleanRuns(runner);
-  const seeds = Number(values.seeds ?? 40);
+  const seeds = flags.number("seeds") ?? 40;
   const unseen: string[] = [];
   await each(async (mutant) => {
     const found = await hunt(withScenario(mutant), { known: known.get(mutant.name) ?? [], seeds, clean, runner });
@@ -60,7 +60,7 @@ function describe(run: MutantRun): string {
 }
 
 async function show(): Promise<string[]> {
-  const seeds = Number(values.seeds ?? 20);
+  const seeds = flags.number("seeds") ?? 20;
   const results: { readonly mutant: Mutant; readonly runs: readonly MutantRun[]; readonly kills: number }[] = [];
   await each(async (mutant) => {
     const { scenarios } = withScenario(mutant);
@@ -83,7 +83,8 @@ async function show(): Promise<string[]> {
 }
 
 function withScenario(mutant: Mutant): Mutant {
-  return values.scenario === undefined ? mutant : { ...mutant, scenarios: [values.scenario] };
+  const scenario = flags.text("scenario");
+  return scenario === undefined ? mutant : { ...mutant, scenarios: [scenario] };
 }
 
 /** The runner lets as many run at a time as may be. */

@@ -2,38 +2,38 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { formatReport } from "../thrash/report.ts";
 import { ThrashRun } from "../thrash/run-thrash.ts";
 import { containment, look } from "../thrash/surroundings.ts";
+import { toolFlags } from "./tool-flags.ts";
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string" },
-    seed: { type: "string" },
-    /** Of each round: how long faults are made. */
-    "round-seconds": { type: "string" },
-    /** Faults to make, by name, with commas between; all where left out. */
-    only: { type: "string" },
-    /** Without namespaces, also where there could be some. */
-    loopback: { type: "boolean" },
-    /** Shows that a run can fail: an acknowledgement is invented. */
-    canary: { type: "boolean" },
-    /** Set by this program itself: the folder, where it already runs in its namespaces. */
-    contained: { type: "string" },
+const flags = toolFlags({
+  command: "bun run thrash",
+  about:
+    "The compiled executable as real processes under faults, judged by the simulator's checkers (docs/TESTING.md).",
+  flags: {
+    minutes: { kind: "number", about: "for so many, 1 where left out" },
+    seed: { kind: "whole", about: "the faults of this one; a fresh one where left out" },
+    "round-seconds": { kind: "number", about: "of each round: how long faults are made" },
+    only: { kind: "text", about: 'of the faults only these, by name, with commas: "kill master,partition"' },
+    loopback: { kind: "on", about: "without namespaces, also where there could be some" },
+    canary: { kind: "on", about: "shows that a run can fail: an acknowledgement is invented" },
+    contained: { kind: "text", about: "the folder, where it already runs in its namespaces", hidden: true },
   },
+  examples: ["bun run thrash --minutes 60 --seed 3"],
 });
-const seed = Number(values.seed ?? Math.floor(Date.now() / 1_000) % 1_000_000_000);
-const minutes = Number(values.minutes ?? 1);
+const seed = flags.number("seed") ?? Math.floor(Date.now() / 1_000) % 1_000_000_000;
+const minutes = flags.number("minutes") ?? 1;
+const contained = flags.text("contained");
 const exitViolated = 1;
 const exitInterrupted = 130;
 
-process.exit(values.contained === undefined ? await launch() : await perform(values.contained, true));
+process.exit(contained === undefined ? await launch() : await perform(contained, true));
 
 /** In namespaces of its own where they can be had; whatever comes, nothing is left behind but what tells of a broken promise. */
 async function launch(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "gfs-thrash-"));
-  const wrapper = values.loopback === true ? undefined : containment();
+  const wrapper = flags.on("loopback") ? undefined : containment();
   let code = exitInterrupted;
   try {
     if (wrapper === undefined) code = await perform(folder, false);
@@ -68,8 +68,8 @@ async function perform(folder: string, contained: boolean): Promise<number> {
   }
   const surroundings = look(contained);
   for (const line of surroundings.missing) console.log(`not made here: ${line}`);
-  const only = values.only?.split(",");
-  const roundSeconds = Number(values["round-seconds"] ?? Math.min(60, minutes * 30));
+  const only = flags.text("only")?.split(",");
+  const roundSeconds = flags.number("round-seconds") ?? Math.min(60, minutes * 30);
   mkdirSync(join(folder, "logs"), { recursive: true });
   const say = (line: string): void => {
     console.log(`${new Date().toISOString().slice(11, 23)} ${line}`);
@@ -82,7 +82,7 @@ async function perform(folder: string, contained: boolean): Promise<number> {
     folder,
     surroundings,
     only,
-    canary: values.canary === true,
+    canary: flags.on("canary"),
     say,
     signal: controller.signal,
   });
