@@ -39,7 +39,9 @@ type End = (draining: Draining) => Promise<boolean>;
 
 async function drain(stage: Stage, operator: Operator, end: End): Promise<boolean> {
   const keys = stage.cluster.servers.map(({ name }) => `drain ${name}`);
-  if (keys.filter((key) => stage.busy.has(key)).length >= drainsMax) return false;
+  const others = keys.filter((key) => stage.busy.has(key)).length;
+  // Two at once can often not be relieved, where four copies are wanted.
+  if (others >= drainsMax || (others > 0 && stage.prng.chance(0.7))) return false;
   let ended = false;
   await withOne(stage, keys, async (key) => {
     const name = key.slice("drain ".length);
