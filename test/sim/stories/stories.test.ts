@@ -1,8 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import type { SmallCluster } from "../../paper/small-cluster.ts";
 import { runScenario } from "../scenarios.ts";
+import { appenderOrder } from "./appender-order.ts";
 import { chosenReplicas } from "./chosen-replicas.ts";
+import { hastyAppends } from "./hasty-appends.ts";
 import { keptTrash } from "./kept-trash.ts";
+import { lateAttempts } from "./late-attempts.ts";
 import { latePuts } from "./late-puts.ts";
 import { lostMaster } from "./lost-master.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
@@ -121,8 +124,16 @@ describe("the judges of the other stories", () => {
   test.each([
     ["two masters", twoMasters],
     ["small puts", smallPuts],
+    ["hasty appends", hastyAppends],
+    ["appender order", appenderOrder],
   ] as const)("notice that all is lost: %s", (_name, story) => {
-    expect(texts(story(1, loseAll))).toMatch(/^P[16]: /);
+    expect(texts(story(1, loseAll))).toMatch(/^P[126]: /);
+  });
+
+  test("notice an attempt that had an effect though it was refused", () => {
+    const repeat = (cluster: SmallCluster): void =>
+      cluster.as("meddler", (client) => client.makeDirectory("/there", { parents: true }));
+    expect(texts(lateAttempts(1, repeat))).toContain("P3: a directory made where one was had an effect: missing there");
   });
 });
 

@@ -9,8 +9,11 @@ import { lostMaster, rebuiltFromOlder } from "./lost-master.ts";
 import { healsInOrder, manyAtOnce, rackIsBack } from "./heals.ts";
 import { latePuts } from "./late-puts.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
+import { appenderOrder } from "./appender-order.ts";
 import { earlyFacts } from "./early-facts.ts";
 import { fullCluster } from "./full-cluster.ts";
+import { hastyAppends } from "./hasty-appends.ts";
+import { lateAttempts } from "./late-attempts.ts";
 import { frozenReads, slowCluster, slowDisk } from "./slow-servers.ts";
 import { rottenReplicas } from "./rotten-replicas.ts";
 import { smallPuts } from "./small-puts.ts";
@@ -44,6 +47,9 @@ export const stories: Readonly<Record<string, Story>> = {
   balancedDisks,
   rottenReplicas,
   verifiedChanges,
+  hastyAppends,
+  lateAttempts,
+  appenderOrder,
 };
 
 /** What a run noticed: a story, or a scenario. */

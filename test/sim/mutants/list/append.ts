@@ -200,4 +200,62 @@ export const appendMutants: readonly Mutant[] = [
     ],
     scenarios: ["resumed"],
   },
+  {
+    name: "sync-counts-what-came-meanwhile",
+    rule: "a sync counts for the records that were there when it began",
+    edits: [
+      {
+        file: "src/chunkserver/group-sync.ts",
+        find: "      this.#synced = length;\n      this.#onSynced(length);",
+        replace: "      this.#synced = Math.max(length, this.#length);\n      this.#onSynced(this.#synced);",
+      },
+    ],
+    scenarios: ["hastyAppends"],
+  },
+  {
+    name: "retry-answered-before-the-commit",
+    rule: "a record that is sent again is answered, or told at the opening of a stream, when it is committed",
+    edits: [
+      {
+        file: "src/chunkserver/core/primary.ts",
+        find: 'if (known.kind === "known" && isCommitted(state, known.answer))',
+        replace: 'if (known.kind === "known")',
+      },
+      {
+        file: "src/chunkserver/core/primary.ts",
+        find: "return (state.table.sessions.get(session) ?? []).filter((answer) => isCommitted(state, answer));",
+        replace: "return state.table.sessions.get(session) ?? [];",
+      },
+    ],
+    scenarios: ["hastyAppends"],
+  },
+  {
+    name: "large-append-overtakes",
+    rule: "a record that is written aside waits for those before it",
+    edits: [
+      {
+        file: "src/client/file-appender.ts",
+        find: "large ? this.close() : this.#turn",
+        replace: "this.#turn",
+      },
+      {
+        file: "src/client/append.ts",
+        find: "line.alone(commit)",
+        replace: "(line.hasRoom ? commit() : commit())",
+      },
+    ],
+    scenarios: ["appenderOrder"],
+  },
+  {
+    name: "large-append-overtaken",
+    rule: "what comes after a record that is written aside waits for it",
+    edits: [
+      {
+        file: "src/client/file-appender.ts",
+        find: "if (large) this.#turn = settled;",
+        replace: "",
+      },
+    ],
+    scenarios: ["appenderOrder"],
+  },
 ];

@@ -187,4 +187,16 @@ export const logMutants: readonly Mutant[] = [
     ],
     scenarios: ["earlyFacts"],
   },
+  {
+    name: "commit-wakes-all",
+    rule: "a group commit wakes those whose entries are in it",
+    edits: [
+      {
+        file: "src/log/segment-log.ts",
+        find: "if (waiter.position <= this.#durable) waiter.resolve();",
+        replace: "if (waiter.position > 0) waiter.resolve();",
+      },
+    ],
+    scenarios: ["hastyAppends"],
+  },
 ];

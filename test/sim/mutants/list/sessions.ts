@@ -61,4 +61,16 @@ export const sessionsMutants: readonly Mutant[] = [
     ],
     scenarios: ["squall"],
   },
+  {
+    name: "refusals-forgotten",
+    rule: "what was refused, or changed nothing, is answered the same when it comes again",
+    edits: [
+      {
+        file: "src/master/engine.ts",
+        find: "const spent = this.#spent.find(id, { message: message.name, print });",
+        replace: "const spent: { kind: string; error: unknown; reply: unknown } | undefined = undefined;",
+      },
+    ],
+    scenarios: ["lateAttempts"],
+  },
 ];
