@@ -8,7 +8,7 @@ import type { GfsClient } from "../../src/client/gfs-client.ts";
 import type { World } from "../../src/io.ts";
 import { FramePool } from "../../src/net/frame-pool.ts";
 import type { Cluster } from "./cluster.ts";
-import { rottenReplicas } from "./checkers/rot-watch.ts";
+import { type RottenReplica, rottenReplicas } from "./checkers/rot-watch.ts";
 import { describe, type History, type Violation } from "./history.ts";
 import { readReplica } from "./replica-reader.ts";
 import { firstDifference } from "./content.ts";
@@ -116,7 +116,7 @@ async function readEverything(options: HealedOptions, world: World): Promise<Vio
   await using client = await connectTo(cluster, world, "verifier");
   using pool = poolOf(world);
   if (cluster.servers.some((server) => server.drive().harmed))
-    violations.push(...(await findRotten(options, client, world)));
+    violations.push(...(await findRotten(options, { client, pool }, world)));
   for (const path of paths) {
     const read = await workload.read(client, "verifier", path);
     if (read.ending?.kind !== "done") {
@@ -132,31 +132,38 @@ async function readEverything(options: HealedOptions, world: World): Promise<Vio
   return violations;
 }
 
-/** Before anybody reads: two rounds of the scrub, and a while for repair. */
+/** Before anybody reads: two rounds of the scrub, and a while for repair. What still looks rotten then is read, and counts where it can't be. */
 async function findRotten(
   { cluster, paths }: HealedOptions,
-  client: GfsClient,
+  { client, pool }: { readonly client: GfsClient; readonly pool: FramePool },
   world: World,
 ): Promise<readonly Violation[]> {
   await pause(world, 2.5 * cluster.limits.scrubMs);
-  return settled(world, async () => {
-    const violations: Violation[] = [];
+  const rotten = await settled(world, async () => {
+    const found: RottenReplica[] = [];
     for (const path of paths) {
       const status = await client.stat(path).catch(() => undefined);
-      if (status !== undefined) violations.push(...rottenReplicas(cluster, status));
+      if (status !== undefined) found.push(...rottenReplicas(cluster, status));
     }
-    return violations;
+    return found;
   });
+  const read = rotten.map(async ({ extent, replica, violation }) =>
+    readReplica(pool, { ...extent, replica, committed: undefined }).then(
+      () => [],
+      () => [violation],
+    ),
+  );
+  return (await Promise.all(read)).flat();
 }
 
 /** A replica too many may go, and a tail be sealed, just when it is looked at: what is still wrong a while later counts. */
-export async function settled(world: World, look: () => Promise<Violation[]>): Promise<Violation[]> {
-  let violations = await look();
-  for (let attempt = 0; violations.length > 0 && attempt < looksMax; attempt++) {
+export async function settled<T>(world: World, look: () => Promise<T[]>): Promise<T[]> {
+  let wrong = await look();
+  for (let attempt = 0; wrong.length > 0 && attempt < looksMax; attempt++) {
     await pause(world, 1_000);
-    violations = await look();
+    wrong = await look();
   }
-  return violations;
+  return wrong;
 }
 
 export async function problemsOf(client: GfsClient): Promise<Violation[]> {

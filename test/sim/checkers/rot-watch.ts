@@ -4,7 +4,7 @@
  */
 import { crc32 } from "../../../src/base/checksum.ts";
 import { decodeTrailer } from "../../../src/chunkserver/store/trailer.ts";
-import type { FileStatus } from "../../../src/client/api.ts";
+import type { FileExtent, FileStatus } from "../../../src/client/api.ts";
 import { blockBytes } from "../../../src/limits.ts";
 import type { Cluster } from "../cluster.ts";
 import type { Violation } from "../history.ts";
@@ -32,12 +32,23 @@ export class RotWatch {
   }
 }
 
-/** Replicas of a file that the master calls healthy, and whose bytes on the drive are not those that were written. */
-export function rottenReplicas(cluster: Cluster, { path, extents }: FileStatus): Violation[] {
-  const violations: Violation[] = [];
-  for (const { handle, state, replicas } of extents) {
+export interface RottenReplica {
+  readonly extent: FileExtent;
+  readonly replica: FileExtent["replicas"][number];
+  readonly violation: Violation;
+}
+
+/**
+ * Replicas of a file that the master calls healthy, and whose bytes on the drive are not those that were written. The file of one that was removed may come back with the
+ * power, while its successor lies in the volume's log and covers it: only who reads there sees which of the two counts.
+ */
+export function rottenReplicas(cluster: Cluster, { path, extents }: FileStatus): RottenReplica[] {
+  const rotten: RottenReplica[] = [];
+  for (const extent of extents) {
+    const { handle, state, replicas } = extent;
     if (state !== "sealed") continue;
-    for (const { label, health } of replicas) {
+    for (const replica of replicas) {
+      const { label, health } = replica;
       const machine = cluster.servers.find(({ name }) => name === label);
       if (health !== "healthy" || machine?.alive !== true) continue;
       const hex = handle.toString(16).padStart(16, "0");
@@ -49,14 +60,11 @@ export function rottenReplicas(cluster: Cluster, { path, extents }: FileStatus):
       const bytes = new Uint8Array(image.bytes);
       image.read(bytes, 0);
       const why = whyRotten(bytes);
-      if (why !== undefined)
-        violations.push({
-          promise: "P5",
-          what: `chunk ${handle} of ${path} on ${label} rotted, and nobody found it: ${why}`,
-        });
+      const what = `chunk ${handle} of ${path} on ${label} rotted, and nobody found it: ${why}`;
+      if (why !== undefined) rotten.push({ extent, replica, violation: { promise: "P5", what } });
     }
   }
-  return violations;
+  return rotten;
 }
 
 /** Undefined also for a file whose end says nothing: one that is not at rest has no trailer. */
