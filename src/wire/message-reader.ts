@@ -3,7 +3,7 @@
  * says nothing, and the decoder and the schema judge: so there is one judge, and one wording, of what is wrong.
  */
 import { z } from "zod";
-import { decodeCbor, encodeCbor } from "./cbor.ts";
+import { decodeCbor, decodeStoredCbor, encodeCbor } from "./cbor.ts";
 import { giveUp, lookAhead, readCount, readValue, readWith, skipBytes } from "./cbor-reader.ts";
 
 /** Reads one value; gives up where it is not surely of the schema. Of schemas that hold themselves there are none. */
@@ -18,6 +18,16 @@ export function parseCbor<Schema extends z.ZodType>(
 ): z.ZodSafeParseResult<z.infer<Schema>> {
   const read = readMessage(schema, bytes);
   return read === undefined ? schema.safeParse(decodeCbor(bytes)) : { success: true, data: read.value };
+}
+
+/** As `schema.safeParse(decodeStoredCbor(bytes, what))`. @throws GfsError("Corrupt") for what is no CBOR */
+export function parseStoredCbor<Schema extends z.ZodType>(
+  schema: Schema,
+  bytes: Uint8Array,
+  what: string,
+): z.ZodSafeParseResult<z.infer<Schema>> {
+  const read = readMessage(schema, bytes);
+  return read === undefined ? schema.safeParse(decodeStoredCbor(bytes, what)) : { success: true, data: read.value };
 }
 
 /** Undefined for what the decoder and the schema must judge. */

@@ -19,10 +19,11 @@ import { viewOf } from "../../base/bytes.ts";
 import { crc32 } from "../../base/checksum.ts";
 import { GfsError } from "../../base/errors.ts";
 import { blockBytes, protocol } from "../../limits.ts";
-import { decodeStoredCbor, encodeCbor } from "../../wire/cbor.ts";
+import { encodeCbor } from "../../wire/cbor.ts";
 import { Origin } from "../../wire/control/commands.ts";
 import { Crc, Uint32 } from "../../wire/control/common.ts";
 import { ChunkHandle, ChunkVersion, ClusterId, VolumeId } from "../../wire/ids.ts";
+import { parseStoredCbor } from "../../wire/message-reader.ts";
 import { BlockSums } from "./block-sums.ts";
 
 const magic = 0x7473_6667; // "gfst"
@@ -115,8 +116,8 @@ export function decodeTrailer(bytes: Uint8Array): { readonly trailer: Trailer; r
   if (fixedBytes + 4 * count + view.getUint32(12, true) !== end) refuse("its parts do not fit");
   const blocks = new Uint32Array(count);
   for (let i = 0; i < count; i++) blocks[i] = view.getUint32(fixedBytes + 4 * i, true);
-  const description = decodeStoredCbor(bytes.subarray(fixedBytes + 4 * count, end), "the trailer of a data file");
-  const parsed = Trailer.safeParse(description);
+  const description = bytes.subarray(fixedBytes + 4 * count, end);
+  const parsed = parseStoredCbor(Trailer, description, "the trailer of a data file");
   if (!parsed.success) refuse(`its ${parsed.error.issues[0]?.path.join(".") ?? "description"} is wrong`);
   const trailer = parsed.data;
   if (count !== Math.ceil(trailer.length / blockBytes)) refuse("it has the wrong count of blocks");
