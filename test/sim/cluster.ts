@@ -14,6 +14,8 @@ export interface ClusterOptions {
   readonly limits: Limits;
   /** Directories of the operation log. */
   readonly masterDirectories: number;
+  /** Of each chunkserver's drive; far more than enough if undefined. */
+  readonly serverBytes?: number | undefined;
 }
 
 const controlPort = 4370;
@@ -31,6 +33,7 @@ export class Cluster {
   /** Directories of the operation log. */
   readonly masterDirectories: readonly string[];
   readonly #places = new Map<Machine, number>();
+  readonly #serverBytes: number | undefined;
   #serverCount = 0;
   readonly #masters = new Map<World, Master>();
   readonly #chunkservers = new Map<World, Chunkserver>();
@@ -44,6 +47,7 @@ export class Cluster {
     this.simulation = simulation;
     this.limits = options.limits;
     this.#history = history;
+    this.#serverBytes = options.serverBytes;
     this.masterDirectories = Array.from({ length: options.masterDirectories }, (_, i) => `/master${i + 1}`);
     simulation.program("checkpoint-master", async (world, args) => {
       await runCheckpoint(world, args.slice(1), this.limits);
@@ -172,7 +176,8 @@ export class Cluster {
   }
 
   #addServer(): Machine {
-    const machine = this.simulation.machine(`server${++this.#serverCount}`);
+    const drive = this.#serverBytes === undefined ? {} : { capacityBytes: this.#serverBytes };
+    const machine = this.simulation.machine(`server${++this.#serverCount}`, drive);
     this.#places.set(machine, this.#serverCount);
     this.servers.push(machine);
     return machine;

@@ -14,10 +14,13 @@ import { readReplica } from "./replica-reader.ts";
 import { firstDifference } from "./content.ts";
 import { checkNothingIsLeft } from "./leak-check.ts";
 import { connectTo, pause } from "./client-machine.ts";
+import { drainToTheEnd, endOperations, type Operator } from "./operator.ts";
 import type { Workload } from "./workload.ts";
+import type { Machine } from "./world/machine.ts";
 
 const operationsEndMs = 60_000;
 const repairMs = 120_000;
+const drainMs = 90_000;
 const verifyMs = 240_000;
 const looksMax = 20;
 
@@ -25,6 +28,7 @@ export interface HealedOptions {
   readonly cluster: Cluster;
   readonly history: History;
   readonly workload: Workload;
+  readonly operator?: Operator | undefined;
   /** Every path that a client may have written to. */
   readonly paths: readonly string[];
   /** Waits until all that nobody refers to must be gone, and looks. */
@@ -33,10 +37,11 @@ export interface HealedOptions {
 
 /** Runs it; what was broken. */
 export function healAndVerify(options: HealedOptions): Violation[] {
-  const { cluster, history, workload } = options;
+  const { cluster, history, workload, operator } = options;
   const { simulation } = cluster;
   const violations: Violation[] = [];
   workload.stop();
+  operator?.stop();
   cluster.reviveAll();
   if (!simulation.runUntil(() => workload.running === 0, operationsEndMs)) {
     const open = history.operations.filter(({ ending, client }) => ending === undefined && isAlive(cluster, client));
@@ -45,11 +50,16 @@ export function healAndVerify(options: HealedOptions): Violation[] {
       what: `${workload.running} operations still run ${operationsEndMs} ms after all faults were over:\n  ${open.map(describe).join("\n  ")}`,
     });
   }
+  if (operator !== undefined && !simulation.runUntil(() => !operator.running, operationsEndMs))
+    violations.push({ promise: "P6", what: `the operator waits for ${operationsEndMs} ms after all faults were over` });
   const verifier = simulation.machine("verifier");
   try {
+    if (operator !== undefined) simulation.do(verifier, (world) => endOperations(cluster, world), operationsEndMs);
     if (workload.choosesReplicas) simulation.do(verifier, (world) => wantTheUsual(cluster, world), operationsEndMs);
     const repaired = simulation.do(verifier, (world) => untilWhole(cluster, world), repairMs + 20_000);
     if (repaired !== undefined) violations.push({ promise: "P7", what: repaired });
+    const last = operator?.lastToGo;
+    if (repaired === undefined && last !== undefined) violations.push(...takeAway(cluster, last, verifier));
   } catch (error) {
     violations.push({ promise: "P6", what: `the cluster did not answer after all faults were over: ${textOf(error)}` });
     return violations;
@@ -63,6 +73,20 @@ export function healAndVerify(options: HealedOptions): Violation[] {
     });
   }
   return violations;
+}
+
+/** Drained, it goes for ever the moment that it is safe to stop; the others must have all that is read below. */
+function takeAway(cluster: Cluster, server: Machine, verifier: Machine): Violation[] {
+  const { simulation } = cluster;
+  const stuck = simulation.do(
+    verifier,
+    (world) => drainToTheEnd(cluster, server, { world, withinMs: drainMs }),
+    drainMs + 20_000,
+  );
+  if (stuck !== undefined) return [{ promise: "P7", what: stuck }];
+  cluster.replace(server);
+  const repaired = simulation.do(verifier, (world) => untilWhole(cluster, world), repairMs + 20_000);
+  return repaired === undefined ? [] : [{ promise: "P7", what: repaired }];
 }
 
 function isAlive(cluster: Cluster, client: string): boolean {

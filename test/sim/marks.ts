@@ -55,6 +55,8 @@ const marks: readonly Mark[] = [
   on("report failed", "report.failed"),
   on("repair", "repair.healed"),
   on("repair failed", "repair.failed"),
+  on("moved by balance", "balance.healed"),
+  on("scrub ordered", "scrub.ordered"),
   on("data refused", "data.refused"),
 ];
 

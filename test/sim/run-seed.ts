@@ -13,6 +13,7 @@ import { History, isDone, type Violation } from "./history.ts";
 import { drawLimits } from "./sim-limits.ts";
 import { Marks } from "./marks.ts";
 import { mixOf } from "./mix.ts";
+import { Operator, type OperatorSettings } from "./operator.ts";
 import { commandOf, type Reduction } from "./reduction.ts";
 import { Workload } from "./workload.ts";
 import { groupDirectory, hotDirectory, type WorkloadSettings } from "./workload-settings.ts";
@@ -27,6 +28,8 @@ export interface SeedSettings {
   readonly faults: FaultSettings;
   readonly schedule: ScheduleSettings;
   readonly workload: WorkloadSettings;
+  /** Undefined: nobody. */
+  readonly operator: OperatorSettings | undefined;
   /** Whether the run goes on until nothing may be left over. */
   readonly judgesLeftovers: boolean;
 }
@@ -65,6 +68,7 @@ export function drawSettings(seed: number): SeedSettings {
     faults: drawFaults(prng),
     schedule: drawSchedule(prng),
     workload: drawWorkload(prng),
+    operator: undefined,
     judgesLeftovers: false,
   };
 }
@@ -137,6 +141,7 @@ export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
     machines: workload.machines,
     crash: (machine, downMs, powerLoss) => workload.crash(machine, downMs, powerLoss),
   });
+  const operator = settings.operator && new Operator(cluster, history, settings.operator);
   const groups = Array.from({ length: settings.workload.groups }, (_, index) => groupDirectory(index));
   const violations: Violation[] = [];
   let undecided: readonly string[] = [];
@@ -146,6 +151,7 @@ export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
     options.script?.({ simulation, cluster, workload, history });
     simulation.runFor(3_000);
     schedule.start();
+    operator?.start();
     simulation.runFor(settings.workload.durationMs);
     schedule.stop();
     simulation.setFaults(noFaults);
@@ -154,6 +160,7 @@ export function runSeed(seed: number, options: RunOptions = {}): SeedResult {
         cluster,
         history,
         workload,
+        operator,
         paths: pathsOf(settings.workload),
         judgesLeftovers: settings.judgesLeftovers,
       }),

@@ -35,7 +35,12 @@ const standard: Settings = (seed, settings) => {
   };
   const schedule = { ...settings.schedule, drives: prng.chance(0.6) ? drawDrives(prng) : undefined };
   const choice = prng.chance(0.7) ? 0 : prng.fraction() * 0.3;
-  return { ...settings, schedule, workload: { ...workload, choice }, judgesLeftovers: true };
+  const operator = prng.chance(0.5)
+    ? undefined
+    : { actMs: prng.integer(1_500, 6_000), serversMax: prng.integer(4, 6), drainsLast: prng.chance(0.5) };
+  // So small that a few files more on one than on another are worth a move.
+  const cluster = operator === undefined ? settings.cluster : { ...settings.cluster, serverBytes: 40_000_000 };
+  return { ...settings, cluster, schedule, workload: { ...workload, choice }, operator, judgesLeftovers: true };
 };
 
 const brief: Settings = (seed, settings) => {

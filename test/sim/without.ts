@@ -3,7 +3,17 @@ import type { SeedSettings } from "./run-seed.ts";
 import { quietSchedule } from "./fault-schedule.ts";
 import { noFaults } from "./world/fault-settings.ts";
 
-export const faultClasses = ["kill", "partition", "pause", "network", "disk", "clock", "process", "abandon"] as const;
+export const faultClasses = [
+  "kill",
+  "partition",
+  "pause",
+  "network",
+  "disk",
+  "clock",
+  "process",
+  "abandon",
+  "operator",
+] as const;
 export type FaultClass = (typeof faultClasses)[number];
 
 export function isFaultClass(name: string): name is FaultClass {
@@ -51,6 +61,8 @@ function without(settings: SeedSettings, left: FaultClass): SeedSettings {
       return { ...settings, faults: { ...faults, process: noFaults.process } };
     case "abandon":
       return { ...settings, workload: { ...workload, abandoned: 0 } };
+    case "operator":
+      return { ...settings, operator: undefined };
     default:
       return left satisfies never;
   }
