@@ -1,5 +1,4 @@
 /** Runs by name: the standard mix, and guided ones for rules that it rarely reaches. */
-import { drawDrives } from "./drive-trouble.ts";
 import { drawSchedule, quietSchedule } from "./fault-schedule.ts";
 import { type RunOptions, runSeed, type SeedResult, type SeedSettings, type Stage } from "./run-seed.ts";
 import {
@@ -14,6 +13,7 @@ import {
   restartPrimaries,
   rotOneDrive,
 } from "./scenario-scripts.ts";
+import { standardMix } from "./standard-mix.ts";
 import { noFaults } from "./world/fault-settings.ts";
 import { Prng } from "./world/prng.ts";
 
@@ -23,25 +23,6 @@ interface Scenario {
   readonly settings: Settings;
   readonly script?: (stage: Stage) => void;
 }
-
-/** The mix that everything is judged by: all kinds of trouble, for about a minute. */
-const standard: Settings = (seed, settings) => {
-  const prng = new Prng(`standard ${seed}`);
-  const workload = {
-    ...settings.workload,
-    durationMs: prng.integer(40_000, 60_000),
-    ranges: prng.fraction() * 0.5,
-    tree: prng.chance(0.3) ? 0 : prng.fraction() * 0.5,
-  };
-  const schedule = { ...settings.schedule, drives: prng.chance(0.6) ? drawDrives(prng) : undefined };
-  const choice = prng.chance(0.7) ? 0 : prng.fraction() * 0.3;
-  const operator = prng.chance(0.5)
-    ? undefined
-    : { actMs: prng.integer(1_500, 6_000), serversMax: prng.integer(4, 6), drainsLast: prng.chance(0.5) };
-  // So small that a few files more on one than on another are worth a move.
-  const cluster = operator === undefined ? settings.cluster : { ...settings.cluster, serverBytes: 40_000_000 };
-  return { ...settings, cluster, schedule, workload: { ...workload, choice }, operator, judgesLeftovers: true };
-};
 
 const brief: Settings = (seed, settings) => {
   const prng = new Prng(`brief ${seed}`);
@@ -157,7 +138,7 @@ function oneHotFile(seed: number, settings: SeedSettings): SeedSettings {
 }
 
 const scenarios: Readonly<Record<string, Scenario>> = {
-  standard: { settings: standard },
+  standard: { settings: standardMix },
   /** The standard mix in a hurry. */
   brief: { settings: brief },
   storm: { settings: storm },
