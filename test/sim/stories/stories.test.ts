@@ -3,6 +3,7 @@ import type { SmallCluster } from "../../paper/small-cluster.ts";
 import { runScenario } from "../scenarios.ts";
 import { appenderOrder } from "./appender-order.ts";
 import { chosenReplicas } from "./chosen-replicas.ts";
+import { fetchedTails } from "./fetched-tails.ts";
 import { hastyAppends } from "./hasty-appends.ts";
 import { keptTrash } from "./kept-trash.ts";
 import { lateAttempts } from "./late-attempts.ts";
@@ -126,8 +127,9 @@ describe("the judges of the other stories", () => {
     ["small puts", smallPuts],
     ["hasty appends", hastyAppends],
     ["appender order", appenderOrder],
+    ["fetched tails", fetchedTails],
   ] as const)("notice that all is lost: %s", (_name, story) => {
-    expect(texts(story(1, loseAll))).toMatch(/^P[126]: /);
+    expect(texts(story(1, loseAll))).toMatch(/^P[1246]: /);
   });
 
   test("notice an attempt that had an effect though it was refused", () => {

@@ -12,6 +12,7 @@ import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { appenderOrder } from "./appender-order.ts";
 import { earlyFacts } from "./early-facts.ts";
 import { fullCluster } from "./full-cluster.ts";
+import { fetchedTails } from "./fetched-tails.ts";
 import { hastyAppends } from "./hasty-appends.ts";
 import { lateAttempts } from "./late-attempts.ts";
 import { frozenReads, slowCluster, slowDisk } from "./slow-servers.ts";
@@ -49,6 +50,7 @@ export const stories: Readonly<Record<string, Story>> = {
   verifiedChanges,
   hastyAppends,
   lateAttempts,
+  fetchedTails,
   appenderOrder,
 };
 

@@ -176,4 +176,16 @@ export const sealMutants: readonly Mutant[] = [
     edits: [{ file: "src/master/master.ts", find: "    resumeSeals(ctx);\n", replace: "" }],
     scenarios: ["lostAppendsRestarts"],
   },
+  {
+    name: "fetched-tail-without-its-table",
+    rule: "a tail is fetched with the append answers of its records",
+    edits: [
+      {
+        file: "src/chunkserver/store/volume-state.ts",
+        find: "active.answers.merge(record.appendTable);",
+        replace: "active.answers.merge(record.appendTable.slice(0, 0));",
+      },
+    ],
+    scenarios: ["fetchedTails"],
+  },
 ];
