@@ -2,8 +2,10 @@ import { describe, expect, test } from "bun:test";
 import type { SmallCluster } from "../../paper/small-cluster.ts";
 import { runScenario } from "../scenarios.ts";
 import { appenderOrder } from "./appender-order.ts";
+import { balanceWaits } from "./balance-waits.ts";
 import { chosenReplicas } from "./chosen-replicas.ts";
 import { fetchedTails } from "./fetched-tails.ts";
+import { fewerReplicas } from "./fewer-replicas.ts";
 import { hastyAppends } from "./hasty-appends.ts";
 import { keptTrash } from "./kept-trash.ts";
 import { lateAttempts } from "./late-attempts.ts";
@@ -71,6 +73,21 @@ describe("the judge of a restored master", () => {
 });
 
 describe("the judges of the other stories", () => {
+  test("notice replicas that went from a disk which is not the fullest", () => {
+    const swap = ({ cluster }: SmallCluster): void => {
+      const drives = cluster.servers.map((server) => server.drive("/volume").files);
+      const sizes = drives.map(({ capacityBytes }) => capacityBytes).sort((a, b) => a - b);
+      const ranked = drives.toSorted((a, b) => b.capacityBytes - a.capacityBytes);
+      for (const [i, drive] of ranked.entries()) drive.capacityBytes = sizes[i] ?? 0;
+    };
+    expect(texts(fewerReplicas(3, swap))).toMatch(/P7: of \d replicas chunk \d+ of .* kept those on/);
+  });
+
+  test("notice a move beside chunks that wait for repair", () => {
+    const tell = ({ cluster }: SmallCluster): void => cluster.servers[0]?.world.events.emit("info", "balance.begin");
+    expect(texts(balanceWaits(1, tell))).toContain("P7: a move began");
+  });
+
   test("notice another number of replicas than was asked for last", () => {
     const change = (cluster: SmallCluster): void => {
       cluster.as("meddler", (client) => client.setReplicas("/", 1, { recursive: true }));

@@ -7,6 +7,8 @@ import { balancedDisks } from "./balanced-disks.ts";
 import { drainedServers } from "./drained-servers.ts";
 import { lostMaster, rebuiltFromOlder } from "./lost-master.ts";
 import { healsInOrder, manyAtOnce, rackIsBack } from "./heals.ts";
+import { balanceWaits } from "./balance-waits.ts";
+import { fewerReplicas } from "./fewer-replicas.ts";
 import { latePuts } from "./late-puts.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { appenderOrder } from "./appender-order.ts";
@@ -43,9 +45,11 @@ export const stories: Readonly<Record<string, Story>> = {
   truthfulStatus,
   rebuiltFromOlder,
   chosenReplicas,
+  fewerReplicas,
   keptTrash,
   fullCluster,
   balancedDisks,
+  balanceWaits,
   rottenReplicas,
   verifiedChanges,
   hastyAppends,

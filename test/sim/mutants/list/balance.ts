@@ -3,6 +3,23 @@ import type { Mutant } from "../mutant.ts";
 
 export const balanceMutants: readonly Mutant[] = [
   {
+    name: "balance-during-repair",
+    rule: "no chunk moves for balance while any is repaired, or waits for it",
+    edits: [
+      {
+        file: "src/master/balancer.ts",
+        find: '  if (runningRepairs(soft.repair) > 0) return "chunks are being repaired";',
+        replace: "",
+      },
+      {
+        file: "src/master/balancer.ts",
+        find: 'return queuedCount(soft.repair.queues) > 0 && !stuck ? "chunks wait for repair" : undefined;',
+        replace: "return stuck ? undefined : undefined;",
+      },
+    ],
+    scenarios: ["balanceWaits"],
+  },
+  {
     name: "balance-back-and-forth",
     rule: "a chunk moves only where its source stays at least as full as its target becomes",
     edits: [

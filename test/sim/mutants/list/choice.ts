@@ -15,6 +15,30 @@ export const choiceMutants: readonly Mutant[] = [
     scenarios: ["chosenReplicas"],
   },
   {
+    name: "surplus-on-the-emptiest",
+    rule: "of replicas too many those on the fullest disks go first",
+    edits: [
+      {
+        file: "src/master/core/chunk-scan.ts",
+        find: "|| free(a) - free(b) || b - a,",
+        replace: "|| free(b) - free(a) || b - a,",
+      },
+    ],
+    scenarios: ["fewerReplicas"],
+  },
+  {
+    name: "surplus-alone-in-its-rack",
+    rule: "of replicas too many those that share a rack go first",
+    edits: [
+      {
+        file: "src/master/core/chunk-scan.ts",
+        find: "|| together(b) - together(a) ||",
+        replace: "|| together(a) - together(b) ||",
+      },
+    ],
+    scenarios: ["fewerReplicas"],
+  },
+  {
     name: "default-not-inherited",
     rule: "the default of a directory holds for what is made below it, the nearest one counts",
     edits: [
