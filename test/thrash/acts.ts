@@ -42,7 +42,7 @@ function setrepArgs({ prng }: Stage, { root, paths }: Operator): readonly string
 function balanceArgs({ prng }: Stage): readonly string[] {
   if (prng.chance(0.4)) return ["balance", "stop"];
   const threshold = `${prng.integer(1, 10)}%`;
-  return ["balance", "start", "--threshold", threshold, "--rate", prng.chance(0.5) ? "0" : "2MB"];
+  return ["balance", "start", "--threshold", threshold, "--rate", prng.chance(0.5) ? "none" : "2MB"];
 }
 
 /** Taken in the midst of everything, and then whole: checked, or a master's directory rebuilt from it. */
