@@ -2,7 +2,7 @@
  * After the faults: all machines up, links open, drives quick. Then every operation ends, every chunk gets back to all of its replicas, and every file is read once
  * more by the library and once from each of its replicas, which must be the same bytes (P1, P2, P5, P6, P7).
  */
-import { asGfsError } from "../../src/base/errors.ts";
+import { asGfsError, hasCode } from "../../src/base/errors.ts";
 import type { ClusterStatus, FileStatus } from "../../src/client/api.ts";
 import type { GfsClient } from "../../src/client/gfs-client.ts";
 import type { World } from "../../src/io.ts";
@@ -54,6 +54,7 @@ export function healAndVerify(options: HealedOptions): Violation[] {
     violations.push({ promise: "P6", what: `the operator waits for ${operationsEndMs} ms after all faults were over` });
   const verifier = simulation.machine("verifier");
   try {
+    simulation.do(verifier, (world) => untilAnswered(cluster, world), operationsEndMs);
     if (operator !== undefined) simulation.do(verifier, (world) => endOperations(cluster, world), operationsEndMs);
     if (workload.choosesReplicas) simulation.do(verifier, (world) => wantTheUsual(cluster, world), operationsEndMs);
     const repaired = simulation.do(verifier, (world) => untilWhole(cluster, world), repairMs + 20_000);
@@ -91,6 +92,19 @@ function takeAway(cluster: Cluster, server: Machine, verifier: Machine): Violati
 
 function isAlive(cluster: Cluster, client: string): boolean {
   return cluster.simulation.machine(client.split("/")[0] ?? client).alive;
+}
+
+/** A pause may outlast the faults, and a start of the master too. */
+async function untilAnswered(cluster: Cluster, world: World): Promise<void> {
+  for (;;)
+    try {
+      await using client = await connectTo(cluster, world, "verifier");
+      await client.status();
+      return;
+    } catch (error) {
+      if (!hasCode(error, "Timeout", "Unavailable", "Busy")) throw error;
+      await pause(world, 500);
+    }
 }
 
 /** What was chosen may be more than there are servers left: now all that is too many is freed. */

@@ -260,6 +260,23 @@ describe("a bad drive", () => {
     expect(simulation.do(machine, (world) => contentOf(world, "/a"))[42]).toBe(4);
   });
 
+  test("corrupt() flips a bit of a hole, for readers and for good", () => {
+    const { simulation, machine } = start(1);
+    simulation.do(machine, async (world) => {
+      const file = await world.disk.open("/a", "create");
+      await file.write([filled(1, 1)], 9_999);
+      await file.sync();
+      await file.close();
+      await world.disk.syncDirectory("/");
+    });
+    machine.drive("/a").corrupt("/a", 42, 4);
+    expect(simulation.do(machine, (world) => contentOf(world, "/a"))[42]).toBe(4);
+    machine.crash({ powerLoss: true });
+    machine.restart();
+    expect(simulation.do(machine, (world) => contentOf(world, "/a"))[42]).toBe(4);
+    expect(() => machine.drive("/a").corrupt("/a", 10_000)).toThrow("it has no byte 10000");
+  });
+
   test("fails as often as planned, where planned; for ever once it is broken", () => {
     const { simulation, machine } = start(1);
     simulation.do(machine, async (world) => {

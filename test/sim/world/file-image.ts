@@ -145,19 +145,23 @@ export class FileImage {
     if (index >= 0) this.#captures.splice(index, 1);
   }
 
-  /** Flips the bits of `mask` in one byte, in both images. False where there is no such byte. */
+  /** Flips the bits of `mask` in one byte, in both images; also in a hole. False where there is no such byte. */
   flip(offset: number, mask: number): boolean {
-    if (offset >= this.#bytes && offset >= this.#durableBytes) return false;
     const index = Math.floor(offset / pageBytes);
-    const places = new Set([this.#pages.get(index), this.#durablePages.get(index)]);
-    for (const [at, page] of this.#captures.flatMap(({ pages }) => pages)) if (at === index) places.add(page);
-    let found = false;
-    for (const page of places) {
-      if (page === undefined) continue;
-      page.bytes[offset % pageBytes]! ^= mask;
-      found = true;
+    const places = new Set<Page>();
+    for (const [pages, bytes] of [
+      [this.#pages, this.#bytes],
+      [this.#durablePages, this.#durableBytes],
+    ] as const) {
+      if (offset >= bytes) continue;
+      const page = pages.get(index) ?? { bytes: new Uint8Array(pageBytes), frozen: false };
+      pages.set(index, page);
+      places.add(page);
     }
-    return found;
+    if (places.size === 0) return false;
+    for (const [at, page] of this.#captures.flatMap(({ pages }) => pages)) if (at === index) places.add(page);
+    for (const page of places) page.bytes[offset % pageBytes]! ^= mask;
+    return true;
   }
 
   /** What a power loss leaves becomes both images. */
