@@ -1,6 +1,6 @@
 /**
- * Repair of a server of five that is lost: its rate without limits against a local copy with a sync in the same run, what each server that is left did of it, and what foreground
- * gets keep of their rate while repair runs under its default limits. REPAIR_MB (4096): bytes of files that are stored, three times each.
+ * Repair of a server that is lost: its rate without limits against a local copy with a sync in the same run, what each server that is left did of it, and what foreground
+ * gets keep of their rate while repair runs under its default limits. REPAIR_MB (4096): bytes of files that are stored; REPAIR_REPLICAS (3) times each, on REPAIR_SERVERS (5).
  */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -11,8 +11,17 @@ import { atMost, mib, type Row, shareOf, told } from "./bench-rows.ts";
 import { TestCluster } from "./processes.ts";
 
 const fileBytes = 256 * mib;
-const files = Math.max(1, Math.round((Number(process.env["REPAIR_MB"] ?? 4_096) * mib) / fileBytes));
-const quick = { GFS_CHUNK_SERVER_HEARTBEAT_INTERVAL: "1", GFS_MASTER_SAFE_MODE_SECONDS: "1" };
+const asked = (name: string, usual: number): number => Number(process.env[name] ?? usual);
+const files = Math.max(1, Math.round((asked("REPAIR_MB", 4_096) * mib) / fileBytes));
+const replicas = asked("REPAIR_REPLICAS", 3);
+const servers = asked("REPAIR_SERVERS", 5);
+const quick = {
+  GFS_CHUNK_SERVER_HEARTBEAT_INTERVAL: "1",
+  GFS_MASTER_SAFE_MODE_SECONDS: "1",
+  GFS_MASTER_REPLICATION_FACTOR: String(replicas),
+  // Of three servers each is a third.
+  GFS_MASTER_MASS_FAILURE_SHARE: "1",
+};
 const lookMs = 100;
 
 /** Bytes that a process has read and written, files and sockets. */
@@ -54,7 +63,7 @@ async function lose(
 export async function repairRows(directory: string): Promise<Row[]> {
   const source = join(directory, "repair-source");
   await makeFile(source, fileBytes);
-  await using cluster = await TestCluster.start({ directory, chunkservers: 5, env: quick });
+  await using cluster = await TestCluster.start({ directory, chunkservers: servers, env: quick });
   await startLoad(cluster, ["upload", "/file", files, 2, fileBytes, source]).result;
   await using client = await GfsClient.connect({ master: cluster.address });
   const copy = await localCopy(source, directory);
@@ -83,8 +92,8 @@ export async function repairRows(directory: string): Promise<Row[]> {
   };
   await gets();
   const alone = await gets();
-  const { healing } = await lose(cluster, client, 4);
-  const beside = await gets(4);
+  const { healing } = await lose(cluster, client, 3);
+  const beside = await gets(3);
   const second = await healing;
   return [
     told("local copy with a sync", copy, "MB/s"),
