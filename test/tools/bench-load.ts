@@ -99,6 +99,19 @@ export function cpuMicros(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10_000; // clock ticks of 10 ms
 }
 
+export interface ThreadTime {
+  /** On a processor: what it does there has others wait, however busy the machine is. */
+  readonly onMs: number;
+  /** Ready to run, while others had the processors. */
+  readonly waitedMs: number;
+}
+
+/** Of the main thread of a process since its start. Linux only. */
+export function threadTime(pid: number): ThreadTime {
+  const [on, waited] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ", 2);
+  return { onMs: Number(on) / 1e6, waitedMs: Number(waited) / 1e6 };
+}
+
 /** The most memory that a process ever had resident, since its start or `resetPeak`, in MiB. Linux only; undefined when it has ended. */
 export function peakMib(pid: number | "self"): number | undefined {
   try {

@@ -27,7 +27,7 @@ function log(state: MasterState, records: readonly LogRecord[]): void {
 }
 
 function put(state: MasterState, i: number): void {
-  putFile(state, now, i, (records) => log(state, records));
+  putFile(state, now, { i }, (records) => log(state, records));
 }
 
 /** Runs `step` for each of `count`, and says what one and the slowest cost. */

@@ -2,13 +2,12 @@
  * The longest that a request waits while the master does something with a million files: a client asks every 5 ms. What it waited for is the time that the master's main thread was on a
  * processor meanwhile; the rest is the machine's, which may be busy with other things. Linux only.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { GfsClient } from "../../src/gfs.ts";
 import { makeHostWorld } from "../../src/host/world.ts";
 import { protocol } from "../../src/limits.ts";
 import { ControlClient } from "../../src/net/control-client.ts";
-import { heartbeat, register, report, reportEntryBytes } from "../../src/wire/control/chunkservers.ts";
 import {
   chunkAllocate,
   draftCommit,
@@ -17,74 +16,18 @@ import {
   sessionOpen,
   type WrittenChunk,
 } from "../../src/wire/control/files.ts";
-import { chunkHandle, chunkVersion, sequence, type VolumeId } from "../../src/wire/ids.ts";
-import { packReport } from "../../src/wire/report.ts";
+import { chunkHandle, chunkVersion, sequence } from "../../src/wire/ids.ts";
 import { files, filesInLog, makeDataDirectory } from "./bench-start.ts";
 import { atMost, type Row, Samples, told } from "./bench-rows.ts";
-import { sizesOf, volumes } from "./million-files.ts";
+import { threadTime } from "./bench-load.ts";
+import { Teller } from "./bench-teller.ts";
+import { volumeOf } from "./million-files.ts";
 import { TestCluster } from "./processes.ts";
 
 /** 1.6 TB in chunks of 64 MB. */
 const chunksOfOne = 25_000;
 const askEveryMs = 5;
 const timeoutMs = 60_000;
-const space = { totalBytes: 1e15, freeBytes: 9e14, usedBytes: 1e14 };
-
-/** Of the main thread of a process. */
-function onProcessorMs(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ", 1)[0]) / 1e6;
-}
-
-/** A chunkserver that only says what it holds. */
-class Teller {
-  readonly volume: VolumeId;
-  readonly #control: ControlClient;
-  readonly #master: string;
-  readonly #beats: ReturnType<typeof setInterval>;
-  #reports = 0;
-
-  constructor(control: ControlClient, master: string, volume: VolumeId) {
-    this.volume = volume;
-    this.#control = control;
-    this.#master = master;
-    const beat = { volume, incarnation: "1", space, streams: 0, open: [], bad: [] };
-    this.#beats = setInterval(() => {
-      control.call(master, heartbeat, beat, { timeoutMs }).catch(() => undefined);
-    }, 1_000);
-  }
-
-  async begin(): Promise<void> {
-    const nobody = "127.0.0.1:9";
-    const { volume } = this;
-    const known = { volume, incarnation: "1", label: "", control: nobody, data: nobody };
-    const request = { ...known, space, highestHandle: 0, version: "bench" };
-    await this.#control.call(this.#master, register, request, { timeoutMs });
-  }
-
-  /** All replicas that it has of the files. */
-  async tell(): Promise<void> {
-    const { volume } = this;
-    const perPage = Math.floor(protocol.reportPageBytesMax / reportEntryBytes);
-    this.#reports++;
-    for (let from = 0, page = 0; from < files; from += perPage, page++) {
-      const count = Math.min(perPage, files - from);
-      const replicas = Array.from({ length: count }, (_, i) => {
-        // Handles were given in the order in which the files were made.
-        const { length, crc } = sizesOf((from + i + filesInLog) % files);
-        const handle = chunkHandle(from + i + 1);
-        return { handle, promisedVersion: version, dataVersion: version, length, crc, state: "sealed" } as const;
-      });
-      const entries = new Uint8Array(packReport(replicas));
-      const last = from + count === files;
-      const body = { volume, incarnation: "1", report: this.#reports, page, last, entries };
-      await this.#control.call(this.#master, report, body, { timeoutMs });
-    }
-  }
-
-  end(): void {
-    clearInterval(this.#beats);
-  }
-}
 
 const version = chunkVersion(1);
 
@@ -140,10 +83,10 @@ export async function pauseRows(directory: string): Promise<Row[]> {
     working.catch(() => undefined);
     let [longest, busiest] = [0, 0];
     while (state.going) {
-      const [askedMs, busyMs] = [performance.now(), onProcessorMs(cluster.master.pid)];
+      const [askedMs, busyMs] = [performance.now(), threadTime(cluster.master.pid).onMs];
       await client.stat("/");
       longest = Math.max(longest, performance.now() - askedMs);
-      busiest = Math.max(busiest, onProcessorMs(cluster.master.pid) - busyMs);
+      busiest = Math.max(busiest, threadTime(cluster.master.pid).onMs - busyMs);
       await Bun.sleep(askEveryMs);
     }
     await working;
@@ -159,7 +102,11 @@ export async function pauseRows(directory: string): Promise<Row[]> {
     const { code, stderr } = await cluster.run(args, { timeoutMs: 600_000 });
     if (code !== 0) throw new Error(`gfs ${args.join(" ")}: ${stderr}`);
   };
-  const tellers = volumes.map((volume) => new Teller(teller, cluster.address, volume));
+  // Handles were given in the order in which the files were made.
+  const held = { count: files, at: (n: number) => ({ handle: n + 1, file: (n + filesInLog) % files }) };
+  const tellers = [0, 1, 2].map(
+    (index) => new Teller(teller, { master: cluster.address, volume: volumeOf(index), held }),
+  );
   try {
     // As much is in the log as makes a checkpoint due.
     await during("a checkpoint", () => until(() => checkpoints() > 1));

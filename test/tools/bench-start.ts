@@ -19,8 +19,19 @@ export const files = 1_000_000;
 /** As many as a master logs before its next checkpoint: the longest log that a start replays. Each is two entries. */
 export const filesInLog = defaultLimits.checkpointRecords / 2;
 
-/** A master's data directory with a checkpoint of most of the files, and the log of the others. */
-export async function makeDataDirectory(path: string): Promise<void> {
+export interface FilesWanted {
+  readonly files: number;
+  /** The first so many of them; the others are in the checkpoint. */
+  readonly filesInLog: number;
+  readonly volumes: number;
+  /** Indexes of the volumes that a file's chunk is on. */
+  readonly membersOf: (i: number) => readonly number[];
+}
+
+const million: FilesWanted = { files, filesInLog, volumes: 3, membersOf: () => [0, 1, 2] };
+
+/** A master's data directory with a checkpoint of most of the files, and the log of the others. Handles are given in the order of the files in the checkpoint, then those in the log. */
+export async function makeDataDirectory(path: string, wanted = million): Promise<void> {
   const world = makeHostWorld({ logLevel: "warn", logFormat: "text" });
   const directories = await openDataDirectories(world, [path]);
   const [directory] = directories;
@@ -39,11 +50,12 @@ export async function makeDataDirectory(path: string): Promise<void> {
   clock.resume(time);
   const engine = new Engine({ state, log, clock, events: world.events, onFatal: reject });
   await engine.commit(startRecords(world, state, directories));
-  beginFiles(state, engine.now(), (records) => engine.apply(records));
+  beginFiles(state, engine.now(), (records) => engine.apply(records), wanted.volumes);
+  const fileOf = (i: number) => ({ i, members: wanted.membersOf(i) });
   const { clusterMs } = state.cluster;
   // What a checkpoint has need not be in the log as well.
-  for (let i = filesInLog; i < files; i++)
-    putFile(state, engine.now(), i, (records) => applyBatch(state, { clusterMs, records: [...records] }));
+  for (let i = wanted.filesInLog; i < wanted.files; i++)
+    putFile(state, engine.now(), fileOf(i), (records) => applyBatch(state, { clusterMs, records: [...records] }));
   await log.durable(log.lastPosition);
   await makeDurableDirectory(world.disk, directory.checkpointPath);
   const position = log.lastPosition;
@@ -53,8 +65,8 @@ export async function makeDataDirectory(path: string): Promise<void> {
     time: { clusterMs, epochClusterMs: clusterMs, epochWallMs: world.clock.wallMs() },
   };
   await writeCheckpoint(world.disk, `${directory.checkpointPath}/${checkpointName(position)}`, facts, dumpState(state));
-  for (let i = 0; i < filesInLog; i++) {
-    putFile(state, engine.now(), i, (records) => engine.apply(records));
+  for (let i = 0; i < wanted.filesInLog; i++) {
+    putFile(state, engine.now(), fileOf(i), (records) => engine.apply(records));
     if (i % 1_000 === 0) await log.durable(log.lastPosition);
   }
   await log.durable(log.lastPosition);

@@ -1,6 +1,6 @@
 /**
  * The benchmark (docs/BENCHMARKS.md): compiled processes, one master and three chunkservers on this machine, everything synced before it is acknowledged; medians of
- * RUNS (3), interleaved with the machine's limits. `bun run bench [SECTION…]`: large small append cpu memory start pauses repair repair-decisions faults hedge.
+ * RUNS (3), interleaved with the machine's limits. `bun run bench [SECTION…]`: large small append cpu memory start pauses repair repair-decisions repair-requests faults hedge.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -15,6 +15,7 @@ import { memoryRows } from "./bench-memory.ts";
 import { formatRow, type Row, runs } from "./bench-rows.ts";
 import { pauseRows } from "./bench-pauses.ts";
 import { repairDecisionRows } from "./bench-repair-decisions.ts";
+import { repairRequestRows } from "./bench-repair-requests.ts";
 import { repairRows } from "./bench-repair.ts";
 import { smallRows } from "./bench-small.ts";
 import { startRows } from "./bench-start.ts";
@@ -30,6 +31,7 @@ const sections: Readonly<Record<string, (directory: string) => Promise<Row[]>>> 
   pauses: pauseRows,
   repair: repairRows,
   "repair-decisions": repairDecisionRows,
+  "repair-requests": repairRequestRows,
   faults: faultRows,
   hedge: hedgeRows,
 };
