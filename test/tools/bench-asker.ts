@@ -8,7 +8,7 @@ import { GfsClient } from "../../src/gfs.ts";
 import { makeHostWorld } from "../../src/host/world.ts";
 import { ControlClient } from "../../src/net/control-client.ts";
 import { locate } from "../../src/wire/control/files.ts";
-import { type ThreadTime, threadTime } from "./bench-load.ts";
+import { beginWait, type ThreadTime } from "./bench-load.ts";
 import { filePath } from "./million-files.ts";
 
 /** Milliseconds. */
@@ -16,9 +16,8 @@ const Spread = z.object({ p50: z.number(), p99: z.number(), p999: z.number(), lo
 type Spread = z.infer<typeof Spread>;
 
 /**
- * clock: as the client sees it. longest: of the longest of these, the time that the master's main thread was on a processor, and that it was ready to run while others had them.
- * master: the most that may be the master's own: the time that its main thread was on a processor, without that in which this process could not run to take the answer; of requests
- * that were alone, for what a busy machine has pile up is not the master's either. tick: by how much the timer that asks was late, which is what the machine has everybody wait.
+ * clock: as the client sees it. longest: what the master's main thread did during the longest of these. master: the most that may be the master's own, of requests that were
+ * alone, for what a busy machine has pile up is not. tick: by how much the timer that asks was late, which is what the machine has everybody wait.
  */
 const Waits = z.object({
   requests: z.number(),
@@ -70,15 +69,12 @@ async function main(address: string, pid: number, files: number): Promise<void> 
     const path = filePath(Math.floor(Math.random() * files));
     const target = { kind: "path", path } as const;
     const alone = pending.size === 0;
-    const asked = { ms: performance.now(), master: threadTime(pid), here: threadTime(process.pid) };
+    const waited = beginWait(pid);
     if (count++ % 2 === 0) await client.stat(path);
     else await control.call(address, locate, { target, offset: 0, length: 1 }, { timeoutMs: 60_000 });
-    const waitedMs = performance.now() - asked.ms;
-    const master = since(asked.master, threadTime(pid));
-    into?.note(waitedMs, master);
-    if (!alone) return;
-    const couldRunMs = waitedMs - since(asked.here, threadTime(process.pid)).waitedMs;
-    into?.master.push(Math.max(0, Math.min(master.onMs, couldRunMs)));
+    const { ms, server, serversOwnMs } = waited();
+    into?.note(ms, server);
+    if (alone) into?.master.push(serversOwnMs);
   };
   let dueMs = performance.now() + askEveryMs;
   const tick = (): void => {
@@ -101,10 +97,6 @@ async function main(address: string, pid: number, files: number): Promise<void> 
   process.stdout.write(
     `${JSON.stringify(Object.fromEntries([...phases].map(([name, each]) => [name, each.waits()])))}\n`,
   );
-}
-
-function since(before: ThreadTime, now: ThreadTime): ThreadTime {
-  return { onMs: now.onMs - before.onMs, waitedMs: now.waitedMs - before.waitedMs };
 }
 
 function failed(error: unknown): never {

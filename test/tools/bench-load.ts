@@ -107,9 +107,33 @@ export interface ThreadTime {
 }
 
 /** Of the main thread of a process since its start. Linux only. */
-export function threadTime(pid: number): ThreadTime {
+function threadTime(pid: number): ThreadTime {
   const [on, waited] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ", 2);
   return { onMs: Number(on) / 1e6, waitedMs: Number(waited) / 1e6 };
+}
+
+interface Wait {
+  /** On the clock. */
+  readonly ms: number;
+  /** What the server's main thread did meanwhile. */
+  readonly server: ThreadTime;
+  /** The most of it that may be the server's own: its time on a processor, without that in which this process could not run to take the answer. */
+  readonly serversOwnMs: number;
+}
+
+/** A wait for the server with this process id begins; what is returned tells of it so far. */
+export function beginWait(pid: number): () => Wait {
+  const from = { ms: performance.now(), server: threadTime(pid), here: threadTime(process.pid) };
+  return () => {
+    const ms = performance.now() - from.ms;
+    const server = since(from.server, threadTime(pid));
+    const couldRunMs = ms - since(from.here, threadTime(process.pid)).waitedMs;
+    return { ms, server, serversOwnMs: Math.max(0, Math.min(server.onMs, couldRunMs)) };
+  };
+}
+
+function since(before: ThreadTime, now: ThreadTime): ThreadTime {
+  return { onMs: now.onMs - before.onMs, waitedMs: now.waitedMs - before.waitedMs };
 }
 
 /** The most memory that a process ever had resident, since its start or `resetPeak`, in MiB. Linux only; undefined when it has ended. */

@@ -1,6 +1,6 @@
 /**
  * The longest that a request waits while the master does something with a million files: a client asks every 5 ms. What it waited for is the time that the master's main thread was on a
- * processor meanwhile; the rest is the machine's, which may be busy with other things. Linux only.
+ * processor meanwhile, as far as this process could take the answer; the rest is the machine's, which may be busy with other things. Linux only.
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import {
 import { chunkHandle, chunkVersion, sequence } from "../../src/wire/ids.ts";
 import { files, filesInLog, makeDataDirectory } from "./bench-start.ts";
 import { atMost, type Row, Samples, told } from "./bench-rows.ts";
-import { threadTime } from "./bench-load.ts";
+import { beginWait } from "./bench-load.ts";
 import { Teller } from "./bench-teller.ts";
 import { volumeOf } from "./million-files.ts";
 import { TestCluster } from "./processes.ts";
@@ -83,10 +83,11 @@ export async function pauseRows(directory: string): Promise<Row[]> {
     working.catch(() => undefined);
     let [longest, busiest] = [0, 0];
     while (state.going) {
-      const [askedMs, busyMs] = [performance.now(), threadTime(cluster.master.pid).onMs];
+      const waited = beginWait(cluster.master.pid);
       await client.stat("/");
-      longest = Math.max(longest, performance.now() - askedMs);
-      busiest = Math.max(busiest, threadTime(cluster.master.pid).onMs - busyMs);
+      const { ms, serversOwnMs } = waited();
+      longest = Math.max(longest, ms);
+      busiest = Math.max(busiest, serversOwnMs);
       await Bun.sleep(askEveryMs);
     }
     await working;
