@@ -145,7 +145,7 @@ async function replicasOf(
       const trailer = await readTrailer(disk, path, options.verify);
       if (trailer.handle !== handle) throw new GfsError("Corrupt", `its trailer is of chunk ${trailer.handle}`);
       const agreed = row === undefined || (row.state === "sealed" && !passed && row.dataVersion === trailer.version);
-      if (!agreed && (whole || !isNewer(trailer, row)))
+      if (!agreed && (whole || !isNewer(trailer, row, options.verify)))
         throw new GfsError("Corrupt", `the volume knows it as ${row.state}, at version ${row.dataVersion}`);
       filed.add(handle);
       const { version, length, crc, origin } = trailer;
@@ -167,9 +167,15 @@ async function replicasOf(
   return replicas;
 }
 
-/** The file was written after the last that a damaged log tells of its chunk: sealed, or copied here again. A copy of what was removed may have the version that it had. */
-function isNewer(trailer: Trailer, row: Row): boolean {
-  return row.state === "removed" ? trailer.version >= row.promised : trailer.version > row.dataVersion;
+/**
+ * The file was written after the last that a damaged log tells of its chunk: sealed, or copied here again. A copy of what was removed or corrupt may have the version that it had; of the latter
+ * only its bytes tell that it is another one.
+ */
+function isNewer(trailer: Trailer, row: Row, verified: boolean): boolean {
+  if (row.state === "removed") return trailer.version >= row.promised;
+  return (
+    trailer.version > row.dataVersion || (row.state === "corrupt" && verified && trailer.version === row.dataVersion)
+  );
 }
 
 async function dataFiles(disk: Disk, chunks: string): Promise<string[]> {

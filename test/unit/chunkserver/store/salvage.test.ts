@@ -13,7 +13,7 @@ const log = `${directory}/log`;
 const [sealed, copied, removed, older, corrupt, open] = [1, 2, 3, 4, 5, 6];
 
 /** A volume with a replica in each state that a chunk file can be newer than. With `damaged`, its log ends before what made the files newer, and the checkpoint is gone. */
-function salvaged(damaged: boolean): SalvagedVolume {
+function salvaged(damaged: boolean, verify = true): SalvagedVolume {
   const volume = simVolume();
   const { simulation, machine } = volume;
   const record = content(900);
@@ -37,7 +37,7 @@ function salvaged(damaged: boolean): SalvagedVolume {
     for (const [handle, version] of [
       [copied, 1],
       [older, 3],
-      [corrupt, 3],
+      [corrupt, 1],
     ] as const)
       await putChunk(store, writeOptions(handle, { version: v(version), purpose: "clone" }), content(40_000));
     await store.flush();
@@ -46,7 +46,7 @@ function salvaged(damaged: boolean): SalvagedVolume {
   if (damaged) machine.drive().corrupt(middle.file, middle.offset + 20);
   return simulation.do(machine, async (world) => {
     if (damaged) await world.disk.remove(`${directory}/checkpoint`);
-    return readVolume(world, directory, { verify: true });
+    return readVolume(world, directory, { verify });
   });
 }
 
@@ -58,10 +58,14 @@ function wordsOf({ replicas }: SalvagedVolume): string[] {
 
 test("a chunk file that is newer than what a damaged volume log says of it counts", () => {
   const whole = salvaged(false);
-  const expected = ["1 v2 sealed 900", "2 v1 sealed 40000", "4 v3 sealed 40000", "5 v3 sealed 40000", "6 v1 open 900"];
+  const expected = ["1 v2 sealed 900", "2 v1 sealed 40000", "4 v3 sealed 40000", "5 v1 sealed 40000", "6 v1 open 900"];
   expect(whole.problems).toEqual([]);
   expect(wordsOf(whole)).toEqual(expected);
   const damaged = salvaged(true);
   expect(damaged.problems).toEqual([expect.stringContaining("the volume log is damaged in")]);
   expect(wordsOf(damaged)).toEqual(expected);
+  // Of the version that was found corrupt: only its bytes tell that it is a copy.
+  const unread = salvaged(true, false);
+  expect(unread.problems).toContainEqual(expect.stringContaining("the volume knows it as corrupt, at version 1"));
+  expect(wordsOf(unread)).toEqual(expected.filter((words) => !words.startsWith("5 ")));
 });
