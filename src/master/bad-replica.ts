@@ -2,9 +2,9 @@ import { asGfsError } from "../base/errors.ts";
 import { verify } from "../wire/control/commands.ts";
 import type { ChunkHandle, ChunkVersion } from "../wire/ids.ts";
 import { inBackground, type MasterContext, nowMs } from "./context.ts";
-import { noteReplicaFact } from "./core/chunk-replicas.ts";
+import { noteReplicaFact, replicaOn } from "./core/chunk-replicas.ts";
 import { wantScan } from "./core/chunk-scan.ts";
-import { findChunk, type VolumeIndex } from "./core/chunk-table.ts";
+import { findChunk, slotOf, type VolumeIndex } from "./core/chunk-table.ts";
 import { queueGarbage } from "./core/garbage.ts";
 import { volumeAt } from "./core/volumes.ts";
 
@@ -63,8 +63,7 @@ export function hearBad(ctx: MasterContext, volume: VolumeIndex, found: readonly
     early.delete(handle);
     if (!same || chunk.state !== "sealed") continue;
     const bad = { handle, volume, reason, why: "the server found it so" };
-    const copiedMs = ctx.soft.copies.sinceMs.get(keyOf(handle, volume)) ?? -Infinity;
-    if (copiedMs > nowMs(ctx) - lateMs && ctx.soft.copies.verifying < verifyingMax)
+    if (copiedMs(ctx, bad) > nowMs(ctx) - lateMs && ctx.soft.copies.verifying < verifyingMax)
       inBackground(ctx, "verify a copy", markUnlessHealthy(ctx, bad, chunk));
     else markBad(ctx, bad);
   }
@@ -72,7 +71,14 @@ export function hearBad(ctx: MasterContext, volume: VolumeIndex, found: readonly
   else ctx.soft.badEarly.delete(volume);
 }
 
-/** Its server says whether it is the copy that it found bad, or the replica which had its place. One that does not answer is taken at its first word. */
+function copiedMs({ soft }: MasterContext, { handle, volume }: BadReplica): number {
+  return soft.copies.sinceMs.get(keyOf(handle, volume)) ?? -Infinity;
+}
+
+/**
+ * Its server says whether it is the copy that it found bad, or the replica which had its place. One that does not answer is taken at its first word. Until then nothing may be
+ * deleted on the word of this copy.
+ */
 async function markUnlessHealthy(
   ctx: MasterContext,
   bad: BadReplica,
@@ -80,18 +86,27 @@ async function markUnlessHealthy(
 ): Promise<void> {
   const { handle, volume } = bad;
   const { copies } = ctx.soft;
+  const { chunks } = ctx.state;
+  const of = copiedMs(ctx, bad);
+  if (replicaOn(chunks, slotOf(chunks, handle), volume) === "healthy")
+    noteReplicaFact(chunks, handle, { volume, health: "named" });
+  let healthy = false;
   copies.verifying++;
   try {
     const timeoutMs = ctx.limits.putStallMs + length / verifiedPerMs;
     const { result } = await ctx.commands.send(volume, verify, { handle, version }, timeoutMs);
-    if (result === "healthy") return;
+    healthy = result === "healthy";
   } catch (error) {
     if (asGfsError(error).code === "Bug") throw error;
   } finally {
     copies.verifying--;
   }
-  const now = findChunk(ctx.state.chunks, handle);
-  if (now?.state === "sealed" && now.version === version) markBad(ctx, bad);
+  const now = findChunk(chunks, handle);
+  // Another copy that was made meanwhile is not the one that was asked for.
+  if (now?.state !== "sealed" || now.version !== version || copiedMs(ctx, bad) !== of) return;
+  if (!healthy) markBad(ctx, bad);
+  else if (replicaOn(chunks, slotOf(chunks, handle), volume) === "named")
+    noteReplicaFact(chunks, handle, { volume, health: "healthy" });
 }
 
 /** A volume or a seal proved a replica bad: readers are not sent there any more, repair replaces it, and then it goes (DESIGN §4.5). */

@@ -52,4 +52,23 @@ describe("a replica that was copied to the server which had a bad one", () => {
       expect(copies()).toBe(verdict === "healthy" ? 1 : 2);
     },
   );
+
+  test("is not judged by what was asked of the copy before it", () => {
+    const cluster = started(42, 3);
+    const { handle, version, commit, volumes } = beginPut(cluster, "/f");
+    commit();
+    const [holder] = cluster.servers.filter(({ volume }) => volume === volumes[0]);
+    if (holder === undefined) throw new Error("no holder");
+    const copies = (): number => holder.told.filter((told) => told === `clone ${handle}`).length;
+    const found = [{ handle, version, reason: "corrupt" as const }];
+    holder.bad = found;
+    cluster.simulation.runFor(20_000);
+    expect(copies()).toBe(1);
+    Object.assign(holder, { verdict: "corrupt", verdictMs: 700, bad: found });
+    cluster.simulation.runFor(600);
+    // Told once more, as where the answer was lost: asked for by the time that the next copy is made.
+    Object.assign(holder, { verdictMs: 9_000, bad: found });
+    cluster.simulation.runFor(30_000);
+    expect(copies()).toBe(2);
+  });
 });

@@ -51,6 +51,8 @@ export interface FakeServer {
   bad: RequestOf<typeof heartbeat>["bad"];
   /** What it answers a verification with. */
   verdict: ReplyOf<typeof commands.verify>["result"];
+  /** After so long. */
+  verdictMs: number;
   /** Entries of its full reports. */
   readonly reported: ReplicaReport[];
   highestHandle: number;
@@ -169,6 +171,7 @@ export class MasterInSim {
       open: [],
       bad: [],
       verdict: "healthy",
+      verdictMs: 0,
       reported: [],
       highestHandle: 0,
       epoch: undefined,
@@ -286,6 +289,10 @@ function fakeRoutes(server: FakeServer): Route[] {
       return {};
     }),
     route(commands.committedLength, async ({ handle }) => ({ committed: server.prepared.get(handle) ?? 0 })),
-    route(commands.verify, async () => ({ result: server.verdict })),
+    route(commands.verify, async () => {
+      const result = server.verdict;
+      await sleep(server.machine.world.clock, server.verdictMs);
+      return { result };
+    }),
   ];
 }
