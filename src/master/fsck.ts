@@ -12,7 +12,7 @@ import { firstFreeSlot, idOfSlot, isFile } from "./core/inodes.ts";
 import { lookup, pathOf } from "./core/namespace.ts";
 import { candidateOf } from "./core/placement.ts";
 import { isUnder, tailOf } from "./core/tails.ts";
-import { isGone, volumeAt } from "./core/volumes.ts";
+import { isForgotten, isGone, volumeAt } from "./core/volumes.ts";
 
 type Page = ReplyOf<typeof fsck>;
 type Problem = Page["problems"][number];
@@ -113,7 +113,7 @@ function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "pat
       handle,
       text: `an extent reaches byte ${extent.offset + extent.length} of chunk ${handle}, which has ${chunk.length}`,
     };
-  const replicas = replicasAt(chunks, at);
+  const replicas = replicasAt(chunks, at).filter(({ volume }) => !isForgotten(volumes, volume));
   const alive = replicas.filter(({ volume }) => !isGone(volumes.byIndex[volume]));
   const holders = alive.filter(({ health }) => isHolder(health)).length;
   if (holders >= chunk.goal && !awaitsHolders({ chunks, volumes, safeMode: ctx.soft.safeMode.active }, at))

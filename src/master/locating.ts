@@ -16,7 +16,7 @@ import { lookup, pathOf } from "./core/namespace.ts";
 import { candidateOf, distanceBetween, rankForReader } from "./core/placement.ts";
 import { noteWaitedFor } from "./core/repair-queues.ts";
 import { tailOf } from "./core/tails.ts";
-import { addressOf, isGone, isUsable, unknownAddress, volumeAt } from "./core/volumes.ts";
+import { addressOf, isForgotten, isGone, isUsable, unknownAddress, volumeAt } from "./core/volumes.ts";
 
 type StatExtent = ReplyOf<typeof stat>["extents"][number];
 
@@ -128,14 +128,15 @@ export function statExtents(
   slot: number,
   from: Whereabouts & { offset?: number | undefined },
 ): StatExtent[] {
-  const { inodes, chunks } = ctx.state;
+  const { inodes, chunks, volumes } = ctx.state;
   const extents: StatExtent[] = [];
   const count = extentCount(inodes, slot);
   let index = from.offset === undefined ? 0 : findExtent(inodes, slot, from.offset);
   for (; index < count && extents.length < protocol.locateExtentsMax; index++) {
     const { handle, fileOffset, offset, length } = extentAt(inodes, slot, index);
     const chunk = chunkOf(chunks, handle);
-    const replicas = replicasAt(chunks, slotOf(chunks, handle)).map(({ volume, health }) => ({
+    const known = replicasAt(chunks, slotOf(chunks, handle)).filter(({ volume }) => !isForgotten(volumes, volume));
+    const replicas = known.map(({ volume, health }) => ({
       ...anyReplicaAddress(ctx, volume, from),
       health: healthFor(ctx, volume, health),
     }));

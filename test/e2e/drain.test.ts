@@ -101,6 +101,9 @@ describe("taking a server away", () => {
       await same(cluster, "/log", await stopAppending());
       expect(await labels(cluster)).toEqual(["chunk-1", "chunk-3", "chunk-4"]);
       expect((await cluster.run(["fsck"])).code).toBe(0);
+      // Nobody is told of replicas that it had.
+      expect(await ok(cluster, "fsck", "--verify")).not.toContain("not read");
+      for (const path of files.keys()) expect(await ok(cluster, "locate", path)).not.toContain("chunk-2");
       // With an empty directory it is a new server of the old name.
       await cluster.restartChunkserver(2);
       await eventually("it joins", async () => (await labels(cluster)).length === 4);

@@ -9,7 +9,7 @@ import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import { isHolder, replicaOn, replicasAt } from "./chunk-replicas.ts";
 import { type ChunkView, holderCountAt } from "./chunk-scan.ts";
 import { chunkAt, slotOf, type VolumeIndex } from "./chunk-table.ts";
-import { isUsable, nameOf, type Volume, volumeAt } from "./volumes.ts";
+import { isForgotten, isUsable, nameOf, type Volume, volumeAt } from "./volumes.ts";
 
 /** One replica that is to be read. */
 export interface ReplicaToRead {
@@ -83,6 +83,7 @@ function holdersAt(view: ChunkView, slot: number): { readonly volume: VolumeInde
   if (chunk.state !== "sealed") return chunk.members.map((volume) => ({ volume, bad: false }));
   const short = holderCountAt(view, slot) < chunk.goal;
   return replicasAt(view.chunks, slot)
+    .filter(({ volume }) => !isForgotten(view.volumes, volume))
     .filter(({ health }) => isHolder(health) || (short && health === "corrupt"))
     .map(({ volume, health }) => ({ volume, bad: health === "corrupt" }));
 }

@@ -140,6 +140,11 @@ export function findVolume(table: VolumeTable, volume: VolumeId): Volume | undef
   return table.byId.get(volume);
 }
 
+/** Of a replica: nobody is to be told of one that lies on a server which the cluster has forgotten. */
+export function isForgotten(table: VolumeTable, index: VolumeIndex): boolean {
+  return table.byIndex[index]?.mark === "forgotten";
+}
+
 /** All but those that are forgotten. */
 export function allVolumes(table: VolumeTable): Volume[] {
   return table.byIndex.filter((volume): volume is Volume => volume !== undefined && volume.mark !== "forgotten");
