@@ -69,8 +69,11 @@ function knownChecks(schema: z.ZodType): readonly string[] {
 function fieldOf(schema: unknown): Field {
   // Bytes are a custom schema, whose own check is that they are.
   if (schema instanceof z.ZodType && !(schema instanceof z.ZodCustom))
-    for (const { _zod } of schema.def.checks ?? [])
-      assert(knownChecks(schema).includes(_zod.def.check), `a check without a positional form: ${_zod.def.check}`);
+    for (const { _zod } of schema.def.checks ?? []) {
+      const { def } = _zod;
+      const known = knownChecks(schema).includes(def.check) && !("inclusive" in def && def.inclusive !== true);
+      assert(known, `a check without a positional form: ${def.check}`);
+    }
   if (schema instanceof z.ZodObject) return objectField(schema);
   if (schema instanceof z.ZodArray) return listField(fieldOf(schema.element), lengthsOf(schema));
   if (schema instanceof z.ZodOptional) return optionalField(fieldOf(schema.unwrap()));
@@ -79,7 +82,7 @@ function fieldOf(schema: unknown): Field {
   if (schema instanceof z.ZodLiteral) return { write: () => undefined, read: () => schema.value };
   if (schema instanceof z.ZodBoolean) return booleanField;
   if (schema instanceof z.ZodString) return textField(schema);
-  if (schema instanceof z.ZodNumber)
+  if (schema instanceof z.ZodNumber && (schema.format === "safeint" || schema.format === null))
     return schema.format === "safeint"
       ? integerField(schema.minValue ?? 0, schema.maxValue ?? 0)
       : numberField(schema.minValue ?? -Infinity, schema.maxValue ?? Infinity);

@@ -42,6 +42,9 @@ describe("values without names", () => {
     ["an object", z.object({ a: z.int() }).refine(({ a }) => a > 0)],
     ["a text", z.string().refine((value) => value !== "a")],
     ["a number", z.number().multipleOf(2)],
+    ["a number above a bound", z.number().gt(0)],
+    ["a whole number above one", z.int().positive()],
+    ["a whole number of 32 bits", z.int32()],
     ["a list", z.array(z.int()).length(2)],
   ])("can't be of a schema with a check that reading would pass over: of %s", (_, schema) => {
     expect(() => positional(z.object({ field: schema }))).toThrow(AssertionError);
