@@ -11,6 +11,7 @@ import { addCost, type Cost, decideDecommission, decideTailEnd, type Judged, noC
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { drainingVolumes, type DrainProgress, drainProgress, forgetDrain } from "./core/drain.ts";
 import { sealForVolume } from "./core/leases.ts";
+import { settingOf } from "./core/runtime-settings.ts";
 import { findServer } from "./core/server-names.ts";
 import { nameOf, type Volume } from "./core/volumes.ts";
 import { pathOfChunk } from "./locating.ts";
@@ -26,11 +27,16 @@ export function tickDrains(ctx: MasterContext): void {
       sealAll(ctx, sealForVolume(ctx.state.chunks, volume.index, `${nameOf(volume)} is being drained`));
     // While nothing is known yet nothing is taken back.
     if (left === undefined) continue;
-    const news = safe ? "safe" : left.chunks > 0 && stuck !== undefined ? "stuck" : "moving";
+    const news = safe ? "safe" : stuck !== undefined ? "stuck" : "moving";
     const told = drains.told.get(volume.index);
     if (told === news || (told === undefined && news === "moving")) continue;
     drains.told.set(volume.index, news);
-    const fields = { volume: volume.volume, label: volume.label, chunks: left.chunks, bytes: left.bytes };
+    const fields = {
+      volume: volume.volume,
+      label: volume.label,
+      chunks: left.chunks + left.unsealed,
+      bytes: left.bytes,
+    };
     inBackground(
       ctx,
       "tell of a drain",
@@ -51,8 +57,13 @@ async function tellWhenDurable(
   else ctx.world.events.emit("info", "drain.resumed", fields);
 }
 
+const copySettings = ["repair-streams", "repair-streams-per-server"] as const;
+
 function progressOf(ctx: MasterContext, volume: Volume): DrainProgress {
-  return drainProgress(ctx.soft.drains, chunkView(ctx), { volume: volume.index, limits: ctx.limits });
+  const progress = drainProgress(ctx.soft.drains, chunkView(ctx), { volume: volume.index, limits: ctx.limits });
+  const noCopies = copySettings.find((name) => settingOf(ctx.state, name) === 0);
+  if (noCopies === undefined || progress.stuck !== undefined || (progress.left?.chunks ?? 0) === 0) return progress;
+  return { ...progress, stuck: `nothing is copied, since ${noCopies} is set to 0` };
 }
 
 /** Of a server that an operator asks for, also where it is not being drained. */
@@ -66,7 +77,7 @@ export function drainReport(ctx: MasterContext, volume: Volume): DrainReport {
     label,
     ...(registration === undefined ? {} : { control: registration.control }),
     liveness,
-    state: why === undefined ? "safe" : progress.stuck !== undefined && (left?.chunks ?? 0) > 0 ? "stuck" : "moving",
+    state: why === undefined ? "safe" : progress.stuck !== undefined ? "stuck" : "moving",
     why: (why ?? "").slice(0, 1_024),
     ...(left === undefined ? {} : { chunksLeft: left.chunks, bytesLeft: left.bytes, openChunks: left.unsealed }),
     bytesPerSecond,
@@ -83,11 +94,9 @@ function whyNotSafe(ctx: MasterContext, volume: Volume, { safe, left, stuck }: D
   if (safe) return undefined;
   if (left === undefined) return "all chunks are being looked at";
   const parts: string[] = [];
-  if (left.chunks > 0)
-    parts.push(
-      `${left.chunks} chunks (${left.bytes} bytes) have too few replicas on other servers${stuck === undefined ? "" : `: ${stuck}`}`,
-    );
+  if (left.chunks > 0) parts.push(`${left.chunks} chunks (${left.bytes} bytes) have too few replicas on other servers`);
   if (left.unsealed > 0) parts.push(`${left.unsealed} chunks are being written there, or sealed`);
+  if (stuck !== undefined) return `${parts.join("; ")}: ${stuck}`;
   return parts.length > 0 ? parts.join("; ") : "something changed: all chunks are looked at once more";
 }
 

@@ -9,12 +9,19 @@
  * have told all that they hold count there (what the log names may have been deleted since), and no chunk that is written, open or being sealed may have it in its
  * chain. A round takes its time: it says nothing when meanwhile a replica that it may have counted was lost, a server that it counted on went, or a mark changed.
  */
-import { isHolder, replicaCountAt, replicaHealthAt, replicaVolumeAt, replicasAt } from "./chunk-replicas.ts";
+import {
+  isHolder,
+  replicaCountAt,
+  type ReplicaHealth,
+  replicaHealthAt,
+  replicaVolumeAt,
+  replicasAt,
+} from "./chunk-replicas.ts";
 import type { ChunkView } from "./chunk-scan.ts";
-import { chunkAt, handleAt, membersAt, slotOf, stateAt, type ChunkTable, type VolumeIndex } from "./chunk-table.ts";
+import { chunkAt, handleAt, membersAt, slotOf, stateAt, type VolumeIndex } from "./chunk-table.ts";
 import type { ChunkHandle } from "../../wire/ids.ts";
 import { candidatesOf, tryPlace, whyNoPlace } from "./placement.ts";
-import { allVolumes, isCounted, type Volume, type VolumeTable } from "./volumes.ts";
+import { allVolumes, isCounted, isGone, type Volume, type VolumeTable } from "./volumes.ts";
 import type { Limits } from "../../limits.ts";
 
 /** What a round found of one volume. */
@@ -24,8 +31,16 @@ export interface DrainLeft {
   bytes: number;
   /** Chunks being written, open or being sealed, with it in their chain. */
   unsealed: number;
-  /** Of the sealed ones the one that wants most: the hardest to place. */
-  hardest: { readonly handle: ChunkHandle; readonly goal: number; readonly length: number } | undefined;
+  /** The hardest to move: one that no server can give now; else the sealed one that wants most replicas. */
+  hardest: HardChunk | undefined;
+}
+
+interface HardChunk {
+  readonly handle: ChunkHandle;
+  readonly goal: number;
+  readonly length: number;
+  /** All that have it are dead or retired. */
+  readonly unreadable: boolean;
 }
 
 /** A round under way, or over. */
@@ -87,47 +102,72 @@ export function beginDrainRound({ chunks, volumes }: ChunkView, nowMs: number): 
 }
 
 /** Looks at slots from `from` on and before `end`. */
-export function stepDrainRound(
-  { chunks }: ChunkView,
-  round: DrainRound,
-  { from, end }: { from: number; end: number },
-): void {
+export function stepDrainRound(view: ChunkView, round: DrainRound, { from, end }: { from: number; end: number }): void {
   for (let slot = from; slot < end; slot++) {
-    const state = stateAt(chunks, slot);
-    if (state === "sealed") visitSealed(chunks, round, slot);
-    else if (state !== undefined) visitUnsealed(chunks, round, slot);
+    const state = stateAt(view.chunks, slot);
+    if (state === "sealed") visitSealed(view, round, slot);
+    else if (state !== undefined) visitUnsealed(view, round, slot);
   }
 }
 
-function visitSealed(chunks: ChunkTable, round: DrainRound, slot: number): void {
+function visitSealed(view: ChunkView, round: DrainRound, slot: number): void {
+  const { chunks } = view;
   let leaving = false;
   let sure = 0;
   for (let i = replicaCountAt(chunks, slot) - 1; i >= 0; i--) {
     const health = replicaHealthAt(chunks, slot, i);
     const volume = replicaVolumeAt(chunks, slot, i);
     // An unfinished one holds all the bytes too, and may be the last that does.
-    if (round.left.has(volume)) leaving ||= isHolder(health) || health === "unfinished";
+    if (round.left.has(volume)) leaving ||= hasAll(health);
     else if (isHolder(health) && round.sure.has(volume)) sure++;
   }
   const goal = chunks.goals.get(slot);
   if (!leaving || sure >= goal) return;
   const length = chunks.lengths.get(slot);
+  const chunk = { handle: handleAt(chunks, slot), goal, length, unreadable: isUnreadable(view, slot) };
   for (const { volume, health } of replicasAt(chunks, slot)) {
     const left = round.left.get(volume);
-    if (left === undefined || !(isHolder(health) || health === "unfinished")) continue;
+    if (left === undefined || !hasAll(health)) continue;
     left.chunks++;
     left.bytes += length;
-    const { hardest } = left;
-    if (hardest === undefined || goal > hardest.goal || (goal === hardest.goal && length > hardest.length))
-      left.hardest = { handle: handleAt(chunks, slot), goal, length };
+    left.hardest = harder(left.hardest, chunk);
   }
 }
 
-function visitUnsealed(chunks: ChunkTable, round: DrainRound, slot: number): void {
+function visitUnsealed(view: ChunkView, round: DrainRound, slot: number): void {
+  const { chunks } = view;
   for (const member of membersAt(chunks, slot)) {
     const left = round.left.get(member);
-    if (left !== undefined) left.unsealed++;
+    if (left === undefined) continue;
+    left.unsealed++;
+    if (isUnreadable(view, slot))
+      left.hardest = harder(left.hardest, { handle: handleAt(chunks, slot), goal: 0, length: 0, unreadable: true });
   }
+}
+
+function harder(known: HardChunk | undefined, found: HardChunk): HardChunk {
+  if (known === undefined) return found;
+  if (known.unreadable !== found.unreadable) return known.unreadable ? known : found;
+  return found.goal > known.goal || (found.goal === known.goal && found.length > known.length) ? found : known;
+}
+
+/** A replica in this state holds all the bytes. */
+function hasAll(health: ReplicaHealth): boolean {
+  return isHolder(health) || health === "unfinished";
+}
+
+/**
+ * Nobody can copy it, or seal it, before a server returns that is dead or retired. One that was not heard of since the master's start may come any moment, and what is unfinished is confirmed
+ * soon: neither is told of. What is being written ends by itself, with its draft.
+ */
+function isUnreadable({ chunks, volumes }: ChunkView, slot: number): boolean {
+  const state = stateAt(chunks, slot);
+  if (state === "writing") return false;
+  const having =
+    state === "sealed"
+      ? replicasAt(chunks, slot).flatMap(({ volume, health }) => (hasAll(health) ? [volume] : []))
+      : membersAt(chunks, slot);
+  return having.every((volume) => isGone(volumes.byIndex[volume]));
 }
 
 /** After all slots, for each chunk that is not sealed: one that was not sealed when its slot was looked at, or was opened since, in a slot that was free then. */
@@ -207,11 +247,16 @@ function rateOf(samples: readonly Sample[]): number {
   return Math.max(0, ((first.bytes - last.bytes) * 1_000) / (last.atMs - first.atMs));
 }
 
-/** Undefined where one more replica can be placed, and where the last one that was wanted came after the round. */
+/** Undefined where somebody can give it and one more replica can be placed, and where the last one that was wanted came after the round. */
 function whyStuck(view: ChunkView, round: DrainRound, handle: ChunkHandle, limits: Limits): string | undefined {
   const slot = slotOf(view.chunks, handle);
   const chunk = slot < 0 ? undefined : chunkAt(view.chunks, slot);
   if (chunk === undefined) return undefined;
+  if (isUnreadable(view, slot))
+    return chunk.state === "sealed"
+      ? `chunk ${handle} has no replica that can be read now`
+      : `chunk ${handle} can't be sealed: all of its servers are dead or retired`;
+  if (chunk.state !== "sealed") return undefined;
   const replicas = replicasAt(view.chunks, slot);
   if (replicas.filter(({ volume, health }) => isHolder(health) && round.sure.has(volume)).length >= chunk.goal)
     return undefined;

@@ -199,6 +199,57 @@ describe("the progress of a drain", () => {
   });
 });
 
+describe("a drain of what no server can give now", () => {
+  const gone = (world: ChunkWorld, liveness: "dead" | "retired" = "dead", volume = 0): void => {
+    volumeAt(world.volumes, volume).liveness = liveness;
+  };
+
+  test.each(["dead", "retired"] as const)(
+    "is stuck while its server is %s, whatever else could be moved",
+    (liveness) => {
+      const world = reportedWorld(5);
+      addReported(world, 1, [0], 1);
+      addReported(world, 2, [0, 1, 2]);
+      const drains = drained(world, 0);
+      round(world, drains);
+      expect(progress(world, drains).stuck).toBeUndefined();
+      gone(world, liveness);
+      round(world, drains);
+      expect(progress(world, drains).stuck).toBe("chunk 1 has no replica that can be read now");
+      volumeAt(world.volumes, 0).liveness = "live";
+      expect(progress(world, drains).stuck).toBeUndefined();
+    },
+  );
+
+  test("is stuck by a tail of which all servers are gone, and by none that can be sealed or ends by itself", () => {
+    const world = reportedWorld(4);
+    const tail = { version: v1, goal: 2, inode: inodeId(5) };
+    applyTailOpened(world.chunks, { ...tail, handle: handleOf(1), members: [0, 1] });
+    applyDraftChunkAdded(world.chunks, { ...tail, handle: handleOf(2), members: [0], draft: draftId(1) });
+    const drains = drained(world, 0);
+    gone(world);
+    round(world, drains);
+    expect(progress(world, drains)).toMatchObject({ left: { unsealed: 2 }, stuck: undefined });
+    gone(world, "retired", 1);
+    round(world, drains);
+    expect(progress(world, drains).stuck).toContain("chunk 1 can't be sealed: all of its servers are dead or retired");
+    volumeAt(world.volumes, 1).liveness = "live";
+    expect(progress(world, drains).stuck).toBeUndefined();
+  });
+
+  test("is not while it may come any moment: not heard of since the master's start, or about to be confirmed", () => {
+    const world = reportedWorld(3);
+    addReported(world, 1, [0], 1);
+    addReported(world, 2, [1], 1);
+    noteReplicaFact(world.chunks, handleOf(2), { volume: 1, health: "unfinished" });
+    Object.assign(volumeAt(world.volumes, 0), { registration: undefined, liveness: "suspect" });
+    const drains = drained(world, 0, 1);
+    round(world, drains);
+    expect(progress(world, drains)).toMatchObject({ left: { chunks: 1 }, stuck: undefined });
+    expect(progress(world, drains, 1)).toMatchObject({ left: { chunks: 1 }, stuck: undefined });
+  });
+});
+
 describe("what is said between two rounds", () => {
   test("is not that it can't be finished, when the last copy has just come", () => {
     const world = reportedWorld(4);
