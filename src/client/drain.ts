@@ -9,6 +9,11 @@ import { askMaster } from "./retry.ts";
 /** Between two looks: at first often, so that a short drain is told soon. */
 const lookMs = { first: 50, last: 1_000 };
 
+interface Left {
+  readonly bytes: number;
+  readonly open: number;
+}
+
 /** Waited for as long as it can be finished; where it can't as things are, as long as it gains something. */
 export async function awaitDrain(
   ctx: ClientContext,
@@ -17,7 +22,7 @@ export async function awaitDrain(
 ): Promise<DrainReport> {
   const { clock } = ctx.world;
   using op = new Operation(ctx, `wait for ${volume}`, signal);
-  let before: DrainReport | undefined;
+  let least: Left = { bytes: Infinity, open: Infinity };
   let gainedMs = clock.monotonicMs();
   let looseMs = gainedMs;
   for (let pauseMs = lookMs.first; ; pauseMs = Math.min(2 * pauseMs, lookMs.last)) {
@@ -28,9 +33,11 @@ export async function awaitDrain(
       throw new GfsError("NotFound", `Cannot wait for ${volume}: it is not being drained any more`);
     if (report.state === "safe") return report;
     const now = clock.monotonicMs();
-    if (before !== undefined && hasGained(before, report)) gainedMs = now;
+    const { bytesLeft: bytes = Infinity, openChunks: open = Infinity } = report;
+    // Less than ever: what a flapping server takes and gives back is no gain.
+    if (bytes < least.bytes || open < least.open) gainedMs = now;
+    least = { bytes: Math.min(least.bytes, bytes), open: Math.min(least.open, open) };
     if (report.state !== "stuck") looseMs = now;
-    before = report;
     onProgress?.(report, now - gainedMs);
     if (now - Math.max(gainedMs, looseMs) >= ctx.limits.clientTimeoutMs)
       throw new GfsError(
@@ -40,9 +47,4 @@ export async function awaitDrain(
     await sleep(clock, pauseMs, op.signal);
     op.progress();
   }
-}
-
-/** Less is left of anything than at the look before; what was not known then counts. */
-function hasGained({ bytesLeft = Infinity, openChunks = Infinity }: DrainReport, now: DrainReport): boolean {
-  return (now.bytesLeft ?? Infinity) < bytesLeft || (now.openChunks ?? Infinity) < openChunks;
 }

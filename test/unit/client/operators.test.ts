@@ -143,6 +143,12 @@ describe("a drain that is waited for", () => {
     expect(tookMs).toBeLessThan(testLimits.clientTimeoutMs + 2 * beginMs + 2_500);
   });
 
+  test("ends though what is left swings, since that is no gain", () => {
+    const { code, tookMs } = waitedFor((ms) => ({ state: "stuck", bytesLeft: ms % 3_000 < 1_500 ? 30 : 20 }));
+    expect(code).toBe("Timeout");
+    expect(tookMs).toBeLessThan(testLimits.clientTimeoutMs + 4_000);
+  });
+
   test("ends when somebody cancels it", () => {
     expect(waitedFor((ms) => (ms < beginMs ? { chunksLeft: 1 } : undefined)).code).toBe("NotFound");
   });
