@@ -8,8 +8,8 @@ import { type ClientContext, Operation } from "./context.ts";
 import { askMaster } from "./retry.ts";
 import type { MutationSession } from "./session.ts";
 
-/** Between two looks at least, and so many times what a look took. */
-const pause = { minMs: 250, perLook: 4 };
+/** Between two looks at least, and so many times what a look took, which may be the time that the master was away: at most a share of the client's time-out. */
+const pause = { minMs: 250, perLook: 4, timeoutShare: 1 / 4 };
 
 export class Replication {
   readonly #ctx: ClientContext;
@@ -91,7 +91,8 @@ export class Replication {
           `Cannot wait for ${replicas} replicas of ${at} any longer: nothing was gained for ${seconds} s, and ${still}${why}`,
         );
       }
-      await sleep(clock, Math.max(pause.minMs, pause.perLook * (nowMs - beganMs)), op.signal);
+      const pauseMs = Math.min(pause.perLook * (nowMs - beganMs), pause.timeoutShare * clientTimeoutMs);
+      await sleep(clock, Math.max(pause.minMs, pauseMs), op.signal);
       op.progress();
     }
   }

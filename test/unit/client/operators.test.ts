@@ -198,6 +198,13 @@ describe("replicas that are waited for", () => {
     expect(waitedFor((ms) => (ms < away.toMs ? 0 : 10), { away }).code).toBe("done");
   });
 
+  test("are looked at again soon after a time that the master was away", () => {
+    const away = { fromMs: 1_000, toMs: 4_000 };
+    const { code, tookMs } = waitedFor((ms) => (ms < away.toMs + 1_000 ? 0 : 10), { away });
+    expect(code).toBe("done");
+    expect(tookMs).toBeLessThan(away.toMs + 2 * (timeoutMs / 4) + 1_000);
+  });
+
   test("of a tree that takes longer to look at than the client's time-out", () => {
     expect(waitedFor(() => 10, { pages: 30 }).code).toBe("done");
   });
