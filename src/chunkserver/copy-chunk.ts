@@ -1,5 +1,5 @@
 /** Bytes of a chunk from other servers, for seals and repair: the first source that has them, and on a failure the next from the same byte on. */
-import { asGfsError, GfsError } from "../base/errors.ts";
+import { asGfsError, GfsError, hasCode } from "../base/errors.ts";
 import type { FrameConnection } from "../net/frame-connection.ts";
 import { throwIfAborted, withTimeout } from "../net/deadline.ts";
 import type { VolumeAddress } from "../wire/control/common.ts";
@@ -26,7 +26,7 @@ export interface CopyRequest {
 
 /**
  * Hands the runs of [from, to) to `write`, in order, each when the one before was taken.
- * @throws GfsError: of the last source, when none could give the rest; or what `write` threw
+ * @throws GfsError: of the last source, when none could give the rest (Corrupt with `details.source`: so it said of its own replica); or what `write` threw
  */
 export async function copyBytes(
   context: Context,
@@ -82,7 +82,7 @@ async function readFrom(
     let at = from;
     for (;;) {
       const frame = await nextFrame(context, frames, request.signal);
-      if (frame.type === "error") throw failureOf(frame).error;
+      if (frame.type === "error") throw saidBy(source, failureOf(frame).error);
       if (frame.stream !== streamId) continue;
       if (frame.type === "readEnd") {
         clean = true;
@@ -90,7 +90,7 @@ async function readFrom(
         return;
       }
       if (frame.type !== "readData") throw new GfsError("ProtocolError", `a ${frame.type} frame came in a read`);
-      const run = decodeBlocks(frame);
+      const run = received(frame);
       if (run.offset !== at || at + run.bytes > to)
         throw new GfsError("ProtocolError", `bytes at ${run.offset} came where ${at} were wanted`);
       await write(run);
@@ -99,6 +99,21 @@ async function readFrom(
   } finally {
     if (clean) context.pool.give(frames);
     else frames.close();
+  }
+}
+
+/** What a source says of its own replica is nobody else's fault: `details.source` names it. */
+function saidBy({ volume }: VolumeAddress, error: GfsError): GfsError {
+  return error.code === "Corrupt" ? new GfsError("Corrupt", error.message, { details: { source: volume } }) : error;
+}
+
+/** @throws GfsError("ProtocolError"): what was damaged on its way says nothing about a replica */
+function received(frame: Frame): BlockRun {
+  try {
+    return decodeBlocks(frame);
+  } catch (thrown) {
+    if (!hasCode(thrown, "Corrupt")) throw thrown;
+    throw new GfsError("ProtocolError", `bytes were damaged on their way: ${thrown.message}`, { cause: thrown });
   }
 }
 

@@ -3,11 +3,11 @@
  * became of it. Nothing is told to anyone before the record that it rests on is durable.
  */
 import { unreachable } from "../base/assert.ts";
-import { GfsError } from "../base/errors.ts";
+import { asGfsError, GfsError } from "../base/errors.ts";
 import type { Timer } from "../io.ts";
 import { sleep } from "../net/deadline.ts";
 import { fetchTail } from "../wire/control/commands.ts";
-import type { ChunkHandle, SessionId } from "../wire/ids.ts";
+import { type ChunkHandle, type SessionId, VolumeId } from "../wire/ids.ts";
 import {
   chunkView,
   inBackground,
@@ -28,7 +28,7 @@ import { candidatesOf, tryPlace, whyNoPlace } from "./core/placement.ts";
 import { beginSeal, resumeSeal, stepSeal } from "./core/seal.ts";
 import { nextSealTickMs } from "./core/seal-advance.ts";
 import type { SealEffect, SealEvent, SealMachine, SealStep } from "./core/seal-types.ts";
-import { isGone } from "./core/volumes.ts";
+import { findVolume, isGone } from "./core/volumes.ts";
 import { originOf } from "./origin.ts";
 import { fenceReplica, finishReplica } from "./seal-messages.ts";
 
@@ -247,8 +247,15 @@ async function sendFetch(ctx: MasterContext, effect: Extract<SealEffect, { kind:
     await ctx.commands.send(volume, fetchTail, request, timeoutMs);
     step(ctx, handle, { kind: "fetch-done", volume, length, crc });
   } catch (error) {
-    step(ctx, handle, { kind: "fetch-failed", volume, length, crc, failure: failureOf(error) });
+    const source = sourceNamedIn(ctx, error);
+    step(ctx, handle, { kind: "fetch-failed", volume, length, crc, failure: failureOf(error), source });
   }
+}
+
+/** Of a copy that failed: the source that said why of its own replica. */
+function sourceNamedIn({ state }: MasterContext, error: unknown): VolumeIndex | undefined {
+  const named = VolumeId.safeParse(asGfsError(error).details["source"]);
+  return named.success ? findVolume(state.volumes, named.data)?.index : undefined;
 }
 
 function chooseSpares(ctx: MasterContext, effect: Extract<SealEffect, { kind: "choose-spares" }>): void {

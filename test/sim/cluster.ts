@@ -116,7 +116,8 @@ export class Cluster {
 
   #ended(machine: Machine, error: Error | undefined): void {
     const begun = machine === this.master || this.#chunkservers.has(machine.world);
-    const lacksSpace = error instanceof GfsError && error.code === "NoSpace" && !begun && this.#wereFull.has(machine);
+    const isFull = error instanceof GfsError && (error.code === "NoSpace" || error.details["kind"] === "full");
+    const lacksSpace = isFull && !begun && this.#wereFull.has(machine);
     const then = this.#mayEnd.get(machine) ?? (lacksSpace ? (it: Machine) => this.#beginLater(it) : undefined);
     const expected = error instanceof GfsError && ["Corrupt", "DiskFailed", "NoSpace"].includes(error.code);
     if (then !== undefined && expected) {

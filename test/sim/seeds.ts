@@ -30,4 +30,9 @@ export const keptSeeds: readonly KeptSeed[] = [
     seed: 30_011,
     found: "a directory was said not to be made, since the log's sync failed, and was there after the master's restart",
   },
+  {
+    scenario: "standard",
+    seed: 1_001_924,
+    found: "two good replicas were blamed for the rot of a third, which was then lost: their chunk was never sealed",
+  },
 ];

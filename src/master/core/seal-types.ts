@@ -33,6 +33,8 @@ export type SealEvent =
       readonly length: number;
       readonly crc: number;
       readonly failure: Failure;
+      /** That said of its own replica what the failure is. */
+      readonly source?: VolumeIndex | undefined;
     }
   /** What placement said to `choose-spares`; empty: none is to be had, asked again later. */
   | { readonly kind: "spares-chosen"; readonly volumes: readonly VolumeIndex[]; readonly why?: string }

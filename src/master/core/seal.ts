@@ -9,7 +9,7 @@ import type { FenceAnswer } from "../../wire/control/commands.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import { advanceSeal, backOff, fenceAgain } from "./seal-advance.ts";
-import { fullHolders } from "./seal-target.ts";
+import { fullHolders, holdsAll } from "./seal-target.ts";
 import type {
   Failure,
   Held,
@@ -129,7 +129,8 @@ function take(machine: SealMachine, event: SealEvent, step: Step): void {
       const party = fetchingParty(machine, event);
       if (party === undefined) return;
       backOff(party, step.time);
-      if (event.failure.kind === "failed") takeFetchRefusal(machine, party, { ...step, failure: event.failure });
+      const { failure, source } = event;
+      if (failure.kind === "failed") takeFetchRefusal(machine, party, { ...step, failure, source });
       return;
     }
     case "spares-chosen":
@@ -256,11 +257,19 @@ const copyAttemptsMax = 3;
 function takeFetchRefusal(
   machine: SealMachine,
   party: SealParty,
-  step: Step & { failure: { readonly code: string; readonly message: string } },
+  step: Step & {
+    readonly failure: { readonly code: string; readonly message: string };
+    readonly source: VolumeIndex | undefined;
+  },
 ): void {
   const { effects, failure } = step;
   if (failure.code !== "Corrupt") {
     if (party.role === "spare" && party.attempts >= copyAttemptsMax) party.excluded = "copy failed";
+    return;
+  }
+  const named = step.source === undefined ? undefined : partyOf(machine, step.source);
+  if (named !== undefined) {
+    blameSource(machine, named, { effects, why: failure.message });
     return;
   }
   if (party.role === "member") {
@@ -268,14 +277,28 @@ function takeFetchRefusal(
     effects.push(badEffect(machine, party, `its bytes do not continue to those of the others: ${failure.message}`));
     return;
   }
-  // A spare had nothing of its own that could be wrong: it is its only source. What members were blamed for is open again.
+  // A spare had nothing of its own that could be wrong: it is its only source.
   const sources = machine.target === undefined ? [] : fullHolders(machine, machine.target);
-  const source = sources.length === 1 ? sources[0] : undefined;
-  if (source === undefined) return;
+  const [source] = sources;
+  if (source === undefined || sources.length > 1) return;
+  blameSource(machine, source, { effects, why: `a spare could not copy its bytes: ${failure.message}` });
+}
+
+function blameSource(
+  machine: SealMachine,
+  source: SealParty,
+  { effects, why }: { readonly effects: SealEffect[]; readonly why: string },
+): void {
+  if (source.excluded !== undefined || source.gone) return;
+  effects.push(badEffect(machine, source, why));
+  reopenBlamed(machine);
   source.excluded = "corrupt";
-  effects.push(badEffect(machine, source, `a spare could not copy its bytes: ${failure.message}`));
-  for (const other of machine.parties) if (other !== source && other.excluded === "corrupt") other.excluded = undefined;
   fenceAgain(machine);
+}
+
+/** What members were blamed for beside a source that does not count any more. One that is corrupt by its own word says so again. */
+function reopenBlamed(machine: SealMachine): void {
+  for (const party of machine.parties) if (party.excluded === "corrupt") party.excluded = undefined;
 }
 
 function takeFinishFailure(machine: SealMachine, party: SealParty, step: Step & { failure: Failure }): void {
@@ -304,8 +327,11 @@ function lose(machine: SealMachine, party: SealParty): void {
   party.inFlight = undefined;
   if (machine.phase !== "fencing" && machine.phase !== "copying") return;
   const counted = party.holds !== undefined;
+  const wasSource = party.excluded === undefined && machine.target !== undefined && holdsAll(party, machine.target);
   Object.assign(party, { holds: undefined, sealed: undefined });
-  if (counted && machine.phase === "copying") fenceAgain(machine);
+  if (!counted || machine.phase !== "copying") return;
+  if (wasSource) reopenBlamed(machine);
+  fenceAgain(machine);
 }
 
 function becomeBehind(

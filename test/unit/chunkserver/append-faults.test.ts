@@ -1,6 +1,7 @@
 /** Real servers, random faults: clients append while a member is killed, loses power, stalls or is cut off; then the master's part of a seal (DESIGN §4.3). */
 import { describe, expect, test } from "bun:test";
 import { crc32 } from "../../../src/base/checksum.ts";
+import { asGfsError } from "../../../src/base/errors.ts";
 import type { World } from "../../../src/io.ts";
 import { fence, fetchTail, finish, verify, type FenceAnswer } from "../../../src/wire/control/commands.ts";
 import { AppendOpen, encodeHeader } from "../../../src/wire/data/headers.ts";
@@ -155,4 +156,37 @@ describe("DESIGN §1 P1 a vote is for bytes that are there", () => {
       expect(outcomes).toEqual(["done", "refused"]);
     },
   );
+
+  test("a source whose replica rotted is named by whoever could not copy from it", () => {
+    const trio = new Trio();
+    trio.openChunk(trio.chain("s1", "s2"));
+    const record = content(500, 1);
+    trio.do(async (world) => {
+      const primary = trio.address("s1");
+      const frames = await dial(world, primary.data);
+      const header = { volume: primary.volume, handle, version, inode: origin.inode, session: sessionId(1) };
+      frames.send("appendOpen", 1, encodeHeader(AppendOpen, header));
+      frames.send("append", 1, encodeAppend(sequence(1), crc32(record)), [record]);
+      for (let frame = await frames.read(); frame?.type !== "appendAnswer";) frame = await frames.read();
+      frames.close();
+    });
+    const items = [{ handle, version: sealVersion }];
+    const [answer] = trio.command("s1", fence, { items }).answers;
+    if (answer?.kind !== "fenced") throw new Error("not fenced");
+    rot(trio, "s1", record);
+    const { prepared: length, crc, appendTable } = answer;
+    const sources = trio.chain("s1");
+    const wanted = { handle, version: sealVersion, length, crc, sources, origin, appendTable };
+    const refusal = asGfsError(thrownBy(() => trio.command("s3", fetchTail, wanted)));
+    expect(refusal).toMatchObject({ code: "Corrupt", details: { source: trio.address("s1").volume } });
+  });
 });
+
+function thrownBy(act: () => unknown): unknown {
+  try {
+    act();
+  } catch (thrown) {
+    return thrown;
+  }
+  throw new Error("nothing was thrown");
+}

@@ -46,6 +46,31 @@ describe("members that disagree", () => {
     expect(bench.sealed()).toMatchObject({ members: [0, 9] });
   });
 
+  test("a source that says of itself that it is corrupt is blamed, not the member that could not copy from it", () => {
+    const bench = SealBench.fencing();
+    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
+    bench.answer(0, 20);
+    bench.answer(1, 10);
+    bench.answer(2, 10);
+    bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure, source: 0 });
+    expect(bench.effects[0]).toMatchObject({ kind: "bad", volume: 0 });
+    expect(bench.log.filter(({ kind }) => kind === "bad")).toHaveLength(1);
+    expect(bench.sealed()).toMatchObject({ length: 10, members: [1, 2] });
+  });
+
+  test("members that were blamed beside a source count again when that is lost before anybody else could judge", () => {
+    const bench = SealBench.fencing();
+    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
+    bench.answer(0, 20);
+    bench.answer(1, 10);
+    bench.answer(2, 10);
+    bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure });
+    bench.step({ kind: "fetch-failed", volume: 2, length: 20, crc: 120, failure });
+    bench.step({ kind: "volume-gone", volume: 0 });
+    bench.tick(limits.loneSealMs);
+    expect(bench.sealed()).toMatchObject({ length: 10, members: [1, 2] });
+  });
+
   test("where a spare can't copy a good checksum, the only source is corrupt, not the member that was blamed", () => {
     const bench = SealBench.fencing();
     const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
