@@ -13,6 +13,7 @@ import { latePuts } from "./late-puts.ts";
 import { lostMaster } from "./lost-master.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { rottenReplicas } from "./rotten-replicas.ts";
+import { rottenSources } from "./rotten-sources.ts";
 import { smallPuts } from "./small-puts.ts";
 import { stories } from "./stories.ts";
 import { truthfulStatus } from "./truthful-status.ts";
@@ -145,6 +146,7 @@ describe("the judges of the other stories", () => {
     ["hasty appends", hastyAppends],
     ["appender order", appenderOrder],
     ["fetched tails", fetchedTails],
+    ["rotten sources", rottenSources],
   ] as const)("notice that all is lost: %s", (_name, story) => {
     expect(texts(story(1, loseAll))).toMatch(/^P[1246]: /);
   });

@@ -19,6 +19,7 @@ import { hastyAppends } from "./hasty-appends.ts";
 import { lateAttempts } from "./late-attempts.ts";
 import { frozenReads, slowCluster, slowDisk } from "./slow-servers.ts";
 import { rottenReplicas } from "./rotten-replicas.ts";
+import { rottenSources } from "./rotten-sources.ts";
 import { smallPuts } from "./small-puts.ts";
 import { thinPuts } from "./thin-puts.ts";
 import { truthfulStatus } from "./truthful-status.ts";
@@ -55,6 +56,7 @@ export const stories: Readonly<Record<string, Story>> = {
   hastyAppends,
   lateAttempts,
   fetchedTails,
+  rottenSources,
   appenderOrder,
 };
 

@@ -188,4 +188,17 @@ export const sealMutants: readonly Mutant[] = [
     ],
     scenarios: ["fetchedTails"],
   },
+  {
+    name: "rot-of-a-source-is-the-members-fault",
+    rule: "a source's rot is its own, and members that were blamed beside a lost one count again",
+    edits: [
+      {
+        file: "src/chunkserver/copy-chunk.ts",
+        find: 'return error.code === "Corrupt" ?',
+        replace: 'return error.code === "Bug" ?',
+      },
+      { file: "src/master/core/seal.ts", find: "if (wasSource) reopenBlamed(machine);", replace: "" },
+    ],
+    scenarios: ["rottenSources"],
+  },
 ];
