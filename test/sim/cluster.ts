@@ -40,7 +40,7 @@ export class Cluster {
   readonly #retired = new Set<Machine>();
   /** Machines whose role may end by itself, since their drives were harmed; what to do then. */
   readonly #mayEnd = new Map<Machine, (machine: Machine) => void>();
-  /** Machines whose drive was full at some time: a chunkserver that is new there may not even begin. */
+  /** Machines whose drive was full at some time: a chunkserver that is new there may not even begin, nor a master that has to restore a mirror. */
   readonly #wereFull = new Set<Machine>();
 
   constructor(simulation: Simulation, history: History, options: ClusterOptions) {
@@ -109,13 +109,13 @@ export class Cluster {
     this.#mayEnd.set(machine, then);
   }
 
-  /** From now on: there may be no room for what a chunkserver needs to begin, which is begun again until there is. */
+  /** From now on: there may be no room for what a role needs to begin, which is begun again until there is. */
   mayLackSpace(machine: Machine): void {
     this.#wereFull.add(machine);
   }
 
   #ended(machine: Machine, error: Error | undefined): void {
-    const begun = machine === this.master || this.#chunkservers.has(machine.world);
+    const begun = this.#masters.has(machine.world) || this.#chunkservers.has(machine.world);
     const isFull = error instanceof GfsError && (error.code === "NoSpace" || error.details["kind"] === "full");
     const lacksSpace = isFull && !begun && this.#wereFull.has(machine);
     const then = this.#mayEnd.get(machine) ?? (lacksSpace ? (it: Machine) => this.#beginLater(it) : undefined);
