@@ -129,6 +129,8 @@ function take(machine: SealMachine, event: SealEvent, step: Step): void {
       const party = fetchingParty(machine, event);
       if (party === undefined) return;
       backOff(party, step.time);
+      // Decided without it: what it says of others, their finishes will tell.
+      if (machine.phase !== "fencing" && machine.phase !== "copying") return;
       const { failure, source } = event;
       if (failure.kind === "failed") takeFetchRefusal(machine, party, { ...step, failure, source });
       return;
@@ -296,9 +298,13 @@ function blameSource(
   fenceAgain(machine);
 }
 
-/** What members were blamed for beside a source that does not count any more. One that is corrupt by its own word says so again. */
+/**
+ * What members were blamed for beside a source that does not count any more: they are asked once more, and who is corrupt by its own word says so. What one told when it is sealed stays known.
+ */
 function reopenBlamed(machine: SealMachine): void {
-  for (const party of machine.parties) if (party.excluded === "corrupt") party.excluded = undefined;
+  for (const party of machine.parties)
+    if (party.role === "member" && party.excluded === "corrupt")
+      Object.assign(party, { excluded: undefined, holds: undefined });
 }
 
 function takeFinishFailure(machine: SealMachine, party: SealParty, step: Step & { failure: Failure }): void {
@@ -327,11 +333,11 @@ function lose(machine: SealMachine, party: SealParty): void {
   party.inFlight = undefined;
   if (machine.phase !== "fencing" && machine.phase !== "copying") return;
   const counted = party.holds !== undefined;
-  const wasSource = party.excluded === undefined && machine.target !== undefined && holdsAll(party, machine.target);
+  const { target } = machine;
+  const wasSource = counted && party.excluded === undefined && (target === undefined || holdsAll(party, target));
   Object.assign(party, { holds: undefined, sealed: undefined });
-  if (!counted || machine.phase !== "copying") return;
   if (wasSource) reopenBlamed(machine);
-  fenceAgain(machine);
+  if (counted && machine.phase === "copying") fenceAgain(machine);
 }
 
 function becomeBehind(

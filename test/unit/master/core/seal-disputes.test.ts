@@ -67,8 +67,57 @@ describe("members that disagree", () => {
     bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure });
     bench.step({ kind: "fetch-failed", volume: 2, length: 20, crc: 120, failure });
     bench.step({ kind: "volume-gone", volume: 0 });
-    bench.tick(limits.loneSealMs);
+    bench.tick(limits.fenceMs);
+    expect(bench.kinds()).toEqual(["send-fence 1", "send-fence 2"]);
+    bench.answer(1, 10);
+    bench.answer(2, 10);
     expect(bench.sealed()).toMatchObject({ length: 10, members: [1, 2] });
+  });
+
+  test("also where that is lost while the others are asked again", () => {
+    const bench = SealBench.fencing();
+    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
+    bench.answer(0, 20);
+    bench.answer(1, 10);
+    bench.answer(2, 10);
+    bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure });
+    bench.step({ kind: "volume-gone", volume: 2 });
+    bench.step({ kind: "volume-gone", volume: 0 });
+    bench.answer(1, 10);
+    bench.tick(limits.loneSealMs);
+    expect(bench.kinds()).toEqual(["choose-spares"]);
+  });
+
+  test("a failure that comes when the seal is decided takes nothing back", () => {
+    const bench = SealBench.fencing();
+    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
+    bench.answer(0, 20);
+    bench.answer(1, 20);
+    bench.answer(2, 10);
+    bench.tick(limits.fenceMs);
+    expect(bench.sealed()).toMatchObject({ length: 20, members: [0, 1] });
+    bench.step({ kind: "sealed-durable", version });
+    expect(bench.step({ kind: "fetch-failed", volume: 2, length: 20, crc: 120, failure, source: 0 })).toEqual([]);
+    expect(bench.machine.phase).toBe("finishing");
+  });
+
+  test("of two corrupt sources each is asked once more, and the good member's bytes are sealed", () => {
+    const bench = SealBench.fencing();
+    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
+    const corrupt = { kind: "error", handle, error: { code: "Corrupt", message: "this replica is corrupt" } } as const;
+    bench.answer(0, 20);
+    bench.answer(1, 20);
+    bench.answer(2, 10);
+    bench.step({ kind: "fetch-failed", volume: 2, length: 20, crc: 120, failure, source: 1 });
+    bench.tick(limits.fenceMs);
+    bench.step({ kind: "fetch-failed", volume: 2, length: 20, crc: 120, failure, source: 0 });
+    expect(bench.kinds()).toContain("send-fence 1");
+    bench.answerWith(1, corrupt);
+    bench.tick(limits.loneSealMs);
+    bench.tick(limits.fenceMs);
+    bench.step({ kind: "spares-chosen", volumes: [9] });
+    bench.fetched(9, 10);
+    expect(bench.sealed()).toMatchObject({ length: 10, members: [2, 9] });
   });
 
   test("where a spare can't copy a good checksum, the only source is corrupt, not the member that was blamed", () => {
@@ -82,6 +131,8 @@ describe("members that disagree", () => {
     bench.step({ kind: "spares-chosen", volumes: [9] });
     bench.step({ kind: "fetch-failed", volume: 9, length: 20, crc: 120, failure });
     expect(bench.effects[0]).toMatchObject({ kind: "bad", volume: 0 });
+    bench.answer(1, 10);
+    bench.answer(2, 10);
     expect(bench.sealed()).toMatchObject({ length: 10, members: [1, 2] });
   });
 });
