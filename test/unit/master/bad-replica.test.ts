@@ -30,20 +30,26 @@ describe("a replica found bad before its chunk is published", () => {
   });
 });
 
+/** A server has told that its replica is corrupt, and was given a copy in its place. */
+function copiedOnce(seed: number) {
+  const cluster = started(seed, 3);
+  const { handle, version, commit, volumes } = beginPut(cluster, "/f");
+  commit();
+  const [holder] = cluster.servers.filter(({ volume }) => volume === volumes[0]);
+  if (holder === undefined) throw new Error("no holder");
+  const copies = (): number => holder.told.filter((told) => told === `clone ${handle}`).length;
+  const found = [{ handle, version, reason: "corrupt" as const }];
+  holder.bad = found;
+  cluster.simulation.runFor(20_000);
+  expect(copies()).toBe(1);
+  return { cluster, holder, found, copies };
+}
+
 describe("a replica that was copied to the server which had a bad one", () => {
   test.each(["healthy", "corrupt", "missing"] as const)(
     "is bad by what its server finds now, not by a late heartbeat: %s",
     (verdict) => {
-      const cluster = started(41, 3);
-      const { handle, version, commit, volumes } = beginPut(cluster, "/f");
-      commit();
-      const [holder] = cluster.servers.filter(({ volume }) => volume === volumes[0]);
-      if (holder === undefined) throw new Error("no holder");
-      const copies = (): number => holder.told.filter((told) => told === `clone ${handle}`).length;
-      const found = [{ handle, version, reason: "corrupt" as const }];
-      holder.bad = found;
-      cluster.simulation.runFor(20_000);
-      expect(copies()).toBe(1);
+      const { cluster, holder, found, copies } = copiedOnce(41);
       holder.verdict = verdict;
       // The heartbeat that told it comes again.
       holder.bad = found;
@@ -54,16 +60,7 @@ describe("a replica that was copied to the server which had a bad one", () => {
   );
 
   test("is not judged by what was asked of the copy before it", () => {
-    const cluster = started(42, 3);
-    const { handle, version, commit, volumes } = beginPut(cluster, "/f");
-    commit();
-    const [holder] = cluster.servers.filter(({ volume }) => volume === volumes[0]);
-    if (holder === undefined) throw new Error("no holder");
-    const copies = (): number => holder.told.filter((told) => told === `clone ${handle}`).length;
-    const found = [{ handle, version, reason: "corrupt" as const }];
-    holder.bad = found;
-    cluster.simulation.runFor(20_000);
-    expect(copies()).toBe(1);
+    const { cluster, holder, found, copies } = copiedOnce(42);
     Object.assign(holder, { verdict: "corrupt", verdictMs: 700, bad: found });
     cluster.simulation.runFor(600);
     // Told once more, as where the answer was lost: asked for by the time that the next copy is made.
