@@ -8,14 +8,12 @@ import { join } from "node:path";
 import { asGfsError } from "../../src/base/errors.ts";
 import { runGfs } from "./command-line.ts";
 import { drains } from "./drain-act.ts";
-import type { Fault, Stage } from "./faults.ts";
-import { liveVolume, operate, type Operator } from "./operator.ts";
-
-const always = (): boolean => true;
+import type { Stage } from "./faults.ts";
+import { type Act, liveVolume, operate, type Operator } from "./operator.ts";
 
 /** One that is done by one command, drawn by `argsOf`. */
-function command(name: string, weight: number, operator: Operator, argsOf: (stage: Stage) => readonly string[]): Fault {
-  return { name, weight, possible: always, make: (stage) => operate(stage, operator, argsOf(stage)) };
+function command(name: string, weight: number, argsOf: (stage: Stage, operator: Operator) => readonly string[]): Act {
+  return { name, weight, make: (stage, operator) => operate(stage, operator, argsOf(stage, operator)) };
 }
 
 /** All that a server holds, or files. */
@@ -64,13 +62,11 @@ async function backUp(stage: Stage, operator: Operator): Promise<boolean> {
   }
 }
 
-export function actsOf(operator: Operator): readonly Fault[] {
-  return [
-    ...drains(operator),
-    command("setrep", 4, operator, (stage) => setrepArgs(stage, operator)),
-    { name: "scrub", weight: 2, possible: always, make: (stage) => scrub(stage, operator) },
-    command("balance", 2, operator, balanceArgs),
-    command("trash purge", 1, operator, () => ["trash", "purge", "--all"]),
-    { name: "backup", weight: 2, possible: always, make: (stage) => backUp(stage, operator) },
-  ];
-}
+export const acts: readonly Act[] = [
+  ...drains,
+  command("setrep", 4, setrepArgs),
+  { name: "scrub", weight: 2, make: scrub },
+  command("balance", 2, balanceArgs),
+  command("trash purge", 1, () => ["trash", "purge", "--all"]),
+  { name: "backup", weight: 2, make: backUp },
+];

@@ -8,8 +8,8 @@
  */
 import { asGfsError } from "../../src/base/errors.ts";
 import type { DrainReport } from "../../src/wire/control/drains.ts";
-import { type Fault, type Stage, withOne } from "./faults.ts";
-import { count, liveVolume, noteRefusal, operate, type Operator } from "./operator.ts";
+import { type Stage, withOne } from "./faults.ts";
+import { type Act, count, liveVolume, noteRefusal, operate, type Operator } from "./operator.ts";
 
 const lookMs = 300;
 /** From the end of the faults until a drain has ended, or said why it can't. */
@@ -19,13 +19,10 @@ const stuckMs = 10_000;
 /** Of five servers three are left then, enough for the usual number of copies. */
 const drainsMax = 2;
 
-export function drains(operator: Operator): readonly Fault[] {
-  const possible = (): boolean => true;
-  return [
-    { name: "drain and undrain", weight: 2, possible, make: (stage) => drain(stage, operator, cancelled) },
-    { name: "drain and destroy", weight: 4, possible, make: (stage) => drain(stage, operator, destroyed) },
-  ];
-}
+export const drains: readonly Act[] = [
+  { name: "drain and undrain", weight: 2, make: (stage, operator) => drain(stage, operator, cancelled) },
+  { name: "drain and destroy", weight: 4, make: (stage, operator) => drain(stage, operator, destroyed) },
+];
 
 interface Draining {
   readonly stage: Stage;

@@ -19,7 +19,6 @@ export interface Stage {
   readonly broken: (what: string) => void;
 }
 
-/** Also what an operator does meanwhile (acts.ts). */
 export interface Fault {
   readonly name: string;
   /** How often, against the others. */

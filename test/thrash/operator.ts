@@ -16,6 +16,15 @@ export interface Operator {
   readonly say: (line: string) => void;
 }
 
+/** Something that an operator does: drawn and counted as a fault is. */
+export interface Act {
+  readonly name: string;
+  /** How often, against the others. */
+  readonly weight: number;
+  /** False where it was not done. */
+  readonly make: (stage: Stage, operator: Operator) => Promise<boolean>;
+}
+
 /** True where it was done; what it was refused with is counted. */
 export async function operate(stage: Stage, operator: Operator, args: readonly string[]): Promise<boolean> {
   try {

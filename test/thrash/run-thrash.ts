@@ -7,7 +7,7 @@ import { checkLinearizable } from "../sim/checkers/linearizability.ts";
 import { checkWholeFiles } from "../sim/checkers/whole-files.ts";
 import { describe, History, isDone } from "../sim/history.ts";
 import { Prng } from "../sim/world/prng.ts";
-import { actsOf } from "./acts.ts";
+import { acts } from "./acts.ts";
 import { damageKinds, damageOne, faultsBeside } from "./damage.ts";
 import { FaultSchedule } from "./fault-schedule.ts";
 import { faults } from "./faults.ts";
@@ -17,6 +17,13 @@ import type { Surroundings } from "./surroundings.ts";
 import { drawThrashSettings, ThrashCluster, type ThrashSettings } from "./thrash-cluster.ts";
 import { standardShape, ThrashWorkload } from "./workload.ts";
 
+/** What `only` may name. */
+export const faultNames: readonly string[] = [
+  ...faults.map(({ name }) => name),
+  ...damageKinds,
+  ...acts.map(({ name }) => name),
+];
+
 export interface ThrashOptions {
   readonly seed: number;
   readonly minutes: number;
@@ -24,7 +31,7 @@ export interface ThrashOptions {
   readonly roundSeconds: number;
   readonly folder: string;
   readonly surroundings: Surroundings;
-  /** Of the faults only these. */
+  /** Of `faultNames` only these. */
   readonly only?: readonly string[] | undefined;
   /** Puts an acknowledgement into each history that nobody gave: the run must fail. */
   readonly canary: boolean;
@@ -173,13 +180,19 @@ export class ThrashRun {
   #operators(prng: Prng, { root, paths }: ThrashWorkload, busy: Set<string>): FaultSchedule {
     const { figures } = this;
     const { only, say } = this.#options;
+    const operator = { root, paths, figures, say };
     return new FaultSchedule({
       cluster: this.#cluster,
       prng,
       counts: figures.acts,
       moments: [],
       broken: (what) => this.#broken("P7", what),
-      table: actsOf({ root, paths, figures, say }),
+      table: acts.map(({ name, weight, make }) => ({
+        name,
+        weight,
+        possible: () => true,
+        make: (stage) => make(stage, operator),
+      })),
       busy,
       ...(only === undefined ? {} : { only }),
     });

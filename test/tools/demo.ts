@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gfs, gfsPath, TestCluster } from "./processes.ts";
+import { toolFlags } from "./tool-flags.ts";
 
 const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
@@ -87,4 +88,11 @@ async function compare(copy: string, wanted: string): Promise<void> {
   say(`    SHA-256 ${got}: the same`);
 }
 
+toolFlags({
+  command: "bun run demo",
+  about:
+    "Starts a master and three chunkservers, stores a large file, appends to it, kills a server, and gets it all back.",
+  flags: {},
+  examples: ["bun run demo"],
+});
 await demo();

@@ -8,6 +8,7 @@ import { candidates, formatRun, readKillers, writeKillers } from "../sim/mutants
 import { mutants } from "../sim/mutants/list.ts";
 import type { Mutant } from "../sim/mutants/mutant.ts";
 import { type MutantRun, MutantRunner } from "../sim/mutants/run-mutant.ts";
+import { scenarioNames } from "../sim/scenarios.ts";
 import { toolFlags } from "./tool-flags.ts";
 
 const flags = toolFlags({
@@ -23,6 +24,9 @@ const flags = toolFlags({
   },
   examples: ["bun run sim:mutants --only seal --seeds 50", "bun run sim:mutants --update --missing"],
 });
+const scenario = flags.text("scenario");
+if (scenario !== undefined && !scenarioNames.includes(scenario))
+  flags.refuse(`no scenario is called ${scenario}; known: ${scenarioNames.join(", ")}`);
 const known = readKillers();
 const names = flags.text("only")?.split(",");
 const chosen = mutants.filter(
@@ -83,7 +87,6 @@ async function show(): Promise<string[]> {
 }
 
 function withScenario(mutant: Mutant): Mutant {
-  const scenario = flags.text("scenario");
   return scenario === undefined ? mutant : { ...mutant, scenarios: [scenario] };
 }
 

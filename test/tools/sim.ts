@@ -43,6 +43,7 @@ const scenario = flags.text("scenario") ?? "standard";
 if (!scenarioNames.includes(scenario))
   flags.refuse(`no scenario is called ${scenario}; known: ${scenarioNames.join(", ")}`);
 const reduction = reductionAsked();
+const traced = patternAsked();
 const [from, to] = range();
 const jobs = flags.number("jobs") ?? 1;
 const minutes =
@@ -97,16 +98,14 @@ async function runChild(job: number): Promise<void> {
 }
 
 function runSeed(seed: number, smaller: Reduction): ReturnType<typeof runScenario> {
-  const trace = flags.text("trace");
-  const pattern = trace === undefined ? undefined : new RegExp(trace);
   const printed = (event: SimEvent): void => {
     const line = formatEvent(event);
-    if (pattern?.test(line) === true) console.log(line);
+    if (traced?.test(line) === true) console.log(line);
   };
   return runScenario(scenario, seed, {
     change: (settings) => reduced(settings, smaller),
     luck: smaller.luck,
-    ...(pattern === undefined ? {} : { onEvent: printed }),
+    ...(traced === undefined ? {} : { onEvent: printed }),
   });
 }
 
@@ -128,6 +127,17 @@ function shrinkOne(seed: number): void {
   const result = runSeed(seed, found);
   show(lineOf({ result, scenario, reduction: found, tookMs: 1, cpuMs: 1 }));
   console.log(`smallest found: ${commandOf(scenario, seed, found)}`);
+}
+
+function patternAsked(): RegExp | undefined {
+  const trace = flags.text("trace");
+  try {
+    return trace === undefined ? undefined : new RegExp(trace);
+  } catch (error) {
+    return flags.refuse(
+      `--trace wants a regular expression: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
 }
 
 function reductionAsked(): Reduction {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatReport } from "../thrash/report.ts";
-import { ThrashRun } from "../thrash/run-thrash.ts";
+import { faultNames, ThrashRun } from "../thrash/run-thrash.ts";
 import { containment, look } from "../thrash/surroundings.ts";
 import { toolFlags } from "./tool-flags.ts";
 
@@ -24,11 +24,22 @@ const flags = toolFlags({
 });
 const seed = flags.number("seed") ?? Math.floor(Date.now() / 1_000) % 1_000_000_000;
 const minutes = flags.number("minutes") ?? 1;
+const only = onlyAsked();
 const contained = flags.text("contained");
 const exitViolated = 1;
 const exitInterrupted = 130;
 
 process.exit(contained === undefined ? await launch() : await perform(contained, true));
+
+function onlyAsked(): readonly string[] | undefined {
+  const names = flags
+    .text("only")
+    ?.split(",")
+    .map((name) => name.trim());
+  const unknown = names?.find((name) => !faultNames.includes(name));
+  if (unknown !== undefined) flags.refuse(`--only knows ${faultNames.join(", ")}, not ${JSON.stringify(unknown)}`);
+  return names;
+}
 
 /** In namespaces of its own where they can be had; whatever comes, nothing is left behind but what tells of a broken promise. */
 async function launch(): Promise<number> {
@@ -68,7 +79,6 @@ async function perform(folder: string, contained: boolean): Promise<number> {
   }
   const surroundings = look(contained);
   for (const line of surroundings.missing) console.log(`not made here: ${line}`);
-  const only = flags.text("only")?.split(",");
   const roundSeconds = flags.number("round-seconds") ?? Math.min(60, minutes * 30);
   mkdirSync(join(folder, "logs"), { recursive: true });
   const say = (line: string): void => {
