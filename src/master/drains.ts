@@ -61,9 +61,14 @@ const copySettings = ["repair-streams", "repair-streams-per-server"] as const;
 
 function progressOf(ctx: MasterContext, volume: Volume): DrainProgress {
   const progress = drainProgress(ctx.soft.drains, chunkView(ctx), { volume: volume.index, limits: ctx.limits });
-  const noCopies = copySettings.find((name) => settingOf(ctx.state, name) === 0);
-  if (noCopies === undefined || progress.stuck !== undefined || (progress.left?.chunks ?? 0) === 0) return progress;
-  return { ...progress, stuck: `nothing is copied, since ${noCopies} is set to 0` };
+  if (progress.stuck !== undefined || (progress.left?.chunks ?? 0) === 0) return progress;
+  return { ...progress, stuck: whyNoCopies(ctx) };
+}
+
+function whyNoCopies({ state, soft }: MasterContext): string | undefined {
+  const off = copySettings.find((name) => settingOf(state, name) === 0);
+  if (off !== undefined) return `nothing is copied, since ${off} is set to 0`;
+  return soft.repair.held === undefined ? undefined : `repair is held back: ${soft.repair.held}`;
 }
 
 /** Of a server that an operator asks for, also where it is not being drained. */

@@ -72,6 +72,30 @@ test.each([
   expect(told(cluster).filter(({ kind }) => kind === "drain.stuck")).toHaveLength(1);
 });
 
+test("while repair is held back, since many servers were lost at once", () => {
+  const cluster = withChunk(3);
+  const lost = [cluster.addServer(), cluster.addServer()];
+  for (let i = 0; i < 2; i++) cluster.addServer();
+  cluster.simulation.runFor(3_000);
+  for (const { machine } of lost) machine.crash({ powerLoss: false });
+  cluster.simulation.runFor(cluster.limits.heartbeatMs * (cluster.limits.deadHeartbeats + 2));
+  cluster.call(drain, { id: cluster.nextId(), server: cluster.servers[0]!.volume });
+  cluster.simulation.runFor(3_000);
+  expectStuck(cluster, "repair is held back: 2 of 4 servers were lost at once");
+  for (const server of lost) {
+    server.machine.restart();
+    cluster.beginServer(server);
+  }
+  cluster.simulation.runFor(10_000);
+  expect(reportOf(cluster)?.state).toBe("safe");
+  expect(told(cluster).map(({ kind }) => kind)).toEqual([
+    "drain.begun",
+    "drain.stuck",
+    "drain.resumed",
+    "drain.finished",
+  ]);
+});
+
 test.each(["repair-streams", "repair-streams-per-server"])("while %s is 0: nothing is copied", (name) => {
   const cluster = withChunk(2);
   cluster.addServer();
