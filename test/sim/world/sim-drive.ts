@@ -20,6 +20,9 @@ export interface PlannedFailure {
 /** Of what strikes by chance. */
 const harmful = new Set(["disk.misdirected", "disk.lying-sync", "disk.bit-rot"]);
 
+/** What one operation takes longer by chance, on a slow drive too: it is over before everything has to be whole again. */
+const longestByChanceMs = 60_000;
+
 /** A drive with its wear: latencies, failures and locks. */
 export class SimDrive {
   /** Of no other drive. */
@@ -107,7 +110,7 @@ export class SimDrive {
     const { slow, slowMs, bytesPerMs } = this.faults;
     const usual = this.#prng.between(range) + bytes / bytesPerMs;
     const extra = this.#scheduler.strikes(this.#prng, slow, "disk.slow") ? this.#prng.between(slowMs) : 0;
-    return (usual + extra) * this.#slowFactor;
+    return Math.min((usual + extra) * this.#slowFactor, usual * this.#slowFactor + longestByChanceMs);
   }
 
   /** @throws DiskError("failed") by plan, by chance, and always once the drive is broken; ("full") by plan. */
