@@ -35,4 +35,9 @@ export const keptSeeds: readonly KeptSeed[] = [
     seed: 1_001_924,
     found: "two good replicas were blamed for the rot of a third, which was then lost: their chunk was never sealed",
   },
+  {
+    scenario: "standard",
+    seed: 5_000_167,
+    found: "a healthy and two stale replicas on the only three servers stayed so for ever",
+  },
 ];

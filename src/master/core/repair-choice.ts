@@ -1,11 +1,11 @@
 /**
  * Where one chunk is copied from and to (DESIGN §4.5): from the nearest healthy replica to where placement would put it, by servers that have room for another clone. No
  * server is given more than twice what those beside it were given lately, so that all of them take part. A corrupt replica is replaced in its place where enough others are
- * surely healthy. What would crowd a rack waits while a better one is only busy.
+ * surely healthy, and a stale one too where nobody else can take the copy. What would crowd a rack waits while a better one is only busy.
  */
 import type { Limits } from "../../limits.ts";
 import { isHolder, replicasAt } from "./chunk-replicas.ts";
-import type { Replica } from "./chunk-replicas.ts";
+import type { Replica, ReplicaHealth } from "./chunk-replicas.ts";
 import type { ChunkView } from "./chunk-scan.ts";
 import type { Chunk, VolumeIndex } from "./chunk-table.ts";
 import { enoughToReplace, type Garbage, isBeingDeleted, sureHolders } from "./garbage.ts";
@@ -54,7 +54,7 @@ export type Choice =
     }
   /** Its servers are busy: it is looked at again. */
   | { readonly kind: "wait" }
-  /** Only a corrupt replica's own server could take a copy, and nobody has said yet that the other replicas are healthy: have them verified. */
+  /** Only a corrupt or stale replica's own server could take a copy, and nobody has said yet that the other replicas are healthy: have them verified. */
   | { readonly kind: "unsure"; readonly why: string }
   | { readonly kind: "blocked"; readonly why: string };
 
@@ -118,37 +118,58 @@ function targetFor(
   by: ChoiceContext,
   of: Targeting,
 ): VolumeIndex | Exclude<Choice, { kind: "clone" }> {
-  const inPlace = of.want === "short" ? corruptToReplace(view, by, of) : undefined;
-  if (inPlace?.sure === true) return inPlace.volume;
+  const bad = of.want === "short" ? badInPlace(view, by, of) : [];
+  const corrupt = bad.find(({ health, failed }) => health === "corrupt" && !failed);
+  if (corrupt?.sure === true) return corrupt.volume;
   const chosen = placeReplica(view, by, of);
   if (typeof chosen === "number" || chosen.kind !== "blocked") return chosen;
-  return inPlace?.enough === true ? { kind: "unsure", why: chosen.why } : chosen;
+  // What may be deleted leaves its place free soon. Else all would wait for each other for ever: no copy before a delete, no delete before a copy.
+  const stays = bad.filter(({ deletable }) => !deletable);
+  const last = stays.find(({ sure, failed }) => sure && !failed) ?? stays.find(({ sure }) => sure);
+  if (last !== undefined) return last.volume;
+  return bad.some(({ enough }) => enough) ? { kind: "unsure", why: chosen.why } : chosen;
 }
 
-/** A corrupt replica whose server could take the copy; `enough`: others are left to save from. `sure`: and they are what they should be. */
-function corruptToReplace(
-  view: ChunkView,
-  by: ChoiceContext,
-  { chunk, slot, replicas, avoid }: Targeting,
-): { readonly volume: VolumeIndex; readonly enough: boolean; readonly sure: boolean } | undefined {
+/** A corrupt or stale replica whose server could take the copy. */
+interface BadInPlace extends Replica {
+  /** A copy has failed there. */
+  readonly failed: boolean;
+  /** Others are left to save from. */
+  readonly enough: boolean;
+  /** And they are what they should be. */
+  readonly sure: boolean;
+  /** Garbage lets it go as soon as it looks at it. */
+  readonly deletable: boolean;
+}
+
+function badInPlace(view: ChunkView, by: ChoiceContext, { chunk, slot, replicas, avoid }: Targeting): BadInPlace[] {
   const serves = (volume: VolumeIndex): boolean => isUsable(view.volumes.byIndex[volume]);
-  const corrupt = replicas.find(
-    ({ volume, health }) =>
-      health === "corrupt" &&
-      !avoid.has(volume) &&
+  const needed = enoughToReplace(chunk.goal, by.limits.minReplicas);
+  return replicas.flatMap((replica) => {
+    const { volume, health } = replica;
+    const able =
+      isBad(health) &&
       serves(volume) &&
       isCounted(view.volumes.byIndex[volume]) &&
       hasRoomNow(by, volume) &&
-      !isBeingDeleted(by.garbage, volume, chunk.handle),
-  );
-  if (corrupt === undefined) return undefined;
-  const { volume } = corrupt;
-  const needed = enoughToReplace(chunk.goal, by.limits.minReplicas);
-  const elsewhere = replicas.filter((each) => each.volume !== volume && serves(each.volume));
-  // Bad ones count as well, for something could be saved from them: else a healthy, a stale and a corrupt replica on three servers would stay so for ever.
-  const told = elsewhere.filter(({ health }) => health === "healthy" || health === "stale" || health === "corrupt");
-  const sure = told.length >= needed && sureHolders(view, slot, volume) > 0;
-  return { volume, enough: elsewhere.length >= needed, sure };
+      !isBeingDeleted(by.garbage, volume, chunk.handle);
+    if (!able) return [];
+    const elsewhere = replicas.filter((each) => each.volume !== volume && serves(each.volume));
+    // Bad ones count as well, for something could be saved from them: else a healthy, a stale and a corrupt replica on three servers would stay so for ever.
+    const told = elsewhere.filter((each) => each.health === "healthy" || isBad(each.health));
+    const holders = sureHolders(view, slot, volume);
+    return {
+      ...replica,
+      failed: avoid.has(volume),
+      enough: elsewhere.length >= needed,
+      sure: told.length >= needed && holders > 0,
+      deletable: holders >= needed,
+    };
+  });
+}
+
+function isBad(health: ReplicaHealth): boolean {
+  return health === "stale" || health === "corrupt";
 }
 
 function staysOn(view: ChunkView, index: VolumeIndex): boolean {

@@ -70,7 +70,7 @@ export interface Repair {
   round: Round | undefined;
   /** As of the last whole round: why nothing could be planned for the first chunk in the queues, for status. */
   blocked: string;
-  /** Only their corrupt replicas' own servers could take a copy, and of the other replicas nobody has said yet that they are healthy: have them verified. */
+  /** Only their corrupt or stale replicas' own servers could take a copy, and of the other replicas nobody has said yet that they are healthy: have them verified. */
   unsure: ReadonlySet<ChunkHandle>;
   /** Why nothing is begun; undefined: it is. */
   held: string | undefined;

@@ -208,6 +208,41 @@ describe("plans", () => {
     expect(repair.blocked).toContain("s1 holds a replica already");
   });
 
+  test("nor is it replaced while it may be the last that something could be saved from", () => {
+    const world = chunkWorld(2);
+    addSealed(world, 1, [0], 3);
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 0, health: "healthy" });
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 1, health: "stale" });
+    const repair = createRepair();
+    queueNumber(repair, 1, 1);
+    expect(plan(repair, world)).toEqual([]);
+  });
+
+  test("of two stale replicas one is replaced in its place, where nobody else can take a copy and none may be deleted", () => {
+    const world = chunkWorld(4);
+    addSealed(world, 1, [0]);
+    for (const volume of [1, 2]) noteReplicaFact(world.chunks, handleOf(1), { volume, health: "stale" });
+    const repair = createRepair();
+    queueNumber(repair, 1, 1);
+    expect(plan(repair, world)[0]?.target).toBe(3);
+
+    const crowded = chunkWorld(3);
+    addSealed(crowded, 1, [0]);
+    for (const volume of [1, 2]) noteReplicaFact(crowded.chunks, handleOf(1), { volume, health: "stale" });
+    const other = createRepair();
+    queueNumber(other, 1, 1);
+    expect(plan(other, crowded)).toEqual([]);
+    expect([...other.unsure]).toEqual([handleOf(1)]);
+    noteReplicaFact(crowded.chunks, handleOf(1), { volume: 0, health: "healthy" });
+    const [command] = plan(other, crowded);
+    expect(command).toMatchObject({ target: 1, sources: [0] });
+    endClone(other, crowded, { command: command!, nowMs: 0 });
+    // Two are healthy now: the other stale one may be deleted, and its server takes the third copy.
+    expect(plan(other, crowded)).toEqual([]);
+    noteReplicaFact(crowded.chunks, handleOf(1), { volume: 2, health: "gone" });
+    expect(plan(other, crowded)[0]?.target).toBe(2);
+  });
+
   test("after a failure it waits, and then rather takes another target", () => {
     const world = chunkWorld(3);
     addSealed(world, 1, [0], 2);
@@ -284,6 +319,18 @@ describe("a corrupt replica where every server has one", () => {
     expect(plan(repair, world)).toEqual([]);
     addVolume(world, 3);
     expect(plan(repair, world)[0]?.target).toBe(3);
+  });
+
+  test("is tried once more where its server failed to take the copy, and nobody else can", () => {
+    const { world, repair } = withCorrupt();
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 1, health: "corrupt" });
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 0, health: "healthy" });
+    for (const target of [1, 2, 1]) {
+      const [command] = plan(repair, world);
+      expect(command?.target).toBe(target);
+      endClone(repair, world, { command: command!, failure: "no", nowMs: world.nowMs });
+      world.nowMs += 60_000;
+    }
   });
 
   test("with another server at hand the copy goes there without waiting for anybody's word", () => {
