@@ -20,6 +20,7 @@ import { lateAttempts } from "./late-attempts.ts";
 import { frozenReads, slowCluster, slowDisk } from "./slow-servers.ts";
 import { rottenReplicas } from "./rotten-replicas.ts";
 import { rottenSources } from "./rotten-sources.ts";
+import { staleMembers } from "./stale-members.ts";
 import { smallPuts } from "./small-puts.ts";
 import { thinPuts } from "./thin-puts.ts";
 import { truthfulStatus } from "./truthful-status.ts";
@@ -57,6 +58,7 @@ export const stories: Readonly<Record<string, Story>> = {
   lateAttempts,
   fetchedTails,
   rottenSources,
+  staleMembers,
   appenderOrder,
 };
 

@@ -32,6 +32,18 @@ export const repairMutants: readonly Mutant[] = [
     scenarios: ["loss"],
   },
   {
+    name: "stale-never-replaced",
+    rule: "a stale replica that may not be deleted yet is replaced in its place where nobody else can take a copy",
+    edits: [
+      {
+        file: "src/master/core/repair-choice.ts",
+        find: "const stays = bad.filter(({ deletable }) => !deletable);",
+        replace: "const stays = bad.filter(() => false);",
+      },
+    ],
+    scenarios: ["staleMembers"],
+  },
+  {
     name: "clone-not-tried-again",
     rule: "a clone that failed is tried again",
     edits: [
