@@ -64,7 +64,7 @@ const toConfirm = "gfs master confirm";
 
 /** What is wrong, the worst first, each with what to do. */
 export function alarmsOf(status: ClusterStatus): string[] {
-  const { servers, stopped, safeMode, chunks } = status;
+  const { servers, stopped, safeMode, chunks, repair } = status;
   const dead = servers.filter(({ liveness }) => liveness === "dead");
   const silent = servers.filter(({ liveness }) => liveness === "suspect");
   const retired = servers.filter(({ liveness }) => liveness === "retired");
@@ -87,7 +87,7 @@ export function alarmsOf(status: ClusterStatus): string[] {
     ...(dead.length === 0
       ? []
       : [
-          `${named(dead)} ${are(dead.length)} dead${since(dead)}: start ${dead.length === 1 ? "it" : "them"} again; what ${dead.length === 1 ? "it has" : "they have"} is copied elsewhere meanwhile`,
+          `${named(dead)} ${are(dead.length)} dead${since(dead)}: start ${dead.length === 1 ? "it" : "them"} again${repair.running > 0 ? "; what is short is copied elsewhere meanwhile" : ""}`,
         ]),
     ...(retired.length === 0
       ? []

@@ -70,7 +70,14 @@ describe("what is wrong, and what to do", () => {
     expect(alarms).toEqual([
       "2 lost chunks are on dead servers: start them again with their disks",
       "1 lost chunk is on no server that is known: gfs fsck names the files",
-      "server server1 is dead, silent for 2 min 5 s: start it again; what it has is copied elsewhere meanwhile",
+      "server server1 is dead, silent for 2 min 5 s: start it again",
+    ]);
+  });
+
+  test("says that copies are made only while some are", () => {
+    const copying = withCounts({ short: 9 }, { servers: [dead, two, three], repair: repairing });
+    expect(alarmsOf(copying)).toEqual([
+      "server server1 is dead, silent for 2 min 5 s: start it again; what is short is copied elsewhere meanwhile",
     ]);
   });
 
