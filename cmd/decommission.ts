@@ -55,8 +55,10 @@ export const decommission: Verb = {
       const check = await client.operator.decommissionCheck(server, { signal });
       if (!check.safe) for (const line of costLines(check)) note(call, line);
       if (check.lost > 0 && !call.args.on("accept-loss")) {
-        const lost = `${counted(check.lost, "chunk")} would be lost for good; --accept-loss says that they may be`;
-        throw new GfsError("Denied", `Cannot forget ${showServer(check)}: ${lost}`);
+        const lost = `${counted(check.lost, "chunk")} would be lost for good`;
+        throw new GfsError("Denied", `Cannot forget ${showServer(check)}: ${lost}`, {
+          details: { hint: "--accept-loss says that they may be" },
+        });
       }
       options = { signal, force, lostMax: check.lost };
     }

@@ -10,6 +10,7 @@ const hints: Readonly<Record<string, string>> = {
   "mkdir NotFound": "-p makes missing parents",
   "rm DirectoryNotEmpty": "-r removes it with all that is in it",
   "trash Exists": "--to restores it under another name",
+  "decommission Denied": "`gfs drain SERVER --wait` empties it first; --force is for one that never returns",
   "append NotFound": "without --no-create the file is made",
   NoSpace: "`gfs df` shows where space is; `gfs trash purge` gives back what was removed",
   TooFewServers: "`gfs status` shows which chunkservers are up",

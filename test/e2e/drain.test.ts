@@ -127,6 +127,7 @@ describe("taking a server away", () => {
       const refused = await cluster.run(["decommission", "chunk-1"]);
       expect(refused.code).toBe(5);
       expect(refused.stderr).toContain("too few replicas on other servers");
+      expect(refused.stderr).toContain("--force is for one that never returns");
       // Whoever waits is told when somebody else cancels it.
       const waiting = cluster.run(["drain", "chunk-1", "--wait", "--timeout", "60"]);
       await eventually("it is waited for", async () => listOf(await cluster.json(["drain"])).length === 1);
