@@ -7,6 +7,7 @@ import { throwIfAborted } from "../net/deadline.ts";
 import type { CopyControl } from "./clones.ts";
 import type { Context } from "./context.ts";
 import { copyBytes } from "./copy-chunk.ts";
+import type { ChunkWriter } from "./store/store.ts";
 
 export interface TransferRequest {
   readonly handle: ChunkHandle;
@@ -63,18 +64,22 @@ export async function cloneChunk(context: Context, request: TransferRequest, con
     }
   }
   const chunkBytes = Math.max(length, limits.chunkBytes);
-  const writer = await store.beginWrite({ handle, version, chunkBytes, bytes: length, origin, purpose: "clone" });
+  const options = { handle, version, chunkBytes, bytes: length, origin, purpose: "clone" as const };
+  let writer: ChunkWriter | undefined;
   try {
     const { signal } = control;
     const copy = { handle, version, purpose: "clone" as const, from: 0, to: length, sources, signal };
     await copyBytes(context, copy, async (run) => {
+      // What is replaced goes for the first bytes, and not for a source that can't be reached.
+      writer ??= await store.beginWrite(options);
       await writer.write(run);
       await control.copied(run.bytes);
     });
     throwIfAborted(`copy chunk ${handle}`, signal);
+    writer ??= await store.beginWrite(options);
     await writer.close(length, crc);
   } catch (thrown) {
-    await writer.abort();
+    await writer?.abort();
     throw thrown;
   }
 }

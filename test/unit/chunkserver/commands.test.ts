@@ -343,6 +343,23 @@ describe("DESIGN §4.4 who may read what", () => {
     expect(crc32(read.content)).toBe(crc32(record));
   });
 
+  test("what a clone is to replace stays where no source gives a byte", () => {
+    const trio = new Trio();
+    trio.openChunk();
+    const half = content(30_000);
+    trio.do((world) => appendOne(world, trio.address("s1"), half));
+    const v2 = chunkVersion(2);
+    for (const name of ["s1", "s2", "s3"]) trio.command(name, fence, { items: [{ handle, version: v2 }] });
+    const held = { handle, version: v2, length: half.length, crc: crc32(half), origin };
+    for (const name of ["s1", "s2"]) trio.command(name, finish, { items: [held] });
+    // Another one than what s3 holds all of: it is no finish.
+    const wanted = { ...held, length: half.length + 1, sources: trio.chain("s1", "s2") };
+    for (const name of ["s1", "s2"]) trio.machines.find((each) => each.name === name)!.crash({ powerLoss: false });
+    expect(refusal(() => trio.command("s3", clone, wanted))).toMatchObject({ code: "Unavailable" });
+    const { answers } = trio.command("s3", fence, { items: [{ handle, version: v2 }] });
+    expect(answers).toMatchObject([{ kind: "fenced", prepared: half.length }]);
+  });
+
   test("a clone of what is open is refused", () => {
     const trio = new Trio();
     const chain = trio.chain("s1");
