@@ -61,8 +61,11 @@ const copySettings = ["repair-streams", "repair-streams-per-server"] as const;
 
 function progressOf(ctx: MasterContext, volume: Volume): DrainProgress {
   const progress = drainProgress(ctx.soft.drains, chunkView(ctx), { volume: volume.index, limits: ctx.limits });
-  if (progress.stuck !== undefined || (progress.left?.chunks ?? 0) === 0) return progress;
-  return { ...progress, stuck: whyNoCopies(ctx) };
+  const { stuck, left } = progress;
+  if (stuck !== undefined || left === undefined || left.chunks + left.unsealed === 0) return progress;
+  const { mutationsStopped } = ctx.soft;
+  if (mutationsStopped !== undefined) return { ...progress, stuck: `changes are stopped: ${mutationsStopped}` };
+  return left.chunks === 0 ? progress : { ...progress, stuck: whyNoCopies(ctx) };
 }
 
 function whyNoCopies({ state, soft }: MasterContext): string | undefined {

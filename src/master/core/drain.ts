@@ -271,7 +271,8 @@ function whyStuck(view: ChunkView, round: DrainRound, handle: ChunkHandle, limit
     use: "new" as const,
     from: {},
     excluded: new Set<VolumeIndex>(),
-    holders: replicas.map(({ volume }) => volume),
+    // A bad one is in nobody's way for good.
+    holders: replicas.filter(({ health }) => hasAll(health)).map(({ volume }) => volume),
     weights: limits,
     what: `another replica of chunk ${handle}`,
   };

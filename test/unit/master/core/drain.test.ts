@@ -197,6 +197,15 @@ describe("the progress of a drain", () => {
     round(full, stuck);
     expect(progress(full, stuck).stuck).toContain("s1 has 5 bytes free, not the 10 needed");
   });
+
+  test("is not stuck where all others have stale replicas, which are replaced", () => {
+    const world = reportedWorld(4);
+    addReported(world, 1, [0]);
+    for (const volume of [1, 2, 3]) noteReplicaFact(world.chunks, handleOf(1), { volume, health: "stale" });
+    const drains = drained(world, 0);
+    round(world, drains);
+    expect(progress(world, drains)).toMatchObject({ left: { chunks: 1 }, stuck: undefined });
+  });
 });
 
 describe("a drain of what no server can give now", () => {
