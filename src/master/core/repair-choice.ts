@@ -1,11 +1,11 @@
 /**
  * Where one chunk is copied from and to (DESIGN §4.5): from the nearest healthy replica to where placement would put it, by servers that have room for another clone. No
  * server is given more than twice what those beside it were given lately, so that all of them take part. A corrupt replica is replaced in its place where enough others are
- * surely healthy, and a stale one too where nobody else can take the copy. What would crowd a rack waits while a better one is only busy.
+ * left to save from; where nobody else can take the copy a stale one is too, or one where that has failed. What would crowd a rack waits while a better one is only busy.
  */
 import type { Limits } from "../../limits.ts";
 import { isHolder, replicasAt } from "./chunk-replicas.ts";
-import type { Replica, ReplicaHealth } from "./chunk-replicas.ts";
+import type { Replica } from "./chunk-replicas.ts";
 import type { ChunkView } from "./chunk-scan.ts";
 import type { Chunk, VolumeIndex } from "./chunk-table.ts";
 import { enoughToReplace, type Garbage, isBeingDeleted, sureHolders } from "./garbage.ts";
@@ -119,57 +119,42 @@ function targetFor(
   of: Targeting,
 ): VolumeIndex | Exclude<Choice, { kind: "clone" }> {
   const bad = of.want === "short" ? badInPlace(view, by, of) : [];
+  const [first] = bad;
+  if (first === undefined) return placeReplica(view, by, of);
+  const needed = enoughToReplace(of.chunk.goal, by.limits.minReplicas);
+  const usable = of.replicas.filter(({ volume }) => isUsable(view.volumes.byIndex[volume]));
+  const named = usable.filter(({ health }) => health === "named").length;
+  // The one that is replaced is not left to save from. Bad ones are: else a healthy, a stale and a corrupt replica on three servers would stay so for ever.
+  const left = usable.length - named - 1;
+  const sure = sureHolders(view, of.slot, first.volume);
+  const mayReplace = sure > 0 && left >= needed;
   const corrupt = bad.find(({ health, failed }) => health === "corrupt" && !failed);
-  if (corrupt?.sure === true) return corrupt.volume;
+  if (corrupt !== undefined && mayReplace) return corrupt.volume;
   const chosen = placeReplica(view, by, of);
   if (typeof chosen === "number" || chosen.kind !== "blocked") return chosen;
-  // What may be deleted leaves its place free soon. Else all would wait for each other for ever: no copy before a delete, no delete before a copy.
-  const stays = bad.filter(({ deletable }) => !deletable);
-  const last = stays.find(({ sure, failed }) => sure && !failed) ?? stays.find(({ sure }) => sure);
-  if (last !== undefined) return last.volume;
-  return bad.some(({ enough }) => enough) ? { kind: "unsure", why: chosen.why } : chosen;
+  // With so many healthy ones bad ones may be deleted, which makes room. With fewer all would wait for each other for ever: no copy before a delete, no delete before a copy.
+  if (sure >= needed) return chosen;
+  if (mayReplace) return first.volume;
+  return named > 0 && left + named >= needed ? { kind: "unsure", why: chosen.why } : chosen;
 }
 
-/** A corrupt or stale replica whose server could take the copy. */
-interface BadInPlace extends Replica {
-  /** A copy has failed there. */
-  readonly failed: boolean;
-  /** Others are left to save from. */
-  readonly enough: boolean;
-  /** And they are what they should be. */
-  readonly sure: boolean;
-  /** Garbage lets it go as soon as it looks at it. */
-  readonly deletable: boolean;
-}
-
-function badInPlace(view: ChunkView, by: ChoiceContext, { chunk, slot, replicas, avoid }: Targeting): BadInPlace[] {
-  const serves = (volume: VolumeIndex): boolean => isUsable(view.volumes.byIndex[volume]);
-  const needed = enoughToReplace(chunk.goal, by.limits.minReplicas);
-  return replicas.flatMap((replica) => {
-    const { volume, health } = replica;
-    const able =
-      isBad(health) &&
-      serves(volume) &&
-      isCounted(view.volumes.byIndex[volume]) &&
-      hasRoomNow(by, volume) &&
-      !isBeingDeleted(by.garbage, volume, chunk.handle);
-    if (!able) return [];
-    const elsewhere = replicas.filter((each) => each.volume !== volume && serves(each.volume));
-    // Bad ones count as well, for something could be saved from them: else a healthy, a stale and a corrupt replica on three servers would stay so for ever.
-    const told = elsewhere.filter((each) => each.health === "healthy" || isBad(each.health));
-    const holders = sureHolders(view, slot, volume);
-    return {
-      ...replica,
-      failed: avoid.has(volume),
-      enough: elsewhere.length >= needed,
-      sure: told.length >= needed && holders > 0,
-      deletable: holders >= needed,
-    };
-  });
-}
-
-function isBad(health: ReplicaHealth): boolean {
-  return health === "stale" || health === "corrupt";
+/** Corrupt and stale replicas whose servers could take a copy in their place now; those where one has failed come last. */
+function badInPlace(
+  view: ChunkView,
+  by: ChoiceContext,
+  { chunk, replicas, avoid }: Targeting,
+): (Replica & { readonly failed: boolean })[] {
+  return replicas
+    .filter(
+      ({ volume, health }) =>
+        (health === "corrupt" || health === "stale") &&
+        isUsable(view.volumes.byIndex[volume]) &&
+        isCounted(view.volumes.byIndex[volume]) &&
+        hasRoomNow(by, volume) &&
+        !isBeingDeleted(by.garbage, volume, chunk.handle),
+    )
+    .map((replica) => ({ ...replica, failed: avoid.has(replica.volume) }))
+    .toSorted((a, b) => Number(a.failed) - Number(b.failed));
 }
 
 function staysOn(view: ChunkView, index: VolumeIndex): boolean {

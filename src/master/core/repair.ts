@@ -336,7 +336,8 @@ function noteFailure(repair: Repair, { handle, target }: RepairCommand, of: { fa
   repair.failures.set(handle, {
     count,
     retryAtMs: of.nowMs + Math.min(retryMsMax, retryMs * 2 ** Math.min(10, count - 1)),
-    targets: new Set([...(before?.targets ?? []), target]),
+    // One that comes a second time begins a new turn: else, of those that have all failed once, only the first would ever be tried again.
+    targets: before?.targets.has(target) === true ? new Set([target]) : new Set([...(before?.targets ?? []), target]),
     why: `the last attempt to copy chunk ${handle} failed: ${of.failure}`,
   });
 }

@@ -37,8 +37,8 @@ export const repairMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/core/repair-choice.ts",
-        find: "const stays = bad.filter(({ deletable }) => !deletable);",
-        replace: "const stays = bad.filter(() => false);",
+        find: "if (sure >= needed) return chosen;",
+        replace: "if (sure >= 0) return chosen;",
       },
     ],
     scenarios: ["staleMembers"],

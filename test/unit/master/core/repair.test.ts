@@ -243,6 +243,20 @@ describe("plans", () => {
     expect(plan(other, crowded)[0]?.target).toBe(2);
   });
 
+  test("nobody is asked to verify where that could not help, or where the bad one may be deleted", () => {
+    for (const others of [["healthy", "stale"], ["unfinished", "stale"], ["stale"]] as const) {
+      const world = chunkWorld(1 + others.length);
+      addSealed(world, 1, [0], 3);
+      noteReplicaFact(world.chunks, handleOf(1), { volume: 0, health: others.length === 1 ? "named" : "healthy" });
+      for (const [i, health] of others.entries()) noteReplicaFact(world.chunks, handleOf(1), { volume: i + 1, health });
+      const repair = createRepair();
+      queueNumber(repair, 1, 1);
+      // Where an unfinished one is left, all of it is there to save from.
+      expect(plan(repair, world)).toHaveLength(others[0] === "unfinished" ? 1 : 0);
+      expect([...repair.unsure]).toEqual([]);
+    }
+  });
+
   test("after a failure it waits, and then rather takes another target", () => {
     const world = chunkWorld(3);
     addSealed(world, 1, [0], 2);
@@ -325,7 +339,7 @@ describe("a corrupt replica where every server has one", () => {
     const { world, repair } = withCorrupt();
     noteReplicaFact(world.chunks, handleOf(1), { volume: 1, health: "corrupt" });
     noteReplicaFact(world.chunks, handleOf(1), { volume: 0, health: "healthy" });
-    for (const target of [1, 2, 1]) {
+    for (const target of [1, 2, 1, 2, 1]) {
       const [command] = plan(repair, world);
       expect(command?.target).toBe(target);
       endClone(repair, world, { command: command!, failure: "no", nowMs: world.nowMs });
