@@ -48,6 +48,8 @@ export class AppendLine {
   #nextSequence: number;
   #tail: SendingTail | undefined;
   #failed: FailedTail | undefined;
+  /** Why the last tail was left; undefined once another is looked for. */
+  #left: GfsError | undefined;
   #connecting = false;
   /** How many of the queue, from its head, may be sent: those that came before a large append which waits for its turn, or has it. */
   #allowed = Number.POSITIVE_INFINITY;
@@ -149,6 +151,10 @@ export class AppendLine {
   // ------------------------------------------------------------ to a tail
 
   async #connect(): Promise<void> {
+    // Tails that open, and then take nothing, are no progress: the time goes on.
+    const left = this.#left;
+    this.#left = undefined;
+    if (left !== undefined) await this.#pause(left);
     while (this.#tail === undefined && this.#queue.length > 0 && this.#broken === undefined) {
       try {
         const tail = await this.#open();
@@ -241,6 +247,7 @@ export class AppendLine {
     if (this.#queue.length === 0 || this.#broken !== undefined) return;
     const sentAny = this.#queue.some((waiting) => waiting.sequence !== undefined);
     if (isFinal(error, sentAny)) return this.#break(error);
+    this.#left = error;
     this.#go();
   }
 

@@ -136,6 +136,20 @@ describe("append", () => {
     expect(text(cluster.content("/log"))).toBe("once\n");
   });
 
+  test("that all tails refuse, each of which opens, ends in time, and has asked for less and less of them", () => {
+    const cluster = new FakeCluster();
+    cluster.addFile("/log", []);
+    for (const { trouble } of cluster.servers) trouble.refuseRecords = new GfsError("ChunkFull", "it does not fit");
+    let tails = 0;
+    cluster.before = (name) => {
+      if (name === "append-tail") tails++;
+    };
+    const error = cluster.with((client) => caught(client.appendToFile("/log", utf8("once\n"))));
+    expect(error.code).toBe("OutcomeUnknown");
+    expect(tails).toBeGreaterThan(2);
+    expect(tails).toBeLessThan(50);
+  });
+
   test("that was never sent goes to the file that has taken the path; one that was sent does not", () => {
     const cluster = new FakeCluster();
     const replaceBefore = (message: string): void => {

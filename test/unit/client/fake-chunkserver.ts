@@ -45,6 +45,8 @@ export interface Trouble {
   lateReads?: { readonly fromByte: number; readonly ms: number } | undefined;
   /** Records after which appends are taken but not answered: the connection ends instead. */
   appendsBeforeBreak?: number | undefined;
+  /** Streams of records open, and each record is refused so. */
+  refuseRecords?: GfsError | undefined;
 }
 
 /** A chunkserver as a client sees it: no chain, no disk. */
@@ -189,8 +191,9 @@ export class FakeChunkserver {
       if (frame === null) return;
       if (frame.type !== "append") continue;
       const record = decodeAppend(frame);
-      if (chunk.closed) {
-        const error = new GfsError("ChunkClosed", "sealed");
+      const { refuseRecords } = this.trouble;
+      if (chunk.closed || refuseRecords !== undefined) {
+        const error = refuseRecords ?? new GfsError("ChunkClosed", "sealed");
         frames.send("appendAnswer", opening.stream, encodeAppendRefusal(record.sequence, error));
         continue;
       }
