@@ -40,4 +40,9 @@ export const keptSeeds: readonly KeptSeed[] = [
     seed: 5_000_167,
     found: "a healthy and two stale replicas on the only three servers stayed so for ever",
   },
+  {
+    scenario: "standard",
+    seed: 7_003_874,
+    found: "a window of records as large as a chunk was cut off by the seal of each chunk that it filled, for ever",
+  },
 ];

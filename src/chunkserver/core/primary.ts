@@ -58,6 +58,8 @@ export interface PrimaryState {
   leaseUntilMs: number;
   /** A record did not fit the chunk, or its session the append table: nothing more is accepted, what was accepted goes on. */
   full: boolean;
+  /** For each asker the first record that came too late: refused when all that was accepted is answered (`refuseTooLate`). */
+  readonly tooLate: Map<AskerId, Refusal>;
 }
 
 export interface PrimaryOptions extends Omit<MemberOptions, "last"> {
@@ -76,8 +78,15 @@ export interface PrimaryOptions extends Omit<MemberOptions, "last"> {
 export type PrimaryEffect =
   | { readonly kind: "prepare"; readonly offset: number }
   | { readonly kind: "answer"; readonly asker: AskerId; readonly answer: AppendAnswer }
-  | { readonly kind: "refuse"; readonly asker: AskerId; readonly sequence: Sequence; readonly error: GfsError }
+  | Refusal
   | { readonly kind: "stopped"; readonly reason: string };
+
+interface Refusal {
+  readonly kind: "refuse";
+  readonly asker: AskerId;
+  readonly sequence: Sequence;
+  readonly error: GfsError;
+}
 
 export interface AppendRequest {
   readonly asker: AskerId;
@@ -100,6 +109,7 @@ export function openPrimary(options: PrimaryOptions): PrimaryState {
     unanswered: new Map(),
     leaseUntilMs: options.leaseUntilMs,
     full: false,
+    tooLate: new Map(),
   };
 }
 
@@ -126,6 +136,7 @@ export function appendArrived(state: PrimaryState, request: AppendRequest, nowMs
     case "next":
       break;
   }
+  if (closed?.code === "ChunkFull") return refuseTooLate(state, refuseWith(request, closed));
   if (closed !== undefined) return [refuseWith(request, closed)];
   if (known.kind === "gap")
     return [refuse(request, "ProtocolError", `sequence ${known.expected} of its session comes first`)];
@@ -143,7 +154,10 @@ function accept(state: PrimaryState, request: AppendRequest, nowMs: number): Pri
       : tableFull(state.table, request.session, state.tableBounds);
   if (full !== undefined) {
     state.full = true;
-    return [refuse(request, "ChunkFull", full), { kind: "stopped", reason: "full" }];
+    return [
+      ...refuseTooLate(state, refuse(request, "ChunkFull", full)),
+      ...(hasPending(state) ? [] : [{ kind: "stopped" as const, reason: "full" }]),
+    ];
   }
   const refusal = prepareRecord(member, { version: member.version, offset, bytes: request.bytes });
   if (refusal !== undefined) return [refuseWith(request, refusal)];
@@ -188,7 +202,29 @@ function commit(state: PrimaryState): PrimaryEffect[] {
     state.pending = state.pending.slice(state.answered);
     state.answered = 0;
   }
+  if (state.full && !hasPending(state)) effects.push(...takeTooLate(state), { kind: "stopped", reason: "full" });
   return effects;
+}
+
+function hasPending({ answered, pending }: PrimaryState): boolean {
+  return answered < pending.length;
+}
+
+/**
+ * As soon as anybody hears that the chunk is full the master seals it, and what the members have not received is lost, to be sent again: where that takes longer than the seal, windows of
+ * records as large as a chunk would be cut off one after the other for ever. So nobody hears of it before all that was accepted is answered, or refused.
+ */
+function refuseTooLate(state: PrimaryState, refusal: Refusal): PrimaryEffect[] {
+  if (!hasPending(state)) return [refusal];
+  // A stream takes nothing more after its first refusal.
+  if (!state.tooLate.has(refusal.asker)) state.tooLate.set(refusal.asker, refusal);
+  return [];
+}
+
+function takeTooLate({ tooLate }: PrimaryState): Refusal[] {
+  const refusals = [...tooLate.values()];
+  tooLate.clear();
+  return refusals;
 }
 
 /** Rollback: a member refused, was reset, or is silent. All that is unanswered is refused; the role never resumes. */
@@ -215,7 +251,7 @@ function refuseUnanswered(state: PrimaryState): PrimaryEffect[] {
   state.pending = [];
   state.answered = 0;
   state.unanswered.clear();
-  return effects;
+  return [...effects, ...takeTooLate(state)];
 }
 
 /** The master extended the lease; `untilMs` counts from when the heartbeat was sent. */
@@ -241,9 +277,9 @@ export function committedAnswers(state: PrimaryState, session: SessionId): Appen
   return (state.table.sessions.get(session) ?? []).filter((answer) => isCommitted(state, answer));
 }
 
-/** What heartbeats say about it; undefined while it accepts, and while only its lease has lapsed. */
+/** What heartbeats say about it; undefined while it accepts or answers what it has accepted, and while only its lease has lapsed. */
 export function stoppedReason(state: PrimaryState): string | undefined {
-  return state.member.stopped ?? (state.full ? "full" : undefined);
+  return state.member.stopped ?? (state.full && !hasPending(state) ? "full" : undefined);
 }
 
 function isCommitted(state: PrimaryState, answer: AppendAnswer): boolean {
@@ -268,11 +304,11 @@ function stoppedError({ member }: PrimaryState): GfsError {
 
 type RefusalCode = "IdReused" | "SessionExpired" | "ProtocolError" | "Busy" | "ChunkFull";
 
-function refuse(request: AppendRequest, code: RefusalCode, why: string): PrimaryEffect {
+function refuse(request: AppendRequest, code: RefusalCode, why: string): Refusal {
   const { sequence, session } = request;
   return refuseWith(request, new GfsError(code, `Cannot append record ${sequence} of session ${session}: ${why}`));
 }
 
-function refuseWith({ asker, sequence }: AppendRequest, error: GfsError): PrimaryEffect {
+function refuseWith({ asker, sequence }: AppendRequest, error: GfsError): Refusal {
   return { kind: "refuse", asker, sequence, error };
 }

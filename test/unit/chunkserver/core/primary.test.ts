@@ -65,6 +65,12 @@ const answers = (effects: readonly PrimaryEffect[]) =>
   effects.flatMap((effect) => (effect.kind === "answer" ? [[effect.asker, effect.answer.fileOffset]] : []));
 const stops = (effects: readonly PrimaryEffect[]) => effects.filter((effect) => effect.kind === "stopped").length;
 
+/** All that was accepted is synced by all members. */
+function commitAll(state: PrimaryState): PrimaryEffect[] {
+  const { prepared } = state.member;
+  return [...primarySynced(state, prepared), ...primaryVoted(state, prepared)];
+}
+
 describe("DESIGN §4.3 the primary accepts", () => {
   test("records in sequence, one after the other in the chunk", () => {
     const state = primary();
@@ -118,6 +124,7 @@ describe("DESIGN §4.3 the primary accepts", () => {
   ] as const)("%s the rest of the chunk: sealed short, never padded", (_name, bytes, expected) => {
     const state = primary({ chunkBytes: 100 });
     append(state, 1);
+    commitAll(state);
     expect(refusals(append(state, 2, { bytes })) as unknown[]).toEqual([...expected]);
     expect(state.member.prepared).toBe(expected.length === 0 ? 100 : 10);
   });
@@ -125,11 +132,43 @@ describe("DESIGN §4.3 the primary accepts", () => {
   test("nothing after a record that did not fit, not even what would; what was accepted is still answered", () => {
     const state = primary({ chunkBytes: 100 });
     append(state, 1);
-    expect(stops(append(state, 2, { bytes: 91 }))).toBe(1);
-    expect(refusals(append(state, 1, { session: 8, bytes: 1 }))).toEqual([[1, 1, "ChunkFull"]]);
-    expect(stoppedReason(state)).toBe("full");
+    expect(append(state, 2, { bytes: 91 })).toEqual([]);
+    // A stream hears of its first refusal only: it sends nothing more then.
+    expect(append(state, 3)).toEqual([]);
+    expect(append(state, 1, { asker: 2, session: 8, bytes: 1 })).toEqual([]);
+    // Nobody hears of it before: the master would seal it, and cut off what is on its way to the members.
+    expect(stoppedReason(state)).toBeUndefined();
     primarySynced(state, 10);
-    expect(answers(primaryVoted(state, 10))).toEqual([[1, fileOffset]]);
+    const effects = primaryVoted(state, 10);
+    expect(answers(effects)).toEqual([[1, fileOffset]]);
+    expect(refusals(effects)).toEqual([
+      [1, 2, "ChunkFull"],
+      [2, 1, "ChunkFull"],
+    ]);
+    expect(effects.at(-1)).toEqual({ kind: "stopped", reason: "full" });
+    expect(stoppedReason(state)).toBe("full");
+    expect(append(state, 1, { asker: 3, session: 9 })).toMatchObject([
+      { kind: "refuse", error: { code: "ChunkFull" } },
+    ]);
+  });
+
+  test("and those that came too late are refused with those that were accepted, where the chunk is rolled back or fenced", () => {
+    for (const end of [
+      (state: PrimaryState) => primaryFailed(state, "a member is gone"),
+      (state: PrimaryState) => primaryFenced(state, chunkVersion(4)),
+      (state: PrimaryState) => primaryTick(state, 5_000),
+    ]) {
+      const state = primary({ chunkBytes: 100 });
+      append(state, 1);
+      append(state, 2, { bytes: 91 });
+      append(state, 1, { asker: 2, session: 8 });
+      expect(refusals(end(state))).toEqual([
+        [1, 1, "ChunkClosed"],
+        [1, 2, "ChunkFull"],
+        [2, 1, "ChunkFull"],
+      ]);
+      expect(refusals(primaryFailed(state, "again"))).toEqual([]);
+    }
   });
 
   test("until, and not at, the end of its lease; a lapse stops nothing for good", () => {
@@ -262,6 +301,7 @@ describe("DESIGN §4.3 the append table has a bound", () => {
   test("a tail takes so many sessions beyond those it began with; the next one finds it full, and it stops", () => {
     const state = primary({ appendTable: begun, limits });
     for (const session of [1, 2, 3]) expect(refusals(append(state, 1, { session }))).toEqual([]);
+    commitAll(state);
     const effects = append(state, 1, { session: 4 });
     expect(refusals(effects)).toEqual([[1, 1, "ChunkFull"]]);
     expect(stops(effects)).toBe(1);
@@ -271,6 +311,7 @@ describe("DESIGN §4.3 the append table has a bound", () => {
   test("sessions that it knows go on until the answers fill it", () => {
     const state = primary({ appendTable: begun, limits });
     for (const seq of [1, 2, 3, 4, 5, 6]) expect(refusals(append(state, seq, { session: 1 }))).toEqual([]);
+    commitAll(state);
     expect(refusals(append(state, 7, { session: 1 }))).toEqual([[1, 7, "ChunkFull"]]);
   });
 
