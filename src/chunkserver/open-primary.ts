@@ -1,6 +1,7 @@
 /** An open chunk of which this volume is primary: carries out what the core decides, over the volume log and the chain (DESIGN §4.3). */
 import type { GfsError } from "../base/errors.ts";
 import { unreachable } from "../base/assert.ts";
+import { Waiters } from "../base/waiters.ts";
 import type { Timer } from "../io.ts";
 import type { OpenReplica } from "../wire/control/chunkservers.ts";
 import type { AppendAnswer, Chain } from "../wire/control/common.ts";
@@ -59,7 +60,7 @@ export class OpenPrimary {
   #link: ChainLink | undefined;
   #timer: Timer | undefined;
   #acceptedMs = 0;
-  #roomWaiters: (() => void)[] = [];
+  readonly #answers = new Waiters();
 
   constructor(context: Context, { state, inode, rest, onStopped }: OpenPrimaryOptions) {
     this.#context = context;
@@ -123,9 +124,7 @@ export class OpenPrimary {
   room(): Promise<void> | undefined {
     const { member } = this.#state;
     if (member.stopped !== undefined || member.prepared - member.committed < unansweredBytesMax) return undefined;
-    return new Promise((resolve) => {
-      this.#roomWaiters.push(resolve);
-    });
+    return this.#answers.wait();
   }
 
   extendLease(untilMs: number): void {
@@ -216,7 +215,7 @@ export class OpenPrimary {
     if (member.stopped !== undefined) return this.#settle();
     traceMutation(this.#context, "COMMIT", member, { length: member.committed });
     this.#tellCommitted();
-    this.#wake();
+    this.#answers.wake();
   }
 
   #tellCommitted(): void {
@@ -236,14 +235,7 @@ export class OpenPrimary {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#link?.close();
-    this.#wake();
-  }
-
-  #wake(): void {
-    const waiters = this.#roomWaiters;
-    if (waiters.length === 0) return;
-    this.#roomWaiters = [];
-    for (const resolve of waiters) resolve();
+    this.#answers.wake();
   }
 
   /** One timer a chunk: when it fires, the oldest record then pending says when to look again. */

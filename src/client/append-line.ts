@@ -3,6 +3,7 @@
  * failure sent again under their old sequences to whatever is the tail then, until each is answered, or the time is over.
  */
 import { GfsError, hasCode } from "../base/errors.ts";
+import { Waiters } from "../base/waiters.ts";
 import { StreamError, type Timer } from "../io.ts";
 import { protocol } from "../limits.ts";
 import { sleep } from "../net/deadline.ts";
@@ -58,7 +59,8 @@ export class AppendLine {
   /** When a record was last answered, or all could be sent again. */
   #progressMs = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
-  #roomWaiters: (() => void)[] = [];
+  /** For records to be answered, or the line to break. */
+  readonly #changes = new Waiters();
   readonly #stop = new AbortController();
 
   constructor(ctx: ClientContext, options: LineOptions) {
@@ -100,7 +102,7 @@ export class AppendLine {
 
   /** Resolves when there is room, or the line is broken. */
   async ready(): Promise<void> {
-    while (!this.hasRoom && this.#broken === undefined) await this.#change();
+    while (!this.hasRoom && this.#broken === undefined) await this.#changes.wait();
   }
 
   /**
@@ -108,17 +110,17 @@ export class AppendLine {
    * @throws what broke the line, and what `work` throws
    */
   async alone<T>(work: () => Promise<T>): Promise<T> {
-    while (this.#isHeld) await this.#change();
+    while (this.#isHeld) await this.#changes.wait();
     this.#allowed = this.#queue.length;
     try {
-      while (this.#allowed > 0 && this.#broken === undefined) await this.#change();
+      while (this.#allowed > 0 && this.#broken === undefined) await this.#changes.wait();
       if (this.#broken !== undefined) throw this.#broken;
       return await work();
     } finally {
       this.#allowed = Number.POSITIVE_INFINITY;
       // What came meanwhile has only waited: its time begins.
       this.#progressMs = this.#ctx.world.clock.monotonicMs();
-      this.#wake();
+      this.#changes.wake();
       this.#go();
     }
   }
@@ -151,10 +153,10 @@ export class AppendLine {
   // ------------------------------------------------------------ to a tail
 
   async #connect(): Promise<void> {
-    // Tails that open, and then take nothing, are no progress: the time goes on.
+    // Tails that open, and then take nothing, are no progress: the time goes on. But the first that is left has a next one always.
     const left = this.#left;
     this.#left = undefined;
-    if (left !== undefined) await this.#pause(left);
+    if (left !== undefined) await this.#pause(left, this.#failures === 0 ? Number.POSITIVE_INFINITY : undefined);
     while (this.#tail === undefined && this.#queue.length > 0 && this.#broken === undefined) {
       try {
         const tail = await this.#open();
@@ -163,8 +165,10 @@ export class AppendLine {
         this.#send(tail);
         this.#arm();
         this.#receive(tail).catch((error: unknown) => this.#break(appendError(error)));
-      } catch (error) {
-        await this.#pause(appendError(error));
+      } catch (thrown) {
+        // The master's own word; a primary's is about its disk alone.
+        if (hasCode(thrown, "NoSpace")) await this.#learnTaken();
+        await this.#pause(appendError(thrown));
       }
     }
   }
@@ -188,14 +192,13 @@ export class AppendLine {
   }
 
   /** Before the next try. @throws GfsError where there is none */
-  async #pause(error: GfsError): Promise<void> {
+  async #pause(error: GfsError, leftMs = this.#leftMs()): Promise<void> {
     const { world } = this.#ctx;
-    if (error.code === "NoSpace") await this.#learnTaken();
     if (this.#queue.length === 0) return;
     const sentAny = this.#queue.some((waiting) => waiting.sequence !== undefined);
     if (isFinal(error, sentAny)) throw error;
     // After the first one at once, unless it asks for more.
-    const ms = pauseMs(error, { failures: this.#failures++, leftMs: this.#leftMs() }, world.random);
+    const ms = pauseMs(error, { failures: this.#failures++, leftMs }, world.random);
     if (ms === undefined) return this.#refuseLate(gaveUp(error), sentAny);
     world.events.emit("debug", "append.retry", { inode: this.#options.inode, reason: error.message });
     if (ms > 0) await sleep(world.clock, ms, this.#stop.signal);
@@ -216,7 +219,7 @@ export class AppendLine {
       this.#remove(0, first);
       first.reject(error);
     }
-    this.#wake();
+    this.#changes.wake();
   }
 
   // ------------------------------------------------------------ on a tail
@@ -237,7 +240,7 @@ export class AppendLine {
     try {
       error = await this.#receiveAnswers(tail);
     } catch (thrown) {
-      error = appendError(thrown);
+      error = tail.refusal ?? appendError(thrown);
       // A connection that broke says nothing about the tail: it is tried again, and then shows whether it still is one.
       if (!(thrown instanceof StreamError)) this.#blame(tail, error);
     }
@@ -307,7 +310,7 @@ export class AppendLine {
     this.#failures = 0;
     this.#progressMs = this.#ctx.world.clock.monotonicMs();
     waiting.resolve(answer);
-    this.#wake();
+    this.#changes.wake();
   }
 
   #remove(index: number, waiting: WaitingRecord): void {
@@ -343,7 +346,8 @@ export class AppendLine {
       if (tail === undefined) return;
       const quietMs = this.#quietMs(tail);
       if (this.#queue.length > 0 && quietMs >= prepareMs + connectMs) {
-        this.#blame(tail, new GfsError("Timeout", "its primary is silent"));
+        tail.refusal ??= new GfsError("Timeout", `Cannot append to chunk ${tail.handle}: its primary is silent`);
+        this.#blame(tail, tail.refusal);
         return tail.frames.close();
       }
       if (this.#queue.length === 0 && quietMs >= idleMs) {
@@ -360,7 +364,7 @@ export class AppendLine {
     if (index < 0) return;
     if (waiting.sequence === undefined) {
       this.#remove(index, waiting);
-      this.#wake();
+      this.#changes.wake();
     }
     waiting.reject(interruptedRecord(waiting, this.#idOf(waiting)));
   }
@@ -382,24 +386,11 @@ export class AppendLine {
       const known = waiting.sequence === undefined || hasCode(error, "IdReused");
       waiting.reject(known ? error : outcomeUnknown("append", error, this.#idOf(waiting)));
     }
-    this.#wake();
+    this.#changes.wake();
   }
 
   #idOf(waiting: WaitingRecord): string {
     const { inode, session, id } = this.#options;
     return id ?? formatPlace({ kind: "record", session, inode, sequence: waiting.sequence ?? sequence(1) });
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#roomWaiters.push(resolve);
-    });
-  }
-
-  #wake(): void {
-    const waiters = this.#roomWaiters;
-    if (waiters.length === 0) return;
-    this.#roomWaiters = [];
-    for (const resolve of waiters) resolve();
   }
 }
