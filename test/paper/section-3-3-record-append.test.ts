@@ -19,11 +19,12 @@ describe("paper §3.3 atomic record appends", () => {
   test("a record that would exceed the chunk is refused for the next one; the paper pads, here the chunk is sealed short", () => {
     const chain = new AppendChain({ chunkBytes: 20 });
     chain.append("fifteen bytes..", { number: 1 });
-    const effects = chain.append("sixteen bytes...", { number: 2 });
+    expect(chain.append("sixteen bytes...", { number: 2 })).toEqual([]);
+    // What was accepted before is answered first, and nothing but it is in the chunk.
+    const effects = chain.syncAll();
+    expect(answersOf(effects)).toEqual([[1, 0]]);
     expect(refusalsOf(effects)).toEqual(["ChunkFull"]);
     expect(stoppedReason(chain.primary)).toBe("full");
-    // What was accepted before is still answered, and nothing but it is in the chunk.
-    expect(answersOf(chain.syncAll())).toEqual([[1, 0]]);
     for (const log of chain.logs) expect(log).toEqual(["fifteen bytes.."]);
   });
 

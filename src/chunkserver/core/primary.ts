@@ -113,7 +113,7 @@ export function openPrimary(options: PrimaryOptions): PrimaryState {
   };
 }
 
-/** A client sent a record. At most one effect, but for a record that does not fit, which also stops the chunk. */
+/** A client sent a record. At most one effect, but for a record that does not fit a chunk where nothing is pending: that also stops it. */
 export function appendArrived(state: PrimaryState, request: AppendRequest, nowMs: number): PrimaryEffect[] {
   const { member } = state;
   const known = lookupAppend(state.table, request.session, request);
@@ -211,8 +211,8 @@ function hasPending({ answered, pending }: PrimaryState): boolean {
 }
 
 /**
- * As soon as anybody hears that the chunk is full the master seals it, and what the members have not received is lost, to be sent again: where that takes longer than the seal, windows of
- * records as large as a chunk would be cut off one after the other for ever. So nobody hears of it before all that was accepted is answered, or refused.
+ * As soon as anybody hears that the chunk is full the master seals it, and what has not reached the members may be cut off, to be sent again: where it takes longer than the seal, windows of
+ * records as large as a chunk would be, one after the other, for ever. So nobody hears of it before all that was accepted is answered, or refused.
  */
 function refuseTooLate(state: PrimaryState, refusal: Refusal): PrimaryEffect[] {
   if (!hasPending(state)) return [refusal];

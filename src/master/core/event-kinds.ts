@@ -221,8 +221,8 @@ const drains: Readonly<Record<string, EventKind>> = {
     text: ({ fields, server, because }) =>
       `${server} can't be emptied as things are: ${field(fields, "chunks")} chunks are left${because}`,
     about:
-      "Chunks of a server that is being drained find no other place, or only servers that are dead or retired have them, or nothing is copied since a setting is 0: the reason says which.",
-    todo: "Add a server, or space; start the dead server again; set `repair-streams` again. Or keep it: `gfs undrain SERVER`.",
+      "Chunks of a server that is being drained find no other place, or only servers that are dead or retired have them, or nothing is copied since a setting is 0 or repair is held back: the reason says which.",
+    todo: "Add a server, or space; start the dead server again; set `repair-streams` again; see `repair.held`. Or keep it: `gfs undrain SERVER`.",
   },
   "drain.resumed": {
     text: ({ fields, server }) => `${server} is not safe to stop yet: ${field(fields, "chunks")} chunks are left`,
