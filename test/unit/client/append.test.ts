@@ -2,10 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { GfsError } from "../../../src/base/errors.ts";
 import { formatPlace, parsePlace } from "../../../src/client/outcome.ts";
 import { appendRecordBytesMax } from "../../../src/limits.ts";
-import { route } from "../../../src/net/control-server.ts";
-import { appendAnswers } from "../../../src/wire/control/append-answers.ts";
 import { draftId, inodeId, sequence, sessionId } from "../../../src/wire/ids.ts";
-import { noFaults } from "../../sim/world/fault-settings.ts";
 import { codeOf, FakeCluster, readAll, sample, testLimits } from "./fake-cluster.ts";
 
 const small = appendRecordBytesMax(testLimits.chunkBytes);
@@ -137,38 +134,6 @@ describe("append", () => {
     ]);
     expect(offsets).toEqual([0, 0, "IdReused"]);
     expect(text(cluster.content("/log"))).toBe("once\n");
-  });
-
-  test("that all tails refuse, each of which opens, ends in time, and has asked for less and less of them", () => {
-    const cluster = new FakeCluster();
-    cluster.addFile("/log", []);
-    for (const { trouble } of cluster.servers) trouble.refuseRecords = new GfsError("ChunkFull", "it does not fit");
-    let tails = 0;
-    cluster.before = (name) => {
-      if (name === "append-tail") tails++;
-    };
-    const error = cluster.with((client) => caught(client.appendToFile("/log", utf8("once\n"))));
-    expect(error.code).toBe("OutcomeUnknown");
-    expect(tails).toBeGreaterThan(2);
-    expect(tails).toBeLessThan(50);
-  });
-
-  test("goes to the next tail where a primary has no space, whatever the sealed ones took", () => {
-    const cluster = new FakeCluster(noFaults, [route(appendAnswers, () => Promise.resolve({ answers: [] }))]);
-    cluster.addFile("/log", []);
-    cluster.servers[0]!.trouble.refuseRecords = new GfsError("NoSpace", "the disk is full");
-    expect(cluster.with(async (client) => (await client.appendToFile("/log", utf8("x\n"))).offset)).toBe(0);
-  });
-
-  test("goes to the next tail where the first primary was silent for all the time there was", () => {
-    const cluster = new FakeCluster();
-    cluster.addFile("/log", []);
-    cluster.servers[0]!.trouble.silent = true;
-    const limits = { ...testLimits, clientTimeoutMs: 600, prepareMs: 500, connectMs: 200 };
-    const appended = cluster.with(async (client) => (await client.appendToFile("/log", utf8("x\n"))).offset, {
-      limits,
-    });
-    expect(appended).toBe(0);
   });
 
   test("that was never sent goes to the file that has taken the path; one that was sent does not", () => {
