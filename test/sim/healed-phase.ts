@@ -86,6 +86,9 @@ function takeAway(cluster: Cluster, server: Machine, verifier: Machine): Violati
   );
   if (stuck !== undefined) return [{ promise: "P7", what: stuck }];
   cluster.replace(server);
+  // Once the master knows it: whole without it, and whoever compares replicas does not wait for each of those that it had.
+  const { heartbeatMs, deadHeartbeats } = cluster.limits;
+  simulation.runFor(heartbeatMs * (deadHeartbeats + 2));
   const repaired = simulation.do(verifier, (world) => untilWhole(cluster, world), repairMs + 20_000);
   return repaired === undefined ? [] : [{ promise: "P7", what: repaired }];
 }
