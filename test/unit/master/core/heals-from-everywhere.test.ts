@@ -19,20 +19,16 @@ interface ServerState {
   readonly replica: ReplicaHealth | "none";
 }
 
-const states: readonly ServerState[] = [
-  { server: "live", replica: "none" },
-  { server: "live", replica: "healthy" },
-  { server: "live", replica: "named" },
-  { server: "live", replica: "unfinished" },
-  { server: "live", replica: "stale" },
-  { server: "live", replica: "corrupt" },
-  { server: "dead", replica: "healthy" },
-  { server: "draining", replica: "healthy" },
-  { server: "draining", replica: "stale" },
-  { server: "full", replica: "none" },
-  { server: "full", replica: "healthy" },
-  { server: "full", replica: "stale" },
-];
+const replicasOn = {
+  live: ["none", "healthy", "named", "unfinished", "stale", "corrupt"],
+  dead: ["healthy"],
+  draining: ["healthy", "stale"],
+  full: ["none", "healthy", "stale"],
+} as const;
+
+const states: readonly ServerState[] = (["live", "dead", "draining", "full"] as const).flatMap((server) =>
+  replicasOn[server].map((replica) => ({ server, replica })),
+);
 
 /** In no order: which server is which decides nothing but the order of equals. */
 function* combinations(servers: number, from = 0): Generator<ServerState[]> {

@@ -2,6 +2,16 @@ import { describe, expect, test } from "bun:test";
 import { chunkVersion } from "../../../../src/wire/ids.ts";
 import { handle, limits, SealBench, tableOf, version } from "./seal-bench.ts";
 
+/** What a member says that could not copy from another. */
+const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
+
+/** Fenced members 0, 1, 2 that hold so many bytes. */
+function answered(...lengths: readonly number[]): SealBench {
+  const bench = SealBench.fencing();
+  for (const [volume, length] of lengths.entries()) bench.answer(volume, length);
+  return bench;
+}
+
 describe("members that disagree", () => {
   test("of one length, the larger group is right and the other is corrupt", () => {
     const bench = SealBench.fencing();
@@ -38,7 +48,6 @@ describe("members that disagree", () => {
     const bench = SealBench.fencing([0, 1]);
     bench.answer(0, 20);
     bench.answer(1, 10);
-    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
     bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure });
     expect(bench.kinds()).toEqual(["bad 1", "choose-spares"]);
     bench.step({ kind: "spares-chosen", volumes: [9] });
@@ -47,11 +56,7 @@ describe("members that disagree", () => {
   });
 
   test("a source that says of itself that it is corrupt is blamed, not the member that could not copy from it", () => {
-    const bench = SealBench.fencing();
-    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
-    bench.answer(0, 20);
-    bench.answer(1, 10);
-    bench.answer(2, 10);
+    const bench = answered(20, 10, 10);
     bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure, source: 0 });
     expect(bench.effects[0]).toMatchObject({ kind: "bad", volume: 0 });
     expect(bench.log.filter(({ kind }) => kind === "bad")).toHaveLength(1);
@@ -59,11 +64,7 @@ describe("members that disagree", () => {
   });
 
   test("members that were blamed beside a source count again when that is lost before anybody else could judge", () => {
-    const bench = SealBench.fencing();
-    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
-    bench.answer(0, 20);
-    bench.answer(1, 10);
-    bench.answer(2, 10);
+    const bench = answered(20, 10, 10);
     bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure });
     bench.step({ kind: "fetch-failed", volume: 2, length: 20, crc: 120, failure });
     bench.step({ kind: "volume-gone", volume: 0 });
@@ -75,11 +76,7 @@ describe("members that disagree", () => {
   });
 
   test("also where that is lost while the others are asked again", () => {
-    const bench = SealBench.fencing();
-    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
-    bench.answer(0, 20);
-    bench.answer(1, 10);
-    bench.answer(2, 10);
+    const bench = answered(20, 10, 10);
     bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure });
     bench.step({ kind: "volume-gone", volume: 2 });
     bench.step({ kind: "volume-gone", volume: 0 });
@@ -89,11 +86,7 @@ describe("members that disagree", () => {
   });
 
   test("a failure that comes when the seal is decided takes nothing back", () => {
-    const bench = SealBench.fencing();
-    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
-    bench.answer(0, 20);
-    bench.answer(1, 20);
-    bench.answer(2, 10);
+    const bench = answered(20, 20, 10);
     bench.tick(limits.fenceMs);
     expect(bench.sealed()).toMatchObject({ length: 20, members: [0, 1] });
     bench.step({ kind: "sealed-durable", version });
@@ -102,12 +95,8 @@ describe("members that disagree", () => {
   });
 
   test("of two corrupt sources each is asked once more, and the good member's bytes are sealed", () => {
-    const bench = SealBench.fencing();
-    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
+    const bench = answered(20, 20, 10);
     const corrupt = { kind: "error", handle, error: { code: "Corrupt", message: "this replica is corrupt" } } as const;
-    bench.answer(0, 20);
-    bench.answer(1, 20);
-    bench.answer(2, 10);
     bench.step({ kind: "fetch-failed", volume: 2, length: 20, crc: 120, failure, source: 1 });
     bench.tick(limits.fenceMs);
     bench.step({ kind: "fetch-failed", volume: 2, length: 20, crc: 120, failure, source: 0 });
@@ -121,11 +110,7 @@ describe("members that disagree", () => {
   });
 
   test("where a spare can't copy a good checksum, the only source is corrupt, not the member that was blamed", () => {
-    const bench = SealBench.fencing();
-    const failure = { kind: "failed", code: "Corrupt", message: "checksum" } as const;
-    bench.answer(0, 20);
-    bench.answer(1, 10);
-    bench.answer(2, 10);
+    const bench = answered(20, 10, 10);
     bench.step({ kind: "fetch-failed", volume: 1, length: 20, crc: 120, failure });
     bench.step({ kind: "fetch-failed", volume: 2, length: 20, crc: 120, failure });
     bench.step({ kind: "spares-chosen", volumes: [9] });
