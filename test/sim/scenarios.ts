@@ -269,6 +269,17 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
     script: restartPrimaries,
   },
+  /** Clients that the master does not hear of for a while: their sessions end, in the midst of what they do. */
+  idleSessions: {
+    settings(seed, settings) {
+      const base = squall(seed, settings);
+      const limits = { ...base.cluster.limits, sessionIdleMs: 2_000, clientHeartbeatMs: 700 };
+      // What is done under a key is known for as long as its session only.
+      const workload = { ...base.workload, durationMs: 15_000, hotWeight: 0.5, keyed: 0 };
+      const schedule = { ...base.schedule, pauseMs: 400, partitionMs: 1_000 };
+      return { ...base, cluster: { ...base.cluster, limits }, schedule, workload };
+    },
+  },
   /** Two names a directory, and everybody at both. */
   moves: {
     settings(seed, settings) {

@@ -4,6 +4,7 @@ import { runScenario } from "../scenarios.ts";
 import { appenderOrder } from "./appender-order.ts";
 import { balanceWaits } from "./balance-waits.ts";
 import { chosenReplicas } from "./chosen-replicas.ts";
+import { endedSessions } from "./ended-sessions.ts";
 import { fetchedTails } from "./fetched-tails.ts";
 import { fewerReplicas } from "./fewer-replicas.ts";
 import { hastyAppends } from "./hasty-appends.ts";
@@ -149,6 +150,13 @@ describe("the judges of the other stories", () => {
     ["rotten sources", rottenSources],
   ] as const)("notice that all is lost: %s", (_name, story) => {
     expect(texts(story(1, loseAll))).toMatch(/^P[1246]: /);
+  });
+
+  test("notice that a change of unknown outcome was undone", () => {
+    const undo = (cluster: SmallCluster): void => {
+      cluster.as("meddler", (client) => client.remove("/new").catch(() => undefined));
+    };
+    expect(texts(endedSessions(1, undo))).toContain("P3: mkdir, done once, is not what is there");
   });
 
   test("notice an attempt that had an effect though it was refused", () => {

@@ -13,6 +13,7 @@ import { latePuts } from "./late-puts.ts";
 import { restoredBehind, restoredWithinBatch } from "./restored-master.ts";
 import { appenderOrder } from "./appender-order.ts";
 import { earlyFacts } from "./early-facts.ts";
+import { endedSessions } from "./ended-sessions.ts";
 import { fullCluster } from "./full-cluster.ts";
 import { fetchedTails } from "./fetched-tails.ts";
 import { hastyAppends } from "./hasty-appends.ts";
@@ -60,6 +61,7 @@ export const stories: Readonly<Record<string, Story>> = {
   rottenSources,
   staleMembers,
   appenderOrder,
+  endedSessions,
 };
 
 /** What a run noticed: a story, or a scenario. */

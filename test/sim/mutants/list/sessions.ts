@@ -73,4 +73,40 @@ export const sessionsMutants: readonly Mutant[] = [
     ],
     scenarios: ["lateAttempts"],
   },
+  {
+    name: "ended-session-gets-a-tail",
+    rule: "no tail is opened for a session that ended: there a retry would look new",
+    edits: [
+      {
+        file: "src/master/tail-service.ts",
+        find: "if (session === undefined || ctx.state.sessions.byId.has(session)) return;",
+        replace: "if (session === undefined || session > 0) return;",
+      },
+    ],
+    scenarios: ["idleSessions"],
+  },
+  {
+    name: "end-of-a-session-clears-doubt",
+    rule: "a session that ended takes with it what it knew: an earlier attempt may have taken effect",
+    edits: [
+      {
+        file: "src/client/session.ts",
+        find: 'if (doubtful && hasCode(error, "SessionExpired")) return { kind: "unknown", error };',
+        replace: "",
+      },
+    ],
+    scenarios: ["endedSessions", "idleSessions"],
+  },
+  {
+    name: "sent-records-under-another-session",
+    rule: "what was sent in a session that ended is not sent again in another one",
+    edits: [
+      {
+        file: "src/client/append-line.ts",
+        find: 'waiting.sequence === undefined || hasCode(error, "IdReused");',
+        replace: 'waiting.sequence === undefined || hasCode(error, "IdReused", "SessionExpired");',
+      },
+    ],
+    scenarios: ["idleSessions"],
+  },
 ];
