@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { GfsError } from "../src/base/errors.ts";
 import type { BackupFacts } from "../src/wire/backup-file.ts";
+import { local } from "../src/client/local-files.ts";
 import { limitsOf } from "../src/config/limits.ts";
 import { formatDuration, formatSize } from "../src/config/units.ts";
 import { pipeToStdout } from "../src/host/environment.ts";
@@ -48,15 +49,15 @@ async function verify(call: Call, path: string): Promise<number> {
 async function writeBackup(call: Call, path: string, bytes: AsyncIterable<Uint8Array>): Promise<number> {
   const { disk } = call.world;
   const partial = `${path}.partial`;
-  const file = await disk.open(partial, "write");
+  const file = await local("write", disk.open(partial, "write"));
   let at = 0;
   try {
     await file.truncate(0);
     for await (const piece of bytes) {
-      await file.write([piece], at);
+      await local("write", file.write([piece], at));
       at += piece.length;
     }
-    await file.sync();
+    await local("write", file.sync());
   } catch (error) {
     await file.close();
     await disk.remove(partial);
@@ -64,8 +65,8 @@ async function writeBackup(call: Call, path: string, bytes: AsyncIterable<Uint8A
   }
   await file.close();
   for (const source of await openSources(disk, partial)) await source[Symbol.asyncDispose]();
-  await disk.rename(partial, path);
-  await disk.syncDirectory(dirname(path));
+  await local("write", disk.rename(partial, path));
+  await local("write", disk.syncDirectory(dirname(path)));
   return at;
 }
 

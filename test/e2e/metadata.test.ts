@@ -57,6 +57,9 @@ describe("a master whose directory is lost", () => {
       const backup = join(cluster.directory, "gfs.backup");
       expect(done(await cluster.run(["backup", backup])).text).toContain("of the log");
       expect((await cluster.run(["backup", backup])).code).toBe(4);
+      const nowhere = await cluster.run(["backup", join(cluster.directory, "not mounted", "gfs.backup")]);
+      expect(nowhere.code).toBe(3);
+      expect(nowhere.stderr).toContain("(NotFound)");
       const piped = done(await cluster.run(["backup", "-"]));
       const other = join(cluster.directory, "piped");
       writeFileSync(other, piped.stdout);
