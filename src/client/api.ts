@@ -67,7 +67,7 @@ export interface DownloadResult {
 }
 
 export interface AppendOptions extends TransferOptions {
-  /** The same key and content take effect once, however often and from wherever they are sent. */
+  /** The same key and content take effect once, however often and from wherever they are sent, until nothing was heard of the key for a day: then it is forgotten. */
   readonly id?: string | undefined;
   /** False: the file must exist. Default true. */
   readonly create?: boolean | undefined;

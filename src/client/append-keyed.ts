@@ -12,7 +12,7 @@ import { AppendLine } from "./append-line.ts";
 import type { AppendResult } from "./api.ts";
 import { type OneAppend, wholeOf } from "./one-append.ts";
 import { type AppendPlace, type Content, formatPlace, outcomeUnknown } from "./outcome.ts";
-import { askMaster, isMasterRetry, isUnknown } from "./retry.ts";
+import { askMaster, isMasterRetry, isUnknown, isUnread } from "./retry.ts";
 import { KeyedSession } from "./session.ts";
 import { abortDraft, writeDraft } from "./write-draft.ts";
 
@@ -43,9 +43,16 @@ export async function appendUnder(one: OneAppend, id: string): Promise<AppendRes
   try {
     const append = { one, keyed, id, content };
     return await appendClaimed(append, await claim(append, 1));
+  } catch (error) {
+    throw withoutSession(one, error, id);
   } finally {
     ctx.alive.sessions.delete(keyed.id);
   }
+}
+
+/** A session that ended takes with it what was done in it: by this call, or by an earlier one under its id. */
+function withoutSession({ op }: OneAppend, error: unknown, id: string): unknown {
+  return hasCode(error, "SessionExpired") ? outcomeUnknown(op.what, error, id) : error;
 }
 
 async function appendClaimed(append: Keyed, first: Claimed): Promise<AppendResult> {
@@ -62,7 +69,7 @@ async function appendClaimed(append: Keyed, first: Claimed): Promise<AppendResul
     }
   } catch (error) {
     // The one file that the id is for is gone. Whether some process with the id had appended to it before that can't be told any more.
-    if (hasCode(error, "NotFound", "InodeChanged", "SessionExpired")) throw outcomeUnknown(one.op.what, error, id);
+    if (hasCode(error, "NotFound", "InodeChanged")) throw outcomeUnknown(one.op.what, error, id);
     throw error;
   }
 }
@@ -141,7 +148,8 @@ async function keyedDraft(
       await askMaster(ctx, op, draftAbort, { draft });
       return await committedBefore(append, 2 * k + 1, draft);
     }
-    if (committing && (isUnknown(error) || isMasterRetry(error))) throw outcomeUnknown(op.what, error, id);
+    if (committing && (isUnknown(error) || isMasterRetry(error) || isUnread(error)))
+      throw outcomeUnknown(op.what, error, id);
     throw error;
   } finally {
     ctx.alive.drafts.delete(draft);
@@ -172,10 +180,18 @@ async function committedBefore(
 
 /** Again, what an earlier call without a key could not tell. */
 export async function repeatAt(one: OneAppend, place: AppendPlace): Promise<AppendResult> {
+  const id = formatPlace(place);
+  try {
+    return await repeatUnder(one, id, place);
+  } catch (error) {
+    throw withoutSession(one, error, id);
+  }
+}
+
+async function repeatUnder(one: OneAppend, id: string, place: AppendPlace): Promise<AppendResult> {
   const { ctx, op, path, source } = one;
   const { session, inode, sequence } = place;
   const content = await source.content();
-  const id = formatPlace(place);
   if (place.kind === "record") {
     const record = await wholeOf(source);
     const offset = await appendRecordAt(one, record, { inode, session, first: sequence, id });

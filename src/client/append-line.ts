@@ -36,7 +36,7 @@ export interface LineOptions {
   readonly first: number;
   /** What to repeat a record under whose outcome is unknown; its place in the session where none is given. */
   readonly id?: string | undefined;
-  /** The line takes no more records: its last ones failed. Their session must stay, if `unknown`. */
+  /** The line takes no more records. Its session must stay, if somebody may repeat one of them: `unknown`. */
   readonly onBroken: (unknown: boolean) => void;
 }
 
@@ -55,6 +55,8 @@ export class AppendLine {
   /** How many of the queue, from its head, may be sent: those that came before a large append which waits for its turn, or has it. */
   #allowed = Number.POSITIVE_INFINITY;
   #broken: GfsError | undefined;
+  /** Somebody was given the id of a record, to repeat it under: its session must stay. */
+  #idGiven = false;
   #failures = 0;
   /** When a record was last answered, or all could be sent again. */
   #progressMs = Number.NEGATIVE_INFINITY;
@@ -365,7 +367,7 @@ export class AppendLine {
     if (waiting.sequence === undefined) {
       this.#remove(index, waiting);
       this.#changes.wake();
-    }
+    } else this.#idGiven = true;
     waiting.reject(interruptedRecord(waiting, this.#idOf(waiting)));
   }
 
@@ -381,7 +383,7 @@ export class AppendLine {
     this.#queue = [];
     this.#queuedBytes = 0;
     const sent = queue.filter((waiting) => waiting.sequence !== undefined);
-    this.#options.onBroken(sent.length > 0);
+    this.#options.onBroken(sent.length > 0 || this.#idGiven);
     for (const waiting of queue) {
       const known = waiting.sequence === undefined || hasCode(error, "IdReused");
       waiting.reject(known ? error : outcomeUnknown("append", error, this.#idOf(waiting)));

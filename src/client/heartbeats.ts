@@ -1,4 +1,5 @@
 /** A client that lives says so: its sessions and drafts then do not expire (DESIGN §4.1, §4.2). */
+import { inTurns } from "../base/in-turns.ts";
 import type { Timer } from "../io.ts";
 import { clientHeartbeat } from "../wire/control/files.ts";
 import { type ClientContext, inBackground } from "./context.ts";
@@ -12,12 +13,14 @@ export function startHeartbeats(ctx: ClientContext, intervalMs: number): Disposa
   const client = world.random.bytes(8).toHex();
   let timer: Timer | undefined;
   let ended = false;
+  const sessions = inTurns(alive.sessions, sessionsMax);
+  const drafts = inTurns(alive.drafts, draftsMax);
   const beat = async (): Promise<void> => {
     const request = {
       client,
       label,
-      sessions: [...alive.sessions].slice(-sessionsMax),
-      drafts: [...alive.drafts].slice(-draftsMax),
+      sessions: sessions(),
+      drafts: drafts(),
       ...whereabouts,
     };
     try {

@@ -15,6 +15,11 @@ export function isUnknown(error: unknown): boolean {
   return hasCode(error, "Timeout") && error.details["outcome"] === "unknown";
 }
 
+/** True where the master refused without looking whether the request was executed before: of an earlier attempt this says nothing. */
+export function isUnread(error: unknown): boolean {
+  return hasCode(error, "SessionExpired", "MutationsStopped", "WrongCluster", "VersionUnsupported");
+}
+
 /** What a try needs at least. */
 const tryMs = 10;
 

@@ -8,7 +8,7 @@ import { sessionClose, sessionOpen } from "../wire/control/files.ts";
 import { sequence, type SessionId } from "../wire/ids.ts";
 import type { ClientContext, Operation } from "./context.ts";
 import { outcomeUnknown } from "./outcome.ts";
-import { askMaster, backOff, isMasterRetry, isUnknown } from "./retry.ts";
+import { askMaster, backOff, isMasterRetry, isUnknown, isUnread } from "./retry.ts";
 import { SharedOpening } from "./shared-opening.ts";
 
 /** Below the window, so that a master that has heard a lower floor still takes the highest. */
@@ -142,8 +142,7 @@ export class MutationSession {
       } catch (error) {
         if (hasCode(error, "Interrupted")) throw error;
         doubtful ||= isUnknown(error) || hasCode(error, "ProtocolError");
-        // A session that ended takes with it what it knew: an earlier try may have taken effect.
-        if (doubtful && hasCode(error, "SessionExpired")) return { kind: "unknown", error };
+        if (doubtful && isUnread(error)) return { kind: "unknown", error };
         if (!isMasterRetry(error)) return { kind: "refused", error };
         try {
           await backOff(this.#ctx, op, { failures }, error);

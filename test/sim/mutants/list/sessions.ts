@@ -90,9 +90,9 @@ export const sessionsMutants: readonly Mutant[] = [
     rule: "a session that ended takes with it what it knew: an earlier attempt may have taken effect",
     edits: [
       {
-        file: "src/client/session.ts",
-        find: 'if (doubtful && hasCode(error, "SessionExpired")) return { kind: "unknown", error };',
-        replace: "",
+        file: "src/client/retry.ts",
+        find: 'return hasCode(error, "SessionExpired", "MutationsStopped"',
+        replace: 'return hasCode(error, "MutationsStopped"',
       },
     ],
     scenarios: ["endedSessions", "idleSessions"],
