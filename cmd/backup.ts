@@ -72,7 +72,7 @@ async function writeBackup(call: Call, path: string, bytes: AsyncIterable<Uint8A
 
 async function take(call: Call, path: string): Promise<number> {
   const { json, quiet, signal } = call;
-  if (path !== "-" && !call.args.on("overwrite") && (await call.world.disk.info(path)) !== undefined)
+  if (path !== "-" && !call.args.on("overwrite") && (await local("write", call.world.disk.info(path))) !== undefined)
     throw new GfsError("Exists", `Cannot write the backup ${path}: it exists; --overwrite replaces it`);
   const startedMs = performance.now();
   await using client = await connect(call);

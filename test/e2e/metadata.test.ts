@@ -60,6 +60,8 @@ describe("a master whose directory is lost", () => {
       const nowhere = await cluster.run(["backup", join(cluster.directory, "not mounted", "gfs.backup")]);
       expect(nowhere.code).toBe(3);
       expect(nowhere.stderr).toContain("(NotFound)");
+      const below = await cluster.run(["backup", join(backup, "gfs.backup")]);
+      expect(below.stderr).toContain("(IsDirectory)");
       const piped = done(await cluster.run(["backup", "-"]));
       const other = join(cluster.directory, "piped");
       writeFileSync(other, piped.stdout);
