@@ -98,7 +98,7 @@ export function serversTable(servers: readonly ServerStatus[], max = Number.POSI
 }
 
 /** Of a disk that was replaced, mostly: only their volume ids tell them apart. */
-function repeatedLabels(servers: readonly ServerStatus[]): Set<string> {
+export function repeatedLabels(servers: readonly ServerStatus[]): Set<string> {
   const seen = new Set<string>();
   const repeated = new Set<string>();
   for (const { label } of servers) {

@@ -5,7 +5,7 @@ import type { ClusterStatus } from "../../src/client/api.ts";
 import { formatDuration, formatSize } from "../../src/config/units.ts";
 import type { ServerStatus } from "../../src/wire/control/namespace.ts";
 import { counted, showName, showServer, table } from "./output.ts";
-import { few, serversTable, sharedDisks } from "./servers-table.ts";
+import { few, repeatedLabels, serversTable, sharedDisks } from "./servers-table.ts";
 
 const alarmsMax = 6;
 const serversMax = 8;
@@ -87,22 +87,35 @@ export function alarmsOf(status: ClusterStatus): string[] {
     ...(dead.length === 0
       ? []
       : [
-          `${named(dead)} ${are(dead.length)} dead${since(dead)}: start ${dead.length === 1 ? "it" : "them"} again${repair.running > 0 ? "; what is short is copied elsewhere meanwhile" : ""}`,
+          `${named(dead, servers)} ${are(dead.length)} dead${since(dead)}: start ${dead.length === 1 ? "it" : "them"} again${replacedBy(dead, servers)}${repair.running > 0 ? "; what is short is copied elsewhere meanwhile" : ""}`,
         ]),
     ...(retired.length === 0
       ? []
       : [
-          `${named(retired)} ${are(retired.length)} out of service: replace the disk and start with an empty directory`,
+          `${named(retired, servers)} ${are(retired.length)} out of service: replace the disk and start with an empty directory`,
         ]),
-    ...(silent.length === 0 ? [] : [`${named(silent)} ${are(silent.length)} silent${since(silent)}`]),
+    ...(silent.length === 0 ? [] : [`${named(silent, servers)} ${are(silent.length)} silent${since(silent)}`]),
     ...(safeMode.active ? [`safe mode: ${safeMode.reason}`] : []),
     ...status.warnings,
   ];
 }
 
-function named(servers: readonly ServerStatus[]): string {
-  const names = few(servers.map(showServer));
+function named(servers: readonly ServerStatus[], all: readonly ServerStatus[]): string {
+  const repeated = repeatedLabels(all);
+  const names = few(
+    servers.map((server) =>
+      repeated.has(server.label) ? `${showServer(server)}, volume ${server.volume.slice(0, 12)}` : showServer(server),
+    ),
+  );
   return servers.length === 1 ? `server ${names}` : `${servers.length} servers (${names})`;
+}
+
+/** Where a server of the same name runs the disk may have been replaced: then this one never comes. */
+function replacedBy(dead: readonly ServerStatus[], all: readonly ServerStatus[]): string {
+  const one = dead.find(
+    ({ label }) => label !== "" && all.some((other) => other.liveness === "live" && other.label === label),
+  );
+  return one === undefined ? "" : ` (if its disk was replaced: gfs decommission ${one.volume.slice(0, 12)})`;
 }
 
 /** Of several the longest silence. */

@@ -10,9 +10,9 @@ import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { extentAt, extentCount, fileBytes, type PlacedExtent } from "./core/extents.ts";
 import { firstFreeSlot, idOfSlot, isFile } from "./core/inodes.ts";
 import { lookup, pathOf } from "./core/namespace.ts";
-import { candidateOf } from "./core/placement.ts";
+import { reportsPending } from "./locating.ts";
 import { isUnder, tailOf } from "./core/tails.ts";
-import { isForgotten, isGone, volumeAt } from "./core/volumes.ts";
+import { isForgotten, isGone, nameAmong, volumeAt } from "./core/volumes.ts";
 
 type Page = ReplyOf<typeof fsck>;
 type Problem = Page["problems"][number];
@@ -120,8 +120,9 @@ function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "pat
     return undefined;
   const where = replicas
     .map(({ volume, health }) => {
-      const { name, liveness } = candidateOf(volumeAt(volumes, volume));
-      return `${name} ${isGone(volumes.byIndex[volume]) ? liveness : health}`;
+      const known = volumeAt(volumes, volume);
+      const { liveness } = known;
+      return `${nameAmong(volumes, known)} ${isGone(volumes.byIndex[volume]) ? liveness : health}`;
     })
     .join(", ");
   const text = `chunk ${handle} has ${holders} of ${chunk.goal} replicas (${where === "" ? "none known" : where})`;
@@ -131,8 +132,9 @@ function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "pat
       handle,
       text: `${text}, of which not all servers have registered since the master started`,
     };
+  if (reportsPending(ctx))
+    return { kind: "pending", handle, text: `${text}; not all servers have told what they hold` };
   if (holders > 0) return { kind: "short", handle, text };
-  if (ctx.soft.safeMode.active || alive.some(({ health }) => health === "unfinished"))
-    return { kind: "pending", handle, text };
+  if (alive.some(({ health }) => health === "unfinished")) return { kind: "pending", handle, text };
   return { kind: alive.some(({ health }) => health === "corrupt") ? "corrupt" : "lost", handle, text };
 }

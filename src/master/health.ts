@@ -55,5 +55,6 @@ export function untilWhole(ctx: MasterContext): Until {
   const ms = estimateMs(repairRate, { chunks: counts.short, bytes: counts.missingBytes }, now);
   if (repair.running.size === 0 && repair.blocked !== "")
     return { noEstimate: `repair waits: ${repair.blocked}`.slice(0, 512) };
-  return ms === undefined ? { noEstimate: "nothing has been copied yet" } : { estimateMs: ms };
+  if (ms !== undefined) return { estimateMs: ms };
+  return { noEstimate: repair.running.size > 0 ? "no copy has ended yet" : "nothing has been copied yet" };
 }

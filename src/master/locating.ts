@@ -5,8 +5,9 @@ import type { ReplicaAddress, Whereabouts } from "../wire/control/common.ts";
 import type { locate, LocatedExtent } from "../wire/control/files.ts";
 import type { stat } from "../wire/control/namespace.ts";
 import { chunkVersion, generation, type InodeId } from "../wire/ids.ts";
-import { type MasterContext, nowMs } from "./context.ts";
+import { chunkView, type MasterContext, nowMs } from "./context.ts";
 import { isHolder, replicasAt } from "./core/chunk-replicas.ts";
+import { awaitsTelling } from "./core/chunk-scan.ts";
 import { type Chunk, chunkOf, findChunk, slotOf, type VolumeIndex } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { extentAt, extentCount, fileBytes, findExtent } from "./core/extents.ts";
@@ -63,7 +64,7 @@ export function locateFile(ctx: MasterContext, request: RequestOf<typeof locate>
 
 /** Whether a replica that nobody told of yet may still be reported. */
 export function reportsPending(ctx: MasterContext): boolean {
-  return ctx.soft.safeMode.active;
+  return awaitsTelling(chunkView(ctx));
 }
 
 function targetSlot(ctx: MasterContext, target: RequestOf<typeof locate>["target"]): number {

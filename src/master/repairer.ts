@@ -3,7 +3,8 @@ import { chunkView, inSlices, type MasterContext, nowMs } from "./context.ts";
 import { scanSlotsPerSlice, stepScan } from "./core/chunk-scan.ts";
 import { findChunk } from "./core/chunk-table.ts";
 import { queueGarbage } from "./core/garbage.ts";
-import { queueMisplaced, queueShort } from "./core/repair-queues.ts";
+import { dropUnfounded } from "./core/repair.ts";
+import { queueMisplaced, queueShort, waitingNow } from "./core/repair-queues.ts";
 import { type Volume, volumeAt } from "./core/volumes.ts";
 import { isTrashed } from "./clones.ts";
 import { noteHealth } from "./health.ts";
@@ -14,6 +15,7 @@ export async function scanChunks(ctx: MasterContext): Promise<void> {
   const { scan, repair, garbage } = ctx.soft;
   if (!scan.running && !scan.wanted) return;
   const round = beginRound(ctx);
+  const unfounded = waitingNow(repair.queues);
   await inSlices(ctx, () => {
     const from = scan.running ? scan.slot : 0;
     const now = nowMs(ctx);
@@ -21,14 +23,20 @@ export async function scanChunks(ctx: MasterContext): Promise<void> {
     const step = stepScan(chunkView(ctx), scan, { slotsMax: scanSlotsPerSlice, nowMs: now, movedOff });
     stepRound(ctx, round, { from, end: scan.slot });
     for (const short of step.short) {
+      unfounded.delete(short.handle);
       const chunk = findChunk(ctx.state.chunks, short.handle);
       if (chunk !== undefined) queueShort(repair.queues, { ...short, trashed: isTrashed(ctx, chunk) }, now);
     }
-    for (const handle of step.misplaced) queueMisplaced(repair.queues, handle);
+    for (const handle of step.misplaced) {
+      unfounded.delete(handle);
+      queueMisplaced(repair.queues, handle);
+    }
     for (const { handle, volume } of step.surplus)
       queueGarbage(garbage, { handle, volume, cause: "surplus" }, { nowMs: now, limits: ctx.limits });
     for (const volume of step.unreported) askForReport(volumeAt(ctx.state.volumes, volume));
     if (scan.running) return "more";
+    // Else they would be said to wait for as long as nothing is planned: while changes are stopped, or repair is held.
+    dropUnfounded(repair, unfounded);
     noteHealth(ctx);
     // One round at a time: another one that is wanted already begins with the next call.
     return "done";

@@ -20,7 +20,7 @@ import {
   stepPage,
   takePage,
 } from "./core/reports.ts";
-import { findVolume, type Volume, volumeAt } from "./core/volumes.ts";
+import { findVolume, noteReported, type Volume, volumeAt } from "./core/volumes.ts";
 import { finishReplica } from "./seal-messages.ts";
 
 /** Of one page: each of them is a sync on the volume's disk. */
@@ -113,7 +113,7 @@ export async function resolveAbsences(ctx: MasterContext): Promise<void> {
     const { absent, resolved, idle } = stepAbsences(ctx.state.chunks, ctx.soft.absences, absenceSlotsPerSlice);
     for (const index of resolved) {
       const volume = volumeAt(ctx.state.volumes, index);
-      volume.reported = true;
+      noteReported(volume);
       ctx.world.events.emit("info", "volume.reported", { volume: volume.volume, label: volume.label });
     }
     if (absent.length > 0 || resolved.length > 0) wantScan(ctx.soft.scan);

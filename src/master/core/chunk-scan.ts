@@ -10,7 +10,7 @@ import { chunkAt, handleAt, membersAt, stateAt } from "./chunk-table.ts";
 import type { ChunkTable, VolumeIndex } from "./chunk-table.ts";
 import { candidateOf, freeShare } from "./placement.ts";
 import { crowding, type RackTable, rackTable } from "./rack-spread.ts";
-import { isCounted, isGone, volumeAt } from "./volumes.ts";
+import { awaitsReports, isCounted, isGone, nameAmong, volumeAt } from "./volumes.ts";
 import type { VolumeTable } from "./volumes.ts";
 
 export interface ChunkView {
@@ -76,6 +76,11 @@ export function countedHoldersAt(view: ChunkView, slot: number): number {
   return count;
 }
 
+/** A replica that nobody told of yet may still be reported: until then nothing is called short or lost. */
+export function awaitsTelling(view: Pick<ChunkView, "safeMode" | "volumes">): boolean {
+  return view.safeMode || awaitsReports(view.volumes);
+}
+
 /** Too few of its holders have registered since the master's start to say that the goal is reached. */
 export function awaitsHolders(view: ChunkView, slot: number): boolean {
   let heard = 0;
@@ -112,9 +117,9 @@ export function stepScan(
     if (!scan.wanted) return step;
     Object.assign(scan, { slot: 0, running: true, wanted: false, counts: noCounts(), shortOnes: [] });
   }
-  const racks = rackTable(view.volumes);
+  const round = { racks: rackTable(view.volumes), awaiting: awaitsTelling(view), step, movedOff };
   const end = Math.min(view.chunks.slotEnd, scan.slot + slotsMax);
-  for (let slot = scan.slot; slot < end; slot++) visit(view, scan, { slot, racks, step, movedOff });
+  for (let slot = scan.slot; slot < end; slot++) visit(view, scan, { ...round, slot });
   scan.slot = end;
   if (end < view.chunks.slotEnd) return step;
   scan.running = false;
@@ -125,9 +130,9 @@ export function stepScan(
 function visit(
   view: ChunkView,
   scan: ChunkScan,
-  at: { slot: number; racks: RackTable; step: ScanStep; movedOff: MovedOff | undefined },
+  at: { slot: number; racks: RackTable; awaiting: boolean; step: ScanStep; movedOff: MovedOff | undefined },
 ): void {
-  const { slot, racks, step, movedOff } = at;
+  const { slot, racks, awaiting, step, movedOff } = at;
   const state = stateAt(view.chunks, slot);
   if (state === undefined || state === "writing") return;
   const { counts } = scan;
@@ -142,7 +147,8 @@ function visit(
   const goal = view.chunks.goals.get(slot);
   const bytes = view.chunks.lengths.get(slot);
   counts.totalBytes += bytes;
-  const misplaced = crowding(view.chunks, slot, racks) > 0;
+  // With one too many that is the one to go.
+  const misplaced = holders <= goal && crowding(view.chunks, slot, racks) > 0;
   if (misplaced) counts.misplaced++;
   if (holders >= goal) {
     if (awaitsHolders(view, slot)) counts.pending++;
@@ -150,22 +156,20 @@ function visit(
     if (countedHoldersAt(view, slot) < goal)
       step.short.push({ handle: handleAt(view.chunks, slot), holders, moving: true });
     else if (holders > goal) findSurplus(view, slot, { racks, step, movedOff });
-    // With one too many already, that is the one to go.
     else if (misplaced) step.misplaced.push(handleAt(view.chunks, slot));
     return;
   }
-  if (holders > 0) {
-    countShort(counts, { holders, goal, bytes });
-    step.short.push({ handle: handleAt(view.chunks, slot), holders });
-    noteShort(view, scan, { slot, healthy: holders });
+  // Repair does not wait for the last server's word: where safe mode is over it may be long.
+  if (holders > 0) step.short.push({ handle: handleAt(view.chunks, slot), holders });
+  const pending =
+    awaiting || (holders === 0 && replicasAt(view.chunks, slot).some((replica) => mayCome(view, replica)));
+  if (pending) {
+    counts.pending++;
     return;
   }
-  const pending = view.safeMode || replicasAt(view.chunks, slot).some((replica) => mayCome(view, replica));
-  if (pending) counts.pending++;
-  else {
-    countLost(view, counts, slot);
-    noteShort(view, scan, { slot, healthy: 0 });
-  }
+  if (holders > 0) countShort(counts, { holders, goal, bytes });
+  else countLost(view, counts, slot);
+  noteShort(view, scan, { slot, healthy: holders });
 }
 
 /** A replica that holds all of it, to be finished as soon as its volume is told. */
@@ -189,21 +193,27 @@ function noteShort(view: ChunkView, scan: ChunkScan, found: { slot: number; heal
   ones.length = Math.min(ones.length, shortOnesMax);
 }
 
-/** What became of each volume that should hold it. */
+/** What became of each volume that should hold it. One that is forgotten is named where nothing else tells: its copies were made elsewhere since, or it is why. */
 export function whyShort(view: ChunkView, slot: number): string {
   const replicas = new Map(replicasAt(view.chunks, slot).map((replica) => [replica.volume, replica.health]));
   const volumes = new Set([...membersAt(view.chunks, slot), ...replicas.keys()]);
   const parts: string[] = [];
+  const forgotten: string[] = [];
   for (const index of volumes) {
     const volume = volumeAt(view.volumes, index);
     const health = replicas.get(index);
-    const { name } = candidateOf(volume);
-    if (isGone(volume)) parts.push(`${name} is ${volume.mark === "forgotten" ? volume.mark : volume.liveness}`);
+    const name = nameAmong(view.volumes, volume);
+    if (volume.mark === "forgotten") forgotten.push(`${name} is forgotten`);
+    else if (isGone(volume)) parts.push(`${name} is ${volume.liveness}`);
     else if (health === undefined) parts.push(`${name} no longer has it`);
     else if (!isHolder(health)) parts.push(`its replica on ${name} is ${health}`);
   }
-  if (parts.length === 0) parts.push("fewer servers than wanted had all of it when it was committed or sealed");
-  return parts.join("; ");
+  const goal = view.chunks.goals.get(slot);
+  if (holderCountAt(view, slot) + parts.length < goal) {
+    if (membersAt(view.chunks, slot).length < goal) parts.push("more replicas are wanted than it was made with");
+    else parts.push(...forgotten);
+  }
+  return parts.length === 0 ? "more replicas are wanted than it has" : parts.join("; ");
 }
 
 /**

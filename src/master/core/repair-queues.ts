@@ -98,6 +98,11 @@ export function putLast(queues: RepairQueues, handle: ChunkHandle, level: number
   put(queues, handle, level);
 }
 
+/** What waits as a round over the chunk table begins: to be dropped after it where the round did not find that it needs something. */
+export function waitingNow(queues: RepairQueues): Set<ChunkHandle> {
+  return new Set(queues.levelOf.keys());
+}
+
 /** True, once, when a level overflowed and there is room again: the scan should bring the rest. */
 export function wantsMore(queues: RepairQueues): boolean {
   if (!queues.overflowed || queues.levels.some(({ size }) => size > queueMax / 2)) return false;

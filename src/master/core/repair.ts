@@ -217,6 +217,14 @@ function wantOf(view: ChunkView, slot: number, { racks }: Pick<ChoiceContext, "r
   return holders === goal && crowding(view.chunks, slot, racks) > 0 ? "misplaced" : undefined;
 }
 
+/** A whole round over the chunk table found that none of these needs anything. */
+export function dropUnfounded({ queues, running, failures }: Repair, handles: Iterable<ChunkHandle>): void {
+  for (const handle of handles) {
+    takeOut(queues, handle);
+    if (!running.has(handle)) failures.delete(handle);
+  }
+}
+
 /** Clones under way that are not balance's. */
 export function runningRepairs({ running }: Pick<Repair, "running">): number {
   let count = 0;

@@ -58,6 +58,8 @@ export interface Volume {
   reportsBegun: number;
   /** A full report of this incarnation is complete, its absences resolved. */
   reported: boolean;
+  /** Known from the log, and has not told this master all that it holds: replicas made since the log named the members of their chunks are known by its report alone. */
+  expected: boolean;
   /** The master wants a report: said in the next heartbeat's answer. */
   reportWanted: boolean;
   readonly pace: Pace;
@@ -109,6 +111,7 @@ export function applyVolumeAdded(
     report: undefined,
     reportsBegun: 0,
     reported: false,
+    expected: false,
     reportWanted: false,
     pace: newPace(),
     full: false,
@@ -160,6 +163,14 @@ export function nameOf(volume: Volume): string {
   return volume.label === "" ? volume.volume.slice(0, 8) : volume.label;
 }
 
+/** For people, where a disk that was replaced may have left two of one label: told apart as by `gfs servers`. */
+export function nameAmong(table: VolumeTable, volume: Volume): string {
+  const twin = allVolumes(table).some(
+    (other) => other !== volume && other.label !== "" && other.label === volume.label,
+  );
+  return twin ? `${nameOf(volume)} (volume ${volume.volume.slice(0, 12)})` : nameOf(volume);
+}
+
 /** Stands for the address of one that has not registered since the master's start. */
 export const unknownAddress = "127.0.0.1:0";
 
@@ -171,9 +182,20 @@ export function addressOf(volume: Volume): VolumeAddress | undefined {
   return { volume: volume.volume, label, control, data, ...(rack === undefined ? {} : { rack }) };
 }
 
-/** The master begins to serve: volumes that were known are given until dead to come back. */
+/** The master begins to serve: volumes that were known are given until dead to come back, and to tell what they hold. */
 export function expectVolumes(table: VolumeTable, nowMs: number): void {
-  for (const volume of allVolumes(table)) volume.heardMs = nowMs;
+  for (const volume of allVolumes(table)) Object.assign(volume, { heardMs: nowMs, expected: true });
+}
+
+/** A full report of its incarnation is complete, its absences resolved. */
+export function noteReported(volume: Volume): void {
+  volume.reported = true;
+  volume.expected = false;
+}
+
+/** Some volume that may still come has not told this master all that it holds. */
+export function awaitsReports(table: VolumeTable): boolean {
+  return table.byIndex.some((volume) => volume?.expected === true && !isGone(volume));
 }
 
 /** What registering meant; a restart (another incarnation) ends its leases and reports. */

@@ -74,6 +74,14 @@ describe("what is wrong, and what to do", () => {
     ]);
   });
 
+  test("tells a server from its successor of the same name", () => {
+    const alarms = alarmsOf(withCounts({}, { servers: [dead, { ...two, label: dead.label }, three] }));
+    const volume = dead.volume.slice(0, 12);
+    expect(alarms).toEqual([
+      `server server1, volume ${volume} is dead, silent for 2 min 5 s: start it again (if its disk was replaced: gfs decommission ${volume})`,
+    ]);
+  });
+
   test("says that copies are made only while some are", () => {
     const copying = withCounts({ short: 9 }, { servers: [dead, two, three], repair: repairing });
     expect(alarmsOf(copying)).toEqual([

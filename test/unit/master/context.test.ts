@@ -12,10 +12,12 @@ import {
   stopMutations,
 } from "../../../src/master/context.ts";
 import { scanChunks } from "../../../src/master/repairer.ts";
-import { applyTailOpened } from "../../../src/master/core/chunk-apply.ts";
-import { applyVolumeAdded, applyVolumeMarked } from "../../../src/master/core/volumes.ts";
+import { applyChunkPublished, applyDraftChunkAdded, applyTailOpened } from "../../../src/master/core/chunk-apply.ts";
+import { noteReplicaFact } from "../../../src/master/core/chunk-replicas.ts";
+import { wantScan } from "../../../src/master/core/chunk-scan.ts";
+import { applyVolumeAdded, applyVolumeMarked, volumeAt } from "../../../src/master/core/volumes.ts";
 import { beginRound, endRound, stepUnsealed } from "../../../src/master/scan-round.ts";
-import { chunkHandle, chunkVersion, inodeId, volumeId } from "../../../src/wire/ids.ts";
+import { chunkHandle, chunkVersion, draftId, inodeId, volumeId } from "../../../src/wire/ids.ts";
 import { newMasterState } from "../../../src/master/core/state.ts";
 import { Engine } from "../../../src/master/engine.ts";
 import { ControlClient } from "../../../src/net/control-client.ts";
@@ -50,6 +52,29 @@ test("the round over the chunk table is one: where no other is wanted, nothing i
     expect(ctx.soft.scan.finished).toBe(finished);
     // The tally of a million chunks takes 50 ms in one go.
     expect(ctx.soft.replicaTally).toBe(tally);
+  });
+});
+
+test("what was short and is not any more does not wait for repair, though nothing is planned", () => {
+  inSim(async (world) => {
+    const ctx = newContext(world, []);
+    const { chunks, volumes } = ctx.state;
+    for (const index of [0, 1])
+      applyVolumeAdded(volumes, { index, volume: volumeId(String(index).repeat(32)), label: "s" });
+    for (const number of [1, 2]) {
+      const chunk = { handle: chunkHandle(number), version: chunkVersion(1), members: [0, 1] };
+      applyDraftChunkAdded(chunks, { ...chunk, draft: draftId(1), goal: 2 });
+      applyChunkPublished(chunks, { ...chunk, length: 10, crc: 1 }, { inode: inodeId(2) });
+    }
+    volumeAt(volumes, 1).liveness = "dead";
+    await scanChunks(ctx);
+    const queued = (): number[] => [...ctx.soft.repair.queues.levelOf.keys()].map(Number);
+    expect(queued()).toEqual([1, 2]);
+    noteReplicaFact(chunks, chunkHandle(1), { volume: 1, health: "corrupt" });
+    volumeAt(volumes, 1).liveness = "suspect";
+    wantScan(ctx.soft.scan);
+    await scanChunks(ctx);
+    expect(queued()).toEqual([1]);
   });
 });
 

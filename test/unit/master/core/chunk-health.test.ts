@@ -3,7 +3,7 @@ import { type Health, healthOf, noCounts } from "../../../../src/master/core/chu
 import { applyTailOpened } from "../../../../src/master/core/chunk-apply.ts";
 import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
 import { createChunkScan, stepScan } from "../../../../src/master/core/chunk-scan.ts";
-import { volumeAt } from "../../../../src/master/core/volumes.ts";
+import { noteReported, volumeAt } from "../../../../src/master/core/volumes.ts";
 import { inodeId } from "../../../../src/wire/ids.ts";
 import { addSealed, type ChunkWorld, chunkWorld, handleOf, v1 } from "./chunk-world.ts";
 
@@ -39,6 +39,35 @@ describe("how well chunks are kept", () => {
       missingBytes: 30,
     });
     expect(counted(world).ones.map(({ handle }) => Number(handle))).toEqual([4, 3, 2]);
+  });
+
+  test("until all volumes that the log knows have told what they hold, nothing is short or lost, but repair may begin", () => {
+    const world = chunkWorld(5);
+    for (const [i, members] of [[0, 1, 2], [0, 1], [0]].entries()) addSealed(world, i + 1, members);
+    kill(world, 0);
+    const told = { healthy: 0, short: 2, atRisk: 1, lost: 1, pending: 0 };
+    expect(counted(world)).toMatchObject(told);
+    // The master starts anew: server 3 has copies that the log does not tell of.
+    for (const index of [1, 2, 3, 4]) volumeAt(world.volumes, index).expected = true;
+    expect(counted(world)).toMatchObject({ ...noCounts(), total: 3, totalBytes: 30, pending: 3 });
+    expect(counted(world).ones).toEqual([]);
+    const step = stepScan(world, createChunkScan(), { slotsMax: 10, nowMs: 0 });
+    expect(step.short.map(({ handle }) => Number(handle))).toEqual([1, 2]);
+    for (const index of [1, 2, 4]) noteReported(volumeAt(world.volumes, index));
+    expect(counted(world)).toMatchObject({ pending: 3 });
+    noteReported(volumeAt(world.volumes, 3));
+    expect(counted(world)).toMatchObject(told);
+  });
+
+  test("a volume that is gone is not waited for", () => {
+    const world = chunkWorld(3);
+    addSealed(world, 1, [0, 1]);
+    volumeAt(world.volumes, 2).expected = true;
+    expect(counted(world)).toMatchObject({ short: 0, pending: 1 });
+    for (const liveness of ["dead", "retired"] as const) {
+      volumeAt(world.volumes, 2).liveness = liveness;
+      expect(counted(world)).toMatchObject({ short: 1, pending: 0 });
+    }
   });
 
   test("a lost chunk is away only while a dead server has a good replica of it", () => {

@@ -1,13 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
 import { unreferenceChunk } from "../../../../src/master/core/chunk-apply.ts";
-import { createChunkScan, holderCountAt, stepScan, wantScan } from "../../../../src/master/core/chunk-scan.ts";
+import {
+  createChunkScan,
+  holderCountAt,
+  stepScan,
+  wantScan,
+  whyShort,
+} from "../../../../src/master/core/chunk-scan.ts";
 import { slotOf } from "../../../../src/master/core/chunk-table.ts";
 import { createRepair } from "../../../../src/master/core/repair.ts";
 import type { Repair, RepairCommand } from "../../../../src/master/core/repair.ts";
 import { queuedCount } from "../../../../src/master/core/repair-queues.ts";
-import { volumeAt } from "../../../../src/master/core/volumes.ts";
-import { addSealed, addVolume, chunkWorld, entry, freshMark, handleOf, reportOf } from "./chunk-world.ts";
+import { applyVolumeMarked, volumeAt } from "../../../../src/master/core/volumes.ts";
+import { addSealed, addVolume, chunkWorld, entry, freshMark, handleOf, reportOf, volumeHex } from "./chunk-world.ts";
 import type { ChunkWorld } from "./chunk-world.ts";
 import { endClone, planRound, queueNumber } from "./repair-bench.ts";
 
@@ -56,13 +62,30 @@ describe("a round over the chunk table", () => {
         (one) => [one.handle, one.healthy, one.wanted, one.why] as [number, number, number, string],
       ),
     ).toEqual([
-      [3, 0, 3, "s0 is dead"],
+      [3, 0, 3, "s0 is dead; more replicas are wanted than it was made with"],
       [4, 1, 2, "s0 is dead"],
       [1, 2, 3, "s0 is dead"],
       [2, 2, 3, "its replica on s3 is stale"],
     ]);
     world.safeMode = true;
-    expect(scanned(world).scan.finished?.counts).toMatchObject({ lost: 0, pending: 1 });
+    expect(scanned(world).scan.finished?.counts).toMatchObject({ lost: 0, short: 0, pending: 4 });
+  });
+
+  test("why a chunk is short: a forgotten server only where nothing else is, twins by their volumes", () => {
+    const world = chunkWorld(5);
+    addSealed(world, 1, [0, 1, 2]);
+    const why = (): string => whyShort(world, slotOf(world.chunks, handleOf(1)));
+    applyVolumeMarked(world.volumes, 0, "forgotten");
+    expect(why()).toBe("s0 is forgotten");
+    // Repaired.
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 3, health: "healthy" });
+    kill(world, 1);
+    expect(why()).toBe("s1 is dead");
+    volumeAt(world.volumes, 4).label = "s1";
+    expect(why()).toBe(`s1 (volume ${volumeHex(1).slice(0, 12)}) is dead`);
+    volumeAt(world.volumes, 1).liveness = "live";
+    world.chunks.goals.set(slotOf(world.chunks, handleOf(1)), 4);
+    expect(why()).toBe("more replicas are wanted than it was made with");
   });
 
   test("a change during a round is followed by another", () => {
@@ -80,7 +103,7 @@ describe("a round over the chunk table", () => {
     expect([step(), step(), step()]).toEqual([true, false, false]);
   });
 
-  test("a rack with more than its share of a chunk is misplaced, and is thinned first", () => {
+  test("a rack with more than its share of a chunk is misplaced, or thinned where there is one too many", () => {
     const world = chunkWorld(0);
     for (const [index, rack] of ["a", "a", "a", "b"].entries()) addVolume(world, index, { rack });
     addSealed(world, 1, [0, 1, 2]);
@@ -93,7 +116,7 @@ describe("a round over the chunk table", () => {
     }
     volumeAt(world.volumes, 3).space = { totalBytes: 1_000, freeBytes: 0, usedBytes: 1_000 };
     const { scan, surplus } = scanned(world);
-    expect(scan.finished?.counts).toMatchObject({ healthy: 3, misplaced: 2 });
+    expect(scan.finished?.counts).toMatchObject({ healthy: 3, misplaced: 1 });
     expect(surplus).toEqual([{ handle: handleOf(3), volume: 2 }]);
   });
 
