@@ -147,7 +147,12 @@ async function serve(
     },
     routes: [
       ...commandRoutes(context, { roles, onStopped: () => late.heartbeats?.nudge() }),
-      ...scrubRoutes(context, { busy, terms: () => scrubber.terms, onBad: () => late.heartbeats?.nudge() }),
+      ...scrubRoutes(context, {
+        busy,
+        terms: () => scrubber.terms,
+        onRead: (bytes, corrupt) => scrubber.count(bytes, corrupt),
+        onBad: () => late.heartbeats?.nudge(),
+      }),
     ],
     healthz: () =>
       Promise.resolve({

@@ -25,11 +25,13 @@ export interface ScrubOrderOptions {
   /** Somebody is served. */
   readonly busy: () => boolean;
   readonly terms: () => ScrubTerms;
+  /** A replica was read to its end: for what is told of the scrub. */
+  readonly onRead: (bytes: number, corrupt: boolean) => void;
   /** The master should hear of what is bad. */
   readonly onBad: () => void;
 }
 
-export function scrubRoutes(context: Context, { busy, terms, onBad }: ScrubOrderOptions): Route[] {
+export function scrubRoutes(context: Context, { busy, terms, onRead, onBad }: ScrubOrderOptions): Route[] {
   const { store, world, stopping, limits } = context;
   const turns = new KeyedLock();
   const pacer = new Pacer(world.clock, stopping);
@@ -50,6 +52,8 @@ export function scrubRoutes(context: Context, { busy, terms, onBad }: ScrubOrder
     try {
       const pace = (bytes: number): Promise<void> => pacer.take(bytes, perMs());
       const verdict = await store.verifyReplica(handle, { signal: late.signal, pace });
+      // One that was known to be corrupt is not found once more.
+      if (verdict !== "missing" && held.state !== "corrupt") onRead(held.length, verdict === "corrupt");
       return verdict === "missing" && store.replica(handle)?.state === "corrupt" ? "gone" : verdict;
     } catch (thrown) {
       if (late.signal.aborted && hasCode(thrown, "Interrupted")) return "unsettled";

@@ -70,6 +70,13 @@ export class Scrubber {
     this.#terms = terms;
   }
 
+  /** A replica was read to its end, here or as an operator ordered. */
+  count(bytes: number, corrupt: boolean): void {
+    this.#done.chunks++;
+    this.#done.bytes += bytes;
+    if (corrupt) this.#done.corrupt++;
+  }
+
   /** For heartbeats. */
   report(): ScrubReport {
     const { rounds, beganMs, oldestMs } = this.#round;
@@ -184,13 +191,13 @@ export class Scrubber {
     const cost = scrubCost(length);
     this.#debt += cost;
     this.#left = { bytes: Math.max(0, this.#left.bytes - length), cost: Math.max(0, this.#left.cost - cost) };
-    for (const sums of [this.#done, this.#round]) {
-      sums.chunks++;
-      sums.bytes += length;
-    }
     const now = store.replica(handle);
-    if (now?.state === "corrupt" && now.dataVersion === version) {
-      for (const sums of [this.#done, this.#round]) sums.corrupt++;
+    const corrupt = now?.state === "corrupt" && now.dataVersion === version;
+    this.count(length, corrupt);
+    this.#round.chunks++;
+    this.#round.bytes += length;
+    if (corrupt) {
+      this.#round.corrupt++;
       world.events.emit("error", "scrub.corrupt", { volume: store.volume, chunk: handle, version, bytes: length });
     }
     this.#pass(handle);

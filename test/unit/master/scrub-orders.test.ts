@@ -68,6 +68,10 @@ describe("DESIGN §4.5 an operator has replicas read", () => {
       expect(path).toMatch(/^\/d\/f\d$/);
     }
     cluster.until("all is whole", async (client) => (await client.status()).chunks.short === 0);
+    cluster.until("the server tells of it", async (client) => {
+      const told = (await client.status()).servers.find(({ label }) => label === victim!.name);
+      return told?.scrub?.corrupt === 2;
+    });
     for (const name of [server.volume, server.volume.slice(0, 8), server.control])
       expect(ordered(cluster, { kind: "server", server: name }, name)).toMatchObject({ corrupt: 0, unverified: 0 });
   });
