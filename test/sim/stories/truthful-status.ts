@@ -3,6 +3,7 @@
  * chunk and byte by byte (P7). With repair let go, healthy is said once it is, and events have told of it all.
  */
 import { SmallCluster } from "../../paper/small-cluster.ts";
+import { sleep } from "../../../src/net/deadline.ts";
 import { FramePool } from "../../../src/net/frame-pool.ts";
 import { content } from "../../unit/chunkserver/store/sim-volume.ts";
 import { statusAgainstTruth } from "../checkers/status-truth.ts";
@@ -55,8 +56,42 @@ export const truthfulStatus: Story = (seed, plant) => {
     });
     judge(cluster, { what: "repair went on", replaced, violations });
     judgeEvents(cluster, violations);
+    judgeStart(cluster, prng, violations);
   });
 };
+
+/** The log names servers that are forgotten, and not those that repair has copied to: what a master that starts then says before they have told is not known better than it is. */
+function judgeStart(cluster: SmallCluster, prng: Prng, violations: Violation[]): void {
+  const isHealthy = cluster.as("operator", async (client) => {
+    const { health, servers } = await client.status();
+    if (health !== "healthy") return false;
+    for (const { liveness, volume } of servers)
+      if (liveness === "dead") await client.operator.decommission(volume, { force: true });
+    return true;
+  });
+  if (!isHealthy) return;
+  cluster.cluster.crash(cluster.cluster.master, { powerLoss: true }, 100);
+  // One of them comes later, and before it counts as dead.
+  const late = prng.pick(cluster.cluster.servers.filter(({ alive }) => alive));
+  cluster.cluster.crash(late, { powerLoss: true }, 3_000);
+  cluster.as("watcher", async (client, world) => {
+    const said = new Set<string>();
+    for (const endMs = world.clock.monotonicMs() + noticedMs; world.clock.monotonicMs() < endMs;) {
+      said.add((await client.status()).health);
+      await sleep(world.clock, 20);
+    }
+    let events: string[] = [];
+    for await (const { kind } of client.operator.events({ kinds: ["health.", "master.ready"] }))
+      events = kind === "master.ready" ? [] : [...events, kind.replace("health.", "")];
+    for (const health of events) said.add(health);
+    said.delete("starting");
+    if ([...said].join() !== "healthy")
+      violations.push({
+        promise: "P7",
+        what: `a whole cluster was said to be ${[...said].join(", ")} after a start of the master`,
+      });
+  });
+}
 
 /** Something happens to a server. */
 function strike({ cluster }: SmallCluster, prng: Prng, replaced: Machine[]): string {

@@ -38,6 +38,18 @@ export const healthMutants: readonly Mutant[] = [
     scenarios: ["truthfulStatus"],
   },
   {
+    name: "short-before-told",
+    rule: "nothing is short before all servers that the log knows have told this master what they hold, or count as dead",
+    edits: [
+      {
+        file: "src/master/core/chunk-scan.ts",
+        find: "    awaiting || (holders === 0",
+        replace: "    (awaiting && holders === 0) || (holders === 0",
+      },
+    ],
+    scenarios: ["truthfulStatus"],
+  },
+  {
     name: "estimate-from-nothing",
     rule: "no time is told where nothing was copied",
     edits: [
