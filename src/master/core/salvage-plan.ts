@@ -2,6 +2,7 @@
  * Files out of chunks alone (DESIGN §4.7): what a trailer tells is the inode (not of what was put: it had none yet), the offset in the file and the last path that was known when the chunk
  * was written, sealed or copied. So a file that was moved may come back under an old name, one that was removed comes back, of a replaced one both contents do, and nobody knows how long a
  * file was: if its last chunks are missing, it looks whole. Nothing is invented: bytes go where their trailers say, what was put at one path at several times is told apart by the handles, and what has a hole is no file but pieces.
+ * An open chunk without bytes has nothing to give. One whose place in the file another chunk has was sealed without bytes (DESIGN §4.3): it is a piece beside the file, which lacks nothing.
  */
 import type { FoundChunk } from "./salvage-chunks.ts";
 
@@ -26,6 +27,8 @@ export interface SalvagedFile {
 interface Group {
   readonly path: string;
   readonly runs: SalvagedRun[];
+  /** Open ones whose place others have. */
+  readonly beside: readonly FoundChunk[];
   /** The newest chunk of it. */
   readonly newest: number;
 }
@@ -38,7 +41,7 @@ export function planSalvage(chunks: readonly FoundChunk[], isPath: (path: string
   const byInode = new Map<number, FoundChunk[]>();
   const nameless: FoundChunk[] = [];
   for (const chunk of chunks) {
-    if (chunk.length === 0 && chunk.sealed) continue;
+    if (chunk.length === 0) continue;
     if (chunk.inode === 0 && (chunk.path === "" || !isPath(chunk.path))) nameless.push(chunk);
     else if (chunk.inode === 0) push(put, chunk.path, chunk);
     else push(byInode, chunk.inode, chunk);
@@ -56,21 +59,32 @@ export function planSalvage(chunks: readonly FoundChunk[], isPath: (path: string
       const path = names.take(group.path);
       const why = path === group.path ? "" : "something newer was at its path";
       files.push({ path, was: group.path, run: only, state: "whole", why });
-      continue;
-    }
-    const base = group.path === "" ? `/inode-${group.runs[0]?.chunks[0]?.inode ?? 0}` : group.path;
-    for (const run of group.runs) {
-      const path = names.take(`${lostAndFound}${base}.from-${run.from}`);
-      const was = group.path === "" ? undefined : group.path;
-      files.push({ path, was, run, state: "piece", why: "other parts of the file are missing" });
-    }
+    } else
+      for (const run of group.runs)
+        files.push(pieceOf(group, run, { names, why: "other parts of the file are missing" }));
+    for (const chunk of group.beside)
+      files.push(pieceOf(group, runOf(chunk), { names, why: "another chunk has its place in the file" }));
   }
   for (const chunk of nameless) {
-    const run = { from: chunk.fileOffset, bytes: chunk.length, chunks: [chunk] };
     const path = names.take(`${lostAndFound}/chunk-${chunk.handle}`);
-    files.push({ path, was: undefined, run, state: "piece", why: "nobody knew what file it belongs to" });
+    const why = "nobody knew what file it belongs to";
+    files.push({ path, was: undefined, run: runOf(chunk), state: "piece", why });
   }
   return files;
+}
+
+function pieceOf(
+  { path: was, runs }: Group,
+  run: SalvagedRun,
+  { names, why }: { readonly names: Names; readonly why: string },
+): SalvagedFile {
+  const base = was === "" ? `/inode-${runs[0]?.chunks[0]?.inode ?? 0}` : was;
+  const path = names.take(`${lostAndFound}${base}.from-${run.from}`);
+  return { path, was: was === "" ? undefined : was, run, state: "piece", why };
+}
+
+function runOf(chunk: FoundChunk): SalvagedRun {
+  return { from: chunk.fileOffset, bytes: chunk.length, chunks: [chunk] };
 }
 
 /** The chunks of one inode, and before them those that its file was put with, if they fit just so. */
@@ -80,9 +94,10 @@ function groupOfInode(
   isPath: (path: string) => boolean,
 ): Group {
   const newest = chunks.reduce((best, each) => (each.handle > best.handle ? each : best));
-  const sorted = inOrder(chunks);
+  const beside = chunks.filter((chunk) => !chunk.sealed && isPlaceTaken(chunk, chunks));
+  const sorted = inOrder(chunks.filter((chunk) => !beside.includes(chunk)));
   const begin = sorted[0]?.fileOffset ?? 0;
-  const first = Math.min(...chunks.map(({ handle }) => handle));
+  const first = Math.min(...sorted.map(({ handle }) => handle));
   const paths = new Set(
     inOrder(chunks)
       .reverse()
@@ -96,7 +111,12 @@ function groupOfInode(
     break;
   }
   const path = isPath(newest.path) ? newest.path : "";
-  return { path, runs: runsOf(sorted), newest: newest.handle };
+  return { path, runs: runsOf(sorted), beside, newest: newest.handle };
+}
+
+/** The next tail is opened where the last one was sealed: where one that is sealed, or a later one, begins at the offset of an open one, that one was sealed without bytes. */
+function isPlaceTaken({ handle, fileOffset }: FoundChunk, chunks: readonly FoundChunk[]): boolean {
+  return chunks.some((other) => other.fileOffset === fileOffset && (other.sealed || other.handle > handle));
 }
 
 /** What was put at one path, time and again: each content apart, the newest first. */
@@ -109,11 +129,14 @@ function groupsOfPuts(path: string, chunks: readonly FoundChunk[]): Group[] {
     if (chain === undefined) break;
     left = left.filter((chunk) => !chain.includes(chunk));
     below = chain[0]?.handle ?? 0;
-    groups.push({ path, runs: runsOf(chain), newest: Math.max(...chain.map(({ handle }) => handle)) });
+    groups.push(groupOfPut(path, chain));
   }
-  if (left.length > 0)
-    groups.push({ path, runs: runsOf(inOrder(left)), newest: Math.max(...left.map(({ handle }) => handle)) });
+  if (left.length > 0) groups.push(groupOfPut(path, inOrder(left)));
   return groups;
+}
+
+function groupOfPut(path: string, sorted: readonly FoundChunk[]): Group {
+  return { path, runs: runsOf(sorted), beside: [], newest: Math.max(...sorted.map(({ handle }) => handle)) };
 }
 
 /**
@@ -131,9 +154,7 @@ function takeChain(
     const chain = [start];
     let at = start.length;
     while (at !== rule.endsAt) {
-      const next = (byOffset.get(at) ?? []).filter(
-        ({ handle, length }) => handle > start.handle && handle < before && length > 0,
-      );
+      const next = (byOffset.get(at) ?? []).filter(({ handle }) => handle > start.handle && handle < before);
       if (next.length === 0) break;
       const best = next.reduce((a, b) => (b.handle < a.handle ? b : a));
       chain.push(best);

@@ -145,6 +145,53 @@ describe("files out of chunks", () => {
     ]);
   });
 
+  test("an open chunk without bytes is nothing: neither beside what came to lie there, nor at the end, nor alone", () => {
+    const inode = 8;
+    const empty = { inode, sealed: false, length: 0 };
+    const file = [chunk(1, "/a", 0), chunk(5, "/a", 100, { inode })];
+    // Its opening failed, it was sealed without bytes, and the next one has its place.
+    expect(planned([...file, chunk(4, "/a", 100, empty)])).toEqual(["/a: 1 5"]);
+    expect(planned([...file, chunk(4, "/a", 100, empty), chunk(6, "/a", 200, empty)])).toEqual(["/a: 1 5"]);
+    expect(planned([chunk(1, "/a", 0), chunk(4, "/moved", 100, empty)])).toEqual(["/a: 1"]);
+  });
+
+  test("sealed chunks that cover a file are the file, whatever was left open within it", () => {
+    for (let seed = 1; seed <= 300; seed++) {
+      let state = seed;
+      const draw = (max: number): number => {
+        state = (state * 48_271) % 2_147_483_647;
+        return state % max;
+      };
+      const count = 1 + draw(6);
+      const sealed = Array.from({ length: count }, (_, i) => chunk(10 * (i + 1), "/a", 100 * i, { inode: 8 }));
+      const open = Array.from({ length: draw(5) }, (_, i) => {
+        const fileOffset = 100 * draw(count);
+        return chunk(10 * draw(count + 1) + i + 1, "/a", fileOffset, { inode: 8, sealed: false, length: 30 * draw(3) });
+      });
+      const empty = chunk(1_000, "/a", 100 * count, { inode: 8, sealed: false, length: 0 });
+      const shuffled = [...sealed, ...open, empty].sort(
+        (a, b) => ((a.handle * 7_919) % 31) - ((b.handle * 7_919) % 31),
+      );
+      const files = planSalvage(shuffled, (path) => path !== "");
+      const whole = files.filter((file) => file.state === "whole");
+      expect(whole.map(({ path, run }) => [path, run.bytes, run.chunks])).toEqual([["/a", 100 * count, sealed]]);
+      // What has bytes is lost to nobody.
+      const pieces = files.filter((file) => file.state === "piece").flatMap(({ run }) => run.chunks);
+      expect(new Set(pieces)).toEqual(new Set(open.filter(({ length }) => length > 0)));
+    }
+  });
+
+  test("of two open chunks at one place the newer one is the tail: the other was sealed without bytes", () => {
+    const open = { inode: 8, sealed: false };
+    const files = planSalvage([chunk(1, "/a", 0), chunk(5, "/a", 100, open), chunk(6, "/a", 100, open)], () => true);
+    expect(
+      files.map(({ path, run, state, why }) => [path, run.chunks.map(({ handle }) => handle), state, why]),
+    ).toEqual([
+      ["/a", [1, 6], "whole", ""],
+      ["/lost+found/a.from-100", [5], "piece", "another chunk has its place in the file"],
+    ]);
+  });
+
   test("what nobody knew is named by its chunk", () => {
     expect(planned([chunk(1, "", 0), chunk(2, "no path", 0)])).toEqual([
       "! /lost+found/chunk-1: 1",
