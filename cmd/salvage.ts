@@ -113,6 +113,7 @@ export const salvage: Verb = {
       "Use a backup or a copy of the metadata where there is one (gfs master restore): this knows less.",
       "Chunks tell the last path that was known when they were written: a file that was moved may be under its old name, removed ones are back, of a replaced one both contents are.",
       "Files that lack a part are pieces under /lost+found. A file whose last chunks are lost looks whole. Empty files and directories, and all times, are lost.",
+      "What was set is lost too: how many replicas files and directories want, how long directories keep trash, and what gfs repair, scrub and balance set. All files want master.replication_factor.",
       "Exit code 9: some files are pieces, or something could not be read.",
     ],
   },
@@ -142,6 +143,9 @@ export const salvage: Verb = {
       const made = position === undefined ? "nothing was written" : `made ${showName(call.args.text("to") ?? "")}`;
       await print(
         `${made}: ${counted(files.length - pieces, "file")}, ${counted(pieces, "piece")}, ${formatSize(bytes)}, ${counted(problems.length, "problem")}`,
+      );
+      await print(
+        `all files want ${counted(limitsOf(call.config).replicas, "replica")} (master.replication_factor), whatever they wanted before: after gfs master confirm, set what was set (gfs setrep, gfs trash retention)`,
       );
     }
     return pieces > 0 || problems.length > 0 ? 9 : 0;

@@ -160,7 +160,10 @@ describe("a cluster whose master is lost with all its copies", () => {
       const tried = done(await gfs([...salvage, "--dry-run", "--json"]));
       const found = listOf(fieldsOf(JSON.parse(tried.text))["files"]).map((file) => String(fieldsOf(file)["path"]));
       expect(found.sort((a, b) => (a < b ? -1 : 1))).toEqual(["/d/large", "/log", "/small", "/small.salvaged-1"]);
-      expect(done(await gfs(salvage)).text).toContain("4 files, 0 pieces");
+      const made = done(await gfs(salvage)).text;
+      expect(made).toContain("4 files, 0 pieces");
+      expect(made).toContain("all files want 3 replicas");
+      expect(made).toContain("gfs setrep");
       await cluster.restartMaster();
       for (const i of [1, 2, 3]) await cluster.restartChunkserver(i);
       await expectText(cluster, "/d/large", large);
