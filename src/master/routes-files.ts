@@ -239,8 +239,12 @@ async function commitDraft(
     for (const { handle, version } of request.chunks) traceMutation(ctx, "PREPARE", { draft, chunk: handle, version });
     const reply = await withSealedTails(
       ctx,
-      { why: `commit draft ${draft}`, displaced: () => displacedInode(state, { kind: "draft-commit", ...request }) },
-      () => decideNow((now) => decideDraftCommit(state, request, now)),
+      {
+        why: `commit draft ${draft}`,
+        displaced: () => displacedInode(state, { kind: "draft-commit", ...request }),
+        decide: (now) => decideDraftCommit(state, request, now),
+      },
+      decideNow,
     );
     releaseSpace(state.volumes, draft);
     decided = true;

@@ -24,6 +24,6 @@ export function mutateSealed<Reply extends z.ZodType>(
   const { why, displacing, decide } = mutation;
   const displaced = () => displacedInode(ctx.state, displacing);
   return ctx.engine.mutate(message, request, (decideNow) =>
-    withSealedTails(ctx, { why, displaced }, () => decideNow(decide)),
+    withSealedTails(ctx, { why, displaced, decide }, decideNow),
   );
 }

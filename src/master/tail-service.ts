@@ -2,7 +2,7 @@
  * Open tails of files (DESIGN §4.3): given to appenders, opened where there is none, and sealed and kept shut before whatever replaces, removes or
  * splices their file.
  */
-import { asGfsError, GfsError } from "../base/errors.ts";
+import { asGfsError, GfsError, hasCode } from "../base/errors.ts";
 import { appendRecordBytesMax } from "../limits.ts";
 import { Deadline } from "../net/deadline.ts";
 import { open } from "../wire/control/commands.ts";
@@ -12,7 +12,7 @@ import { type ChunkHandle, generation, type InodeId } from "../wire/ids.ts";
 import { type MasterContext, nowMs, requireMutations, traceMutation } from "./context.ts";
 import { answersOf, tableForTail } from "./core/append-tables.ts";
 import { type Chunk, findChunk, type VolumeIndex } from "./core/chunk-table.ts";
-import type { ReplyOf, RequestOf } from "./core/decision.ts";
+import type { Decision, Now, ReplyOf, RequestOf } from "./core/decision.ts";
 import { replicasNeeded } from "./core/decide-drafts.ts";
 import { fileBytes } from "./core/extents.ts";
 import { openedChunk, openingChunk } from "./core/leases.ts";
@@ -193,27 +193,36 @@ export async function sealTail(ctx: MasterContext, inode: InodeId, reason: strin
   await awaitSealed(ctx, handle, ms);
 }
 
+/** A mutation that takes files away or splices them. `displaced`: whose tails it waits for. `decide` is pure: asked before anything is sealed, and once more when it is done. */
+export interface SealedMutation<Reply> {
+  readonly why: string;
+  readonly displaced: () => InodeId | undefined;
+  readonly decide: (now: Now) => Decision<Reply>;
+}
+
 /**
- * For a mutation that takes files away or splices them: seals all tails under `displaced()`, keeps others from being opened, decides once they are sealed and
- * it is still the same inode, and lets tails be opened again when its record is durable.
+ * Seals all tails under `displaced()`, keeps others from being opened, decides once they are sealed and it is still the same inode, and lets tails be opened again
+ * when its record is durable. What will be refused is refused before anything is sealed.
  *
  * @throws GfsError("Busy") where a seal takes longer than a request may wait, and what `decide` throws
  */
 export async function withSealedTails<Reply>(
   ctx: MasterContext,
-  mutation: { readonly why: string; readonly displaced: () => InodeId | undefined },
-  decide: () => Reply,
+  mutation: SealedMutation<Reply>,
+  decideNow: (decide: (now: Now) => Decision<Reply>) => Reply,
 ): Promise<Reply> {
   const deadline = Deadline.in(ctx.world.clock, ctx.limits.controlMs * 0.8);
+  const { why, displaced, decide } = mutation;
   for (;;) {
-    const inode = mutation.displaced();
-    if (inode === undefined || openTailsUnder(ctx.state, inode).length === 0) return decide();
+    const inode = displaced();
+    if (inode === undefined || openTailsUnder(ctx.state, inode).length === 0) return decideNow(decide);
     requireMutations(ctx);
-    const block = blockTails(ctx.state, inode, mutation.why);
+    requireOnlySeals(() => decide(ctx.engine.now()));
+    const block = blockTails(ctx.state, inode, why);
     try {
-      await sealTailsUnder(ctx, inode, mutation.why, deadline);
-      if (mutation.displaced() === inode && openTailsUnder(ctx.state, inode).length === 0) {
-        const reply = decide();
+      await sealTailsUnder(ctx, inode, why, deadline);
+      if (displaced() === inode && openTailsUnder(ctx.state, inode).length === 0) {
+        const reply = decideNow(decide);
         await ctx.engine.release(undefined);
         return reply;
       }
@@ -221,7 +230,16 @@ export async function withSealedTails<Reply>(
       unblockTails(ctx.state, block);
     }
     if (deadline.expired)
-      throw new GfsError("Busy", `Cannot ${mutation.why} yet: its files are being appended to`, { retryAfterMs: 100 });
+      throw new GfsError("Busy", `Cannot ${why} yet: its files are being appended to`, { retryAfterMs: 100 });
+  }
+}
+
+/** @throws what is decided, unless that is only to wait until tails are sealed */
+function requireOnlySeals(decide: () => unknown): void {
+  try {
+    decide();
+  } catch (error) {
+    if (!hasCode(error, "Busy")) throw error;
   }
 }
 
