@@ -3,6 +3,9 @@ import { AssertionError } from "../../src/base/assert.ts";
 import { asGfsError, errorCodes, type GfsError } from "../../src/base/errors.ts";
 import { OutputClosedError } from "../../src/host/environment.ts";
 
+const restOfFile =
+  "`gfs fsck` names all files that lack data: it must come from a backup; `gfs get --offset --length` gives the rest";
+
 /** By code, or by verb and code where it depends on what was asked for. */
 const hints: Readonly<Record<string, string>> = {
   "put Exists": "--overwrite takes its place",
@@ -19,6 +22,8 @@ const hints: Readonly<Record<string, string>> = {
   "up AddressInUse": "--listen names another; is a cluster running already?",
   Locked: "another gfs process uses this directory; stop it first",
   MutationsStopped: "`gfs status` says why; `gfs master confirm` accepts it",
+  "get ChunkLost": restOfFile,
+  "cat ChunkLost": restOfFile,
   ChunkLost: "`gfs fsck` names what is missing; `gfs status` shows which servers are down",
 };
 

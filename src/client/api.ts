@@ -206,7 +206,7 @@ export interface GfsApi extends AsyncDisposable {
   uploadFile(localPath: string, gfsPath: string, options?: PutOptions): Promise<PutResult>;
   put(source: Source, gfsPath: string, options?: PutOptions): Promise<PutResult>;
   downloadFile(gfsPath: string, localPath: string, options?: DownloadOptions): Promise<DownloadResult>;
-  /** Verified bytes in order, in pieces of up to 1 MiB; ends where the file ended at one moment after the read began, and so has all that was acknowledged before. */
+  /** Verified bytes in order, in pieces of up to 1 MiB; ends where the file ended at one moment after the read began, and so has all that was acknowledged before. @throws GfsError("ChunkLost") at a chunk that no server has any more */
   read(gfsPath: string, options?: ReadOptions & TransferOptions): AsyncIterable<Uint8Array>;
   /** One atomic append, whatever its size. */
   appendToFile(gfsPath: string, data: Uint8Array | Source, options?: AppendOptions): Promise<AppendResult>;

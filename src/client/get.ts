@@ -18,7 +18,7 @@ const looksMax = 16;
 /**
  * Verified bytes of [offset, offset + length) in order; ends early where the file does.
  *
- * @throws GfsError NotFound, IsDirectory, PathInvalid, RangeInvalid; Unavailable, Timeout, Corrupt … where no replica gives some bytes; InodeChanged where the file went for good
+ * @throws GfsError NotFound, IsDirectory, PathInvalid, RangeInvalid; Unavailable, Timeout, Corrupt … where no replica gives some bytes; ChunkLost, at once, where none is left that could; InodeChanged where the file went for good
  * when some were given already; Interrupted
  */
 export async function* readFile(
@@ -60,7 +60,7 @@ interface Piece {
 async function* pieces(
   ctx: ClientContext,
   op: Operation,
-  path: FileTarget,
+  path: FileTarget & { readonly kind: "path" },
   wanted: { readonly at: number; readonly end: number },
 ): AsyncGenerator<Piece> {
   const { file, located, tail, end } = await beginRead(ctx, op, path, wanted);
@@ -96,14 +96,14 @@ interface BegunRead {
 async function beginRead(
   ctx: ClientContext,
   op: Operation,
-  path: FileTarget,
+  path: FileTarget & { readonly kind: "path" },
   { at, end }: { readonly at: number; readonly end: number },
 ): Promise<BegunRead> {
   const failed: FileRead["failed"] = new Set();
   for (let looks = 1; ; looks++) {
     const located = await locateRange(ctx, op, path, { offset: at, length: end - at });
     const { inode, sealedBytes, more } = located;
-    const file = { ctx, op, inode, failed };
+    const file = { ctx, op, inode, path: path.path, failed };
     if (end <= sealedBytes) return { file, located, end, tail: undefined };
     const rest = { offset: sealedBytes, length: end - sealedBytes };
     const last = more ? await locateRange(ctx, op, path, rest) : located;

@@ -14,6 +14,8 @@ export interface FileRead {
   readonly ctx: ClientContext;
   readonly op: Operation;
   readonly inode: InodeId;
+  /** As it was asked for. */
+  readonly path: string;
   /** Failed during this read: asked last. */
   readonly failed: Set<VolumeId>;
 }
@@ -68,6 +70,7 @@ export class PartRead {
         this.#leaveOvertaken();
         this.#attempt ??= this.#askNext();
         if (this.#attempt === undefined) {
+          this.#requireAny();
           this.#hopeful = this.#lastError = this.#nobody();
           await this.#findOthers(this.#hopeful);
           continue;
@@ -217,6 +220,16 @@ export class PartRead {
     const options = { timeoutMs: ctx.limits.controlMs };
     const call = ctx.control.call(ctx.master, replicaSuspect, { handle, version, volume, reason }, options);
     inBackground(ctx, "report a replica", call);
+  }
+
+  /** @throws GfsError("ChunkLost") where the master knows that nobody has the bytes any more, or could bring them back */
+  #requireAny(): void {
+    const { handle, lost } = this.#extent;
+    if (lost === undefined) return;
+    const { path } = this.#file;
+    throw new GfsError("ChunkLost", `Cannot read chunk ${handle} of ${path}: no replica is left: ${lost}`, {
+      details: { chunk: handle, path, replicas: lost },
+    });
   }
 
   #nobody(): GfsError {

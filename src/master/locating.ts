@@ -6,8 +6,9 @@ import type { locate, LocatedExtent } from "../wire/control/files.ts";
 import type { stat } from "../wire/control/namespace.ts";
 import { chunkVersion, generation, type InodeId } from "../wire/ids.ts";
 import { chunkView, type MasterContext, nowMs } from "./context.ts";
+import { isLostForGood } from "./core/chunk-health.ts";
 import { isHolder, replicasAt } from "./core/chunk-replicas.ts";
-import { awaitsTelling } from "./core/chunk-scan.ts";
+import { awaitsTelling, whyShort } from "./core/chunk-scan.ts";
 import { type Chunk, chunkOf, findChunk, slotOf, type VolumeIndex } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { extentAt, extentCount, fileBytes, findExtent } from "./core/extents.ts";
@@ -37,8 +38,18 @@ export function locateFile(ctx: MasterContext, request: RequestOf<typeof locate>
     const chunk = chunkOf(ctx.state.chunks, extent.handle);
     const replicas = readableReplicas(ctx, chunk, request);
     if (replicas.length < chunk.goal) noteWaitedFor(ctx.soft.repair.queues, chunk.handle, nowMs(ctx));
+    const lost = replicas.length > 0 ? undefined : lostForGood(ctx, chunk);
     const { handle, fileOffset, offset, length } = extent;
-    extents.push({ fileOffset, handle, version: chunk.version, offset, length, state: "sealed", replicas });
+    extents.push({
+      fileOffset,
+      handle,
+      version: chunk.version,
+      offset,
+      length,
+      state: "sealed",
+      replicas,
+      ...(lost === undefined ? {} : { lost }),
+    });
   }
   const full = extents.length === protocol.locateExtentsMax;
   const more = index < count && (extentAt(inodes, slot, index).fileOffset < end || full);
@@ -60,6 +71,13 @@ export function locateFile(ctx: MasterContext, request: RequestOf<typeof locate>
       reportsPending: reportsPending(ctx),
     };
   }
+}
+
+/** What became of the replicas of a chunk that nobody needs to wait for. */
+function lostForGood(ctx: MasterContext, { handle }: Chunk): string | undefined {
+  const view = chunkView(ctx);
+  const at = slotOf(view.chunks, handle);
+  return isLostForGood(view, at) ? whyShort(view, at).slice(0, 512).toWellFormed() : undefined;
 }
 
 /** Whether a replica that nobody told of yet may still be reported. */

@@ -5,7 +5,7 @@
 import { isHolder, replicasAt } from "./chunk-replicas.ts";
 import type { ChunkView } from "./chunk-scan.ts";
 import { membersAt } from "./chunk-table.ts";
-import { isGone } from "./volumes.ts";
+import { allVolumes, isGone } from "./volumes.ts";
 
 /**
  * Chunks in writing are not counted. `misplaced` ones are healthy, short or pending too. `pending`: too few servers have told, since the master's start, to know. Of the short
@@ -74,6 +74,15 @@ export function countLost(view: ChunkView, counts: ScanCounts, slot: number): vo
     return isHolder(health) && volume?.liveness === "dead" && volume.mark !== "forgotten";
   });
   if (away) counts.away++;
+}
+
+/** No server that is not retired has a good replica of a sealed chunk, dead or alive, or could have one that it has not reported since the master's start. */
+export function isLostForGood(view: ChunkView, slot: number): boolean {
+  if (view.safeMode) return false;
+  const servers = allVolumes(view.volumes).filter(({ liveness }) => liveness !== "retired");
+  if (servers.some(({ reported }) => !reported)) return false;
+  const good = replicasAt(view.chunks, slot).filter(({ health }) => isHolder(health) || health === "unfinished");
+  return !good.some(({ volume }) => servers.some(({ index }) => index === volume));
 }
 
 /** An open or sealing chunk: what its chain has left. */

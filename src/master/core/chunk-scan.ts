@@ -209,11 +209,14 @@ export function whyShort(view: ChunkView, slot: number): string {
     else if (!isHolder(health)) parts.push(`its replica on ${name} is ${health}`);
   }
   const goal = view.chunks.goals.get(slot);
-  if (holderCountAt(view, slot) + parts.length < goal) {
-    if (membersAt(view.chunks, slot).length < goal) parts.push("more replicas are wanted than it was made with");
+  const holders = holderCountAt(view, slot);
+  if (holders + parts.length < goal) {
+    if (holders > 0 && membersAt(view.chunks, slot).length < goal)
+      parts.push("more replicas are wanted than it was made with");
     else parts.push(...forgotten);
   }
-  return parts.length === 0 ? "more replicas are wanted than it has" : parts.join("; ");
+  if (parts.length > 0) return parts.join("; ");
+  return holders > 0 ? "more replicas are wanted than it has" : "no server that is known has it";
 }
 
 /**

@@ -194,6 +194,8 @@ export const LocatedExtent = z.object({
   state: z.enum(["sealed", "open", "sealing"]),
   /** Nearest first; for an open chunk the primary first. Empty: none is known (the answer's `pending` says whether reports are awaited). */
   replicas: z.array(ReplicaAddress).max(protocol.replicasMax),
+  /** Of a sealed chunk whose bytes can't come back by themselves: what became of its replicas. */
+  lost: z.string().max(512).optional(),
 });
 export type LocatedExtent = z.infer<typeof LocatedExtent>;
 

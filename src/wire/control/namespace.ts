@@ -84,7 +84,7 @@ export const stat = message(
     extentCount: Uint32,
     extents: z
       .array(
-        LocatedExtent.extend({
+        LocatedExtent.omit({ lost: true }).extend({
           wanted: Uint32,
           replicas: z
             .array(ReplicaAddress.extend({ health: z.enum(["healthy", "stale", "corrupt", "unreported", "dead"]) }))

@@ -64,6 +64,8 @@ export class FakeCluster {
   readonly files = new Map<string, FakeFile>();
   readonly drafts = new Map<number, FakeDraft>();
   readonly suspects: string[] = [];
+  /** Chunks that no server has any more, each with what became of its replicas. */
+  readonly lost = new Map<ChunkHandle, string>();
   /** Messages in the order of their arrival. */
   readonly calls: string[] = [];
   /** Of a test's own: what the master answers besides. */
@@ -329,7 +331,9 @@ export class FakeCluster {
     const extents: files.LocatedExtent[] = [];
     let at = 0;
     for (const extent of file.extents) {
-      const common = { handle: extent.handle, version, offset: 0, length: extent.length, replicas };
+      const lost = this.lost.get(extent.handle);
+      const where = lost === undefined ? { replicas } : { replicas: [], lost };
+      const common = { handle: extent.handle, version, offset: 0, length: extent.length, ...where };
       if (at < offset + length && at + extent.length > offset)
         extents.push({ ...common, fileOffset: at, state: "sealed" as const });
       at += extent.length;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { concatBytes } from "../../../src/base/bytes.ts";
 import { codeOf, FakeCluster, readAll, sample, testLimits } from "./fake-cluster.ts";
 
 const pieces = [sample(70_000, 1), sample(200_000, 2), sample(1, 3), sample(65_536, 4), sample(130_000, 5)];
@@ -95,6 +96,41 @@ describe("read", () => {
     const startMs = cluster.simulation.nowMs;
     expect(["Unavailable", "Timeout"]).toContain(cluster.with((client) => codeOf(readAll(client, "/f"))));
     expect(cluster.simulation.nowMs - startMs).toBeLessThan(2 * testLimits.clientTimeoutMs);
+  });
+
+  test("of a chunk that is lost for good says so at once, and gives what lies before and behind it", () => {
+    const cluster = withFile();
+    const { handle } = cluster.files.get("/f")!.extents[2]!;
+    cluster.lost.set(handle, "s1 is forgotten");
+    const startMs = cluster.simulation.nowMs;
+    const [got, error] = cluster.with(async (client) => {
+      const read: Uint8Array[] = [];
+      try {
+        for await (const piece of client.read("/f")) read.push(piece);
+      } catch (thrown) {
+        return [concatBytes(read), thrown] as const;
+      }
+      return [concatBytes(read), undefined] as const;
+    });
+    expect(got).toEqual(whole.subarray(0, 270_000));
+    expect(error).toMatchObject({
+      code: "ChunkLost",
+      message: `Cannot read chunk ${handle} of /f: no replica is left: s1 is forgotten`,
+    });
+    expect(cluster.simulation.nowMs - startMs).toBeLessThan(testLimits.clientTimeoutMs / 5);
+    const range = { offset: 270_001 };
+    expect(cluster.with((client) => readAll(client, "/f", range))).toEqual(whole.subarray(270_001));
+  });
+
+  test("of a chunk that is lost while it is read says so after one more look", () => {
+    const cluster = withFile();
+    const { handle } = cluster.files.get("/f")!.extents[2]!;
+    for (const { chunks } of cluster.servers) chunks.delete(handle);
+    let looks = 0;
+    cluster.before = (message) => {
+      if (message === "locate" && ++looks > 1) cluster.lost.set(handle, "s1 no longer has it");
+    };
+    expect(cluster.with((client) => codeOf(readAll(client, "/f", { length: 300_000 })))).toBe("ChunkLost");
   });
 
   test("waits for replicas that are yet to be reported", () => {

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { type Health, healthOf, noCounts } from "../../../../src/master/core/chunk-health.ts";
+import { type Health, healthOf, isLostForGood, noCounts } from "../../../../src/master/core/chunk-health.ts";
 import { applyTailOpened } from "../../../../src/master/core/chunk-apply.ts";
 import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
 import { createChunkScan, stepScan } from "../../../../src/master/core/chunk-scan.ts";
-import { noteReported, volumeAt } from "../../../../src/master/core/volumes.ts";
+import { slotOf } from "../../../../src/master/core/chunk-table.ts";
+import { applyVolumeMarked, noteReported, volumeAt } from "../../../../src/master/core/volumes.ts";
 import { inodeId } from "../../../../src/wire/ids.ts";
 import { addSealed, type ChunkWorld, chunkWorld, handleOf, v1 } from "./chunk-world.ts";
 
@@ -81,6 +82,34 @@ describe("how well chunks are kept", () => {
     expect(counted(world)).toMatchObject({ lost: 4, away: 3 });
     for (const volume of [1, 2]) volumeAt(world.volumes, volume).liveness = "retired";
     expect(counted(world)).toMatchObject({ lost: 4, away: 0 });
+  });
+
+  test("a chunk is lost for good once no server is left that may have it, and all have told", () => {
+    const world = chunkWorld(4);
+    addSealed(world, 1, [0, 1, 2]);
+    for (const index of [0, 1, 2, 3]) volumeAt(world.volumes, index).reported = true;
+    const isLost = (): boolean => isLostForGood(world, slotOf(world.chunks, handleOf(1)));
+    kill(world, 0, 1, 2);
+    expect(isLost()).toBe(false);
+    applyVolumeMarked(world.volumes, 0, "forgotten");
+    volumeAt(world.volumes, 1).liveness = "retired";
+    expect(isLost()).toBe(false);
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 2, health: "corrupt" });
+    expect(isLost()).toBe(true);
+    // Confirmed as soon as it is told.
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 2, health: "unfinished" });
+    expect(isLost()).toBe(false);
+    applyVolumeMarked(world.volumes, 2, "forgotten");
+    expect(isLost()).toBe(true);
+    world.safeMode = true;
+    expect(isLost()).toBe(false);
+    world.safeMode = false;
+    // It may have a copy that only it knows of.
+    volumeAt(world.volumes, 3).reported = false;
+    kill(world, 3);
+    expect(isLost()).toBe(false);
+    volumeAt(world.volumes, 3).liveness = "retired";
+    expect(isLost()).toBe(true);
   });
 
   test("an open chunk is short of the servers of its chain that are gone", () => {

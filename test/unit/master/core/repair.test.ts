@@ -62,7 +62,7 @@ describe("a round over the chunk table", () => {
         (one) => [one.handle, one.healthy, one.wanted, one.why] as [number, number, number, string],
       ),
     ).toEqual([
-      [3, 0, 3, "s0 is dead; more replicas are wanted than it was made with"],
+      [3, 0, 3, "s0 is dead"],
       [4, 1, 2, "s0 is dead"],
       [1, 2, 3, "s0 is dead"],
       [2, 2, 3, "its replica on s3 is stale"],
