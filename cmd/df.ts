@@ -26,7 +26,9 @@ export const df: Verb = {
       await print(
         `${formatSize(report.usedBytes)} used, ${formatSize(report.freeBytes)} free of ${formatSize(report.totalBytes)}${trash}`,
       );
-      await print(`room for about ${formatSize(report.usableBytes)} of files with ${report.replicas} replicas`);
+      await print(
+        `room for about ${formatSize(report.usableBytes)} of files with ${counted(report.replicas, "replica")}`,
+      );
       await print([serversTable(report.servers), ...sharedDisks(report.servers)].join("\n"));
     }
     return 0;

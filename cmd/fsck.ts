@@ -45,7 +45,7 @@ async function showFile(call: Call, client: GfsClient, file: CheckedFile, detail
     return;
   }
   const state = file.problems === 0 ? "ok" : counted(file.problems, "problem");
-  const size = `${formatSize(file.bytes)}, ${counted(file.chunks, "chunk")}, ${file.replicas} replicas wanted`;
+  const size = `${formatSize(file.bytes)}, ${counted(file.chunks, "chunk")}, ${counted(file.replicas, "replica")} wanted`;
   const lines = (extents ?? []).flatMap((extent) =>
     detail === "chunks" ? [`  ${extentText(extent)}`] : extentLines(extent, "  "),
   );

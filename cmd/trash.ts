@@ -69,7 +69,10 @@ async function restore(call: Call): Promise<void> {
     signal: call.signal,
   });
   if (others > 0)
-    note(call, `the newest entry of ${showName(what)} was taken; ${others} older stay in the trash (gfs trash ls)`);
+    note(
+      call,
+      `the newest entry of ${showName(what)} was taken; ${counted(others, "older entry", "older entries")} stay in the trash (gfs trash ls)`,
+    );
   if (call.json) await printJson({ path, others });
   else if (!call.quiet) await print(`restored ${showName(path)}`);
 }

@@ -1,6 +1,6 @@
 /** Where the pieces of a file lie, for people: a line for each chunk, and one for each of its replicas. */
 import type { FileExtent } from "../../src/client/api.ts";
-import { showAddress, showName, showServer } from "./output.ts";
+import { counted, showAddress, showName, showServer } from "./output.ts";
 
 type Replica = FileExtent["replicas"][number];
 
@@ -15,7 +15,7 @@ export function extentText(extent: FileExtent): string {
   const { fileOffset, handle, version, length, offset, state, wanted, replicas } = extent;
   const at = offset === 0 ? "" : ` from its byte ${offset}`;
   const healthy = replicas.filter(({ health }) => health === "healthy").length;
-  const count = `${healthy} of ${wanted} replicas`;
+  const count = `${healthy} of ${counted(wanted, "replica")}`;
   return `${fileOffset}: chunk ${handle} version ${version}, ${length} bytes${at}, ${state}, ${count}`;
 }
 

@@ -2,6 +2,8 @@
 import { utf8 } from "../../src/base/bytes.ts";
 import { writeStdout } from "../../src/host/environment.ts";
 
+export { counted } from "../../src/config/units.ts";
+
 export async function print(text: string): Promise<void> {
   await writeStdout(utf8(text.endsWith("\n") ? text : `${text}\n`));
 }
@@ -26,11 +28,6 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
         .trimEnd(),
     )
     .join("\n");
-}
-
-/** `1 chunk`, `2 chunks`; `several` for what does not end so. */
-export function counted(count: number, one: string, several = `${one}s`): string {
-  return `${count} ${count === 1 ? one : several}`;
 }
 
 /** A name as it may be shown on a terminal: control characters escaped, so that a file's name can't move the cursor. */

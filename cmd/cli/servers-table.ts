@@ -1,7 +1,7 @@
 /** Servers for people: one row each, and the worst first where only some can be shown. */
 import { formatDuration, formatSize } from "../../src/config/units.ts";
 import type { ServerStatus } from "../../src/wire/control/namespace.ts";
-import { showAddress, showName, showServer, table } from "./output.ts";
+import { counted, showAddress, showName, showServer, table } from "./output.ts";
 
 export const noServer = "no chunkserver has registered yet (start one: gfs chunk --help)";
 
@@ -121,7 +121,7 @@ export function sharedDisks(servers: readonly ServerStatus[], max = Number.POSIT
   }
   const disks = [...sharing.values()].filter(({ length }) => length > 1);
   const lines = disks.slice(0, max).map((labels) => `on one disk, whose space they share: ${few(labels)}`);
-  return disks.length > max ? [...lines, `and ${disks.length - max} more disks that servers share`] : lines;
+  return disks.length > max ? [...lines, `and ${counted(disks.length - max, "more disk")} that servers share`] : lines;
 }
 
 const fewMax = 5;

@@ -2,7 +2,7 @@
  * The state of a cluster in a screenful, however many servers it has and however much is wrong: what its data is, then what is wrong and what to do, then the numbers.
  */
 import type { ClusterStatus } from "../../src/client/api.ts";
-import { formatDuration, formatSize } from "../../src/config/units.ts";
+import { are, formatDuration, formatSize, have } from "../../src/config/units.ts";
 import type { ServerStatus } from "../../src/wire/control/namespace.ts";
 import { counted, showName, showServer, table } from "./output.ts";
 import { few, repeatedLabels, serversTable, sharedDisks } from "./servers-table.ts";
@@ -12,9 +12,6 @@ const serversMax = 8;
 const chunksMax = 5;
 const lineCharsMax = 200;
 
-const are = (count: number): string => (count === 1 ? "is" : "are");
-const have = (count: number): string => (count === 1 ? "has" : "have");
-
 /** One line: what the data is, in the worst word that is true of any of it. */
 export function verdictOf(status: ClusterStatus): string {
   const { chunks, health } = status;
@@ -22,7 +19,7 @@ export function verdictOf(status: ClusterStatus): string {
   if (health === "healthy")
     return total === 0
       ? `healthy (${status.bytes > 0 ? "the first chunks are not counted yet" : "no chunks yet"})`
-      : `healthy: all ${counted(total, "chunk")} (${formatSize(chunks.totalBytes)}) ${have(total)} the replicas wanted`;
+      : `healthy: ${total === 1 ? "the only chunk" : `all ${total} chunks`} (${formatSize(chunks.totalBytes)}) ${have(total)} the replicas wanted`;
   if (health === "starting")
     return `starting: ${pending} of ${counted(total, "chunk")} ${are(pending)} not reported yet`;
   const others = short - atRisk;
@@ -185,7 +182,7 @@ function factsOf(status: ClusterStatus): string {
       "repair",
       `${repair.running} running, ${repair.queued} waiting, ${repair.done} (${formatSize(repair.doneBytes)}) done since the start`,
     ],
-    ["garbage", `${garbage.waiting} replicas waiting, ${garbage.deleted} deleted since the start`],
+    ["garbage", `${counted(garbage.waiting, "replica")} waiting, ${garbage.deleted} deleted since the start`],
     [
       "clients",
       `${status.clients.length} connected, ${counted(status.sessions, "session")}, ${counted(status.drafts, "put")} in progress`,

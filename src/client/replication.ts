@@ -1,5 +1,6 @@
 /** How many replicas files want, and the attributes of directories, as the library offers them (wire/control/attributes.ts). */
 import { GfsError } from "../base/errors.ts";
+import { counted, have } from "../config/units.ts";
 import { sleep } from "../net/deadline.ts";
 import { goalProgress, setAttribute, setGoal } from "../wire/control/attributes.ts";
 import { formatPath, parsePath } from "../wire/path.ts";
@@ -73,11 +74,11 @@ export class Replication {
       onProgress?.(now);
       const left = now.chunks - now.reached - now.otherwise;
       if (left === 0) return now;
-      const still = `${left} of ${now.chunks} chunks have fewer`;
+      const still = `${left} of ${counted(now.chunks, "chunk")} ${have(left)} fewer`;
       if (now.servers < replicas)
         throw new GfsError(
           "TooFewServers",
-          `Cannot wait for ${replicas} replicas of ${at}: only ${now.servers} servers can hold them, and ${still}; they are made when there are more servers`,
+          `Cannot wait for ${counted(replicas, "replica")} of ${at}: only ${counted(now.servers, "server")} can hold them, and ${still}; they are made when there are more servers`,
         );
       const nowMs = clock.monotonicMs();
       if (left < missing || now.missingBytes < missingBytes) gainedMs = nowMs;
@@ -88,7 +89,7 @@ export class Replication {
         const seconds = Math.round(clientTimeoutMs / 1_000);
         throw new GfsError(
           "Timeout",
-          `Cannot wait for ${replicas} replicas of ${at} any longer: nothing was gained for ${seconds} s, and ${still}${why}`,
+          `Cannot wait for ${counted(replicas, "replica")} of ${at} any longer: nothing was gained for ${seconds} s, and ${still}${why}`,
         );
       }
       const pauseMs = Math.min(pause.perLook * (nowMs - beganMs), pause.timeoutShare * clientTimeoutMs);

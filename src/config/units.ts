@@ -38,6 +38,15 @@ export function formatSize(bytes: number): string {
   return `${value.toFixed(digits)} ${unit}`;
 }
 
+/** `1 chunk`, `2 chunks`; `several` for what does not end so. */
+export function counted(count: number, one: string, several = `${one}s`): string {
+  return `${count} ${count === 1 ? one : several}`;
+}
+
+/** `is` or `are`, `has` or `have`, for so many. */
+export const are = (count: number): string => (count === 1 ? "is" : "are");
+export const have = (count: number): string => (count === 1 ? "has" : "have");
+
 /** `3.2 s`, `40 s`, `2 min 5 s`, `1 h 12 min`. */
 export function formatDuration(ms: number): string {
   if (ms < 10_000) return `${(Math.max(0, ms) / 1_000).toFixed(1)} s`;

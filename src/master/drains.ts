@@ -1,5 +1,6 @@
 /** Servers on their way out (DESIGN §4.5; core/drain.ts): their tails are sealed, how far they are is told, and who is empty is forgotten. */
 import { GfsError } from "../base/errors.ts";
+import { are, counted, formatSize, have } from "../config/units.ts";
 import type { EventFields } from "../io.ts";
 import { decommission, type decommissionCheck, type DrainReport } from "../wire/control/drains.ts";
 import type { ChunkHandle } from "../wire/ids.ts";
@@ -102,8 +103,12 @@ function whyNotSafe(ctx: MasterContext, volume: Volume, { safe, left, stuck }: D
   if (safe) return undefined;
   if (left === undefined) return "all chunks are being looked at";
   const parts: string[] = [];
-  if (left.chunks > 0) parts.push(`${left.chunks} chunks (${left.bytes} bytes) have too few replicas on other servers`);
-  if (left.unsealed > 0) parts.push(`${left.unsealed} chunks are being written there, or sealed`);
+  if (left.chunks > 0)
+    parts.push(
+      `${counted(left.chunks, "chunk")} (${formatSize(left.bytes)}) ${have(left.chunks)} too few replicas on other servers`,
+    );
+  if (left.unsealed > 0)
+    parts.push(`${counted(left.unsealed, "chunk")} ${are(left.unsealed)} being written there, or sealed`);
   if (stuck !== undefined) return `${parts.join("; ")}: ${stuck}`;
   return parts.length > 0 ? parts.join("; ") : "something changed: all chunks are looked at once more";
 }

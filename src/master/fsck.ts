@@ -1,4 +1,5 @@
 /** Namespace against chunk table against what volumes report (issue: `fsck`), a page at a time, in slices. */
+import { counted } from "../config/units.ts";
 import { protocol } from "../limits.ts";
 import { GfsError } from "../base/errors.ts";
 import type { CheckedFile, fsck } from "../wire/control/namespace.ts";
@@ -94,7 +95,7 @@ function problemsOf(ctx: MasterContext, slot: number): { readonly problems: Prob
   if (unnamed > 0 && last !== undefined)
     problems[problems.length - 1] = {
       ...last,
-      text: `${last.text}; ${unnamed} more chunks of this file`.slice(0, 512),
+      text: `${last.text}; ${counted(unnamed, "more chunk")} of this file`.slice(0, 512),
     };
   return { problems, count: problems.length + unnamed };
 }
@@ -125,7 +126,7 @@ function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "pat
       return `${nameAmong(volumes, known)} ${isGone(volumes.byIndex[volume]) ? liveness : health}`;
     })
     .join(", ");
-  const text = `chunk ${handle} has ${holders} of ${chunk.goal} replicas (${where === "" ? "none known" : where})`;
+  const text = `chunk ${handle} has ${holders} of ${counted(chunk.goal, "replica")} (${where === "" ? "none known" : where})`;
   if (holders >= chunk.goal)
     return {
       kind: "pending",

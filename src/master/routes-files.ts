@@ -1,5 +1,6 @@
 /** What clients ask about content: sessions, drafts, appends, locations (wire/control/files.ts; DESIGN §4.1–4.4). */
 import { GfsError } from "../base/errors.ts";
+import { counted, formatSize } from "../config/units.ts";
 import type { Limits } from "../limits.ts";
 import { protocol } from "../limits.ts";
 import { type Route, route } from "../net/control-server.ts";
@@ -187,7 +188,7 @@ function requireSpace(ctx: MasterContext, want: { sizeBytes: number; replicas: n
   if (want.sizeBytes <= usable.bytes || usable.live < want.replicas) return;
   throw new GfsError(
     "NoSpace",
-    `Cannot put ${want.what}: ${want.sizeBytes} bytes wanted on ${want.replicas} servers each, ${usable.bytes} fit on the ${usable.live} live ones`,
+    `Cannot put ${want.what}: ${formatSize(want.sizeBytes)} wanted on ${want.replicas === 1 ? "a server" : `each of ${want.replicas} servers`}, ${formatSize(usable.bytes)} fit on ${counted(usable.live, "live server")}`,
     { details: { wantedBytes: want.sizeBytes, freeBytes: usable.bytes } },
   );
 }

@@ -1,5 +1,6 @@
 /** What is so (promise P7): the state of the cluster for `status`, `df` and `/healthz`. */
 import { defined } from "../base/assert.ts";
+import { are, counted, have } from "../config/units.ts";
 import type { Log } from "../log/log-types.ts";
 import type { ChunkCounts, ServerStatus, ShortChunk, space, status } from "../wire/control/namespace.ts";
 import type { ClusterId, Epoch } from "../wire/ids.ts";
@@ -188,13 +189,13 @@ function warningsOf(ctx: MasterContext, sources: StatusSources): string[] {
       warnings.push(`the copy of the metadata on ${volumeAt(ctx.state.volumes, volume).label} is not kept: ${failure}`);
   const counts = ctx.soft.scan.finished?.counts;
   if (counts !== undefined && counts.misplaced > 0)
-    warnings.push(`${counts.misplaced} chunks have too many replicas in one rack`);
+    warnings.push(`${counted(counts.misplaced, "chunk")} ${have(counts.misplaced)} too many replicas in one rack`);
   warnings.push(...fullWarnings(ctx), ...slowWarnings(allVolumes(ctx.state.volumes)));
   if (ctx.soft.repair.held !== undefined)
     warnings.push(`repair is held back: ${ctx.soft.repair.held}; if they won't be back: gfs repair resume`);
   if (ctx.soft.repair.blocked !== "") warnings.push(`repair waits: ${ctx.soft.repair.blocked}`);
   const detached = detachedCount(ctx.state.inodes);
-  if (detached > 0) warnings.push(`${detached} removed trees are being cleared away`);
+  if (detached > 0) warnings.push(`${counted(detached, "removed tree")} ${are(detached)} being cleared away`);
   return warnings.slice(0, 64).map((warning) => cut(warning, 1_024));
 }
 

@@ -2,6 +2,7 @@
  * Open tails whose chain has fewer servers than wanted, since there were no more when they were opened (DESIGN §4.5): nothing is copied to an open chunk, so that an idle one would have too few
  * copies for ever. Once a whole chain can be had they are sealed; repair copies what they hold, and appends go on in a tail of as many servers as wanted.
  */
+import { counted } from "../config/units.ts";
 import { type MasterContext, nowMs } from "./context.ts";
 import { findChunk } from "./core/chunk-table.ts";
 import { candidatesOf, tryPlace } from "./core/placement.ts";
@@ -43,7 +44,11 @@ export function stepThinRound(ctx: MasterContext, round: ThinRound, handle: Chun
     return;
   }
   round.sealed++;
-  beginSealing(ctx, handle, `its chain has ${there} servers, ${chunk.goal} are wanted, and as many are there now`);
+  beginSealing(
+    ctx,
+    handle,
+    `its chain has ${counted(there, "server")}, ${chunk.goal} are wanted, and as many are there now`,
+  );
 }
 
 export function endThinRound({ soft: { thinTails } }: MasterContext, round: ThinRound | undefined): void {

@@ -36,7 +36,7 @@ describe("no space in the cluster", () => {
       writeFileSync(join(folder, "large"), "");
       truncateSync(join(folder, "large"), 900_000_000);
       const before = await cluster.run(["put", join(folder, "large"), "/before"]);
-      expect(before.stderr).toContain("900000000 bytes wanted on 2 servers each");
+      expect(before.stderr).toContain("900 MB wanted on each of 2 servers");
       expect(before.code).toBe(6);
       // Of a stream nobody knows it before.
       expect(await put(cluster, "/middle", 260_000_000)).toBe(6);

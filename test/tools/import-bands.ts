@@ -10,8 +10,10 @@ export interface Band {
 }
 
 const PLATFORM = ["node:*", "bun"];
-const SHELL = ["src/base/", "src/limits.ts", "src/wire/", "src/io.ts", "src/net/", "src/log/", "src/config/"];
-const CORE = ["src/base/", "src/limits.ts", "src/wire/"];
+// What a size or a number of things is for people: texts are made in every band.
+const UNITS = "src/config/units.ts";
+const CORE = ["src/base/", "src/limits.ts", "src/wire/", UNITS];
+const SHELL = [...CORE, "src/io.ts", "src/net/", "src/log/", "src/config/"];
 
 /** DESIGN §5 as a table: base ← limits, wire ← io ← shells; cmd joins. */
 export const BANDS: readonly Band[] = [
@@ -19,6 +21,7 @@ export const BANDS: readonly Band[] = [
   { path: "src/limits.ts", mayImport: ["src/base/"], packages: [] },
   { path: "src/wire/", mayImport: ["src/base/", "src/limits.ts"], packages: ["zod", "cbor-x"] },
   { path: "src/config/", mayImport: CORE, packages: ["zod"] },
+  { path: UNITS, mayImport: [], packages: [] },
   { path: "src/io.ts", mayImport: CORE, packages: [] },
   { path: "src/net/", mayImport: [...CORE, "src/io.ts"], packages: ["hono", "zod"] },
   { path: "src/log/", mayImport: [...CORE, "src/io.ts"], packages: [] },

@@ -1,5 +1,6 @@
 /** A draft's way to a file (DESIGN §4.2): created, given chunks, committed or aborted. Nothing is visible before the commit's batch. */
 import { GfsError } from "../../base/errors.ts";
+import { are, counted } from "../../config/units.ts";
 import { protocol } from "../../limits.ts";
 import type {
   chunkAllocate,
@@ -206,7 +207,7 @@ function checkList(
 function chunkLost({ draft }: Draft, handle: ChunkHandle, copies: { left: number; needed: number }): GfsError {
   return new GfsError(
     "ChunkLost",
-    `Cannot commit draft ${draft}: chunk ${handle} has ${copies.left} copies left, ${copies.needed} are needed`,
+    `Cannot commit draft ${draft}: chunk ${handle} has ${counted(copies.left, "copy", "copies")} left, ${copies.needed} ${are(copies.needed)} needed`,
   );
 }
 

@@ -1,5 +1,6 @@
 /** An operator takes a server out of the cluster, or changes his mind (core/drain.ts). */
 import { GfsError } from "../../base/errors.ts";
+import { counted } from "../../config/units.ts";
 import { chunkVersion } from "../../wire/ids.ts";
 import type { decommission, drain, undrain } from "../../wire/control/drains.ts";
 import type { LogRecord } from "../../wire/log-records.ts";
@@ -114,7 +115,7 @@ export function decideDecommission(
   if (lost > request.lostMax)
     throw new GfsError(
       "Denied",
-      `${what}: ${lost} chunks would be lost with it, and the loss of ${request.lostMax} was accepted`,
+      `${what}: ${counted(lost, "chunk")} would be lost with it, and the loss of ${request.lostMax} was accepted`,
     );
   return { records: [marked(found, "forgotten")], reply: { volume, label, lost } };
 }

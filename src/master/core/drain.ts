@@ -9,6 +9,7 @@
  * have told all that they hold count there (what the log names may have been deleted since), and no chunk that is written, open or being sealed may have it in its
  * chain. A round takes its time: it says nothing when meanwhile a replica that it may have counted was lost, a server that it counted on went, or a mark changed.
  */
+import { are, counted } from "../../config/units.ts";
 import {
   isHolder,
   replicaCountAt,
@@ -262,7 +263,7 @@ function whyStuck(view: ChunkView, round: DrainRound, handle: ChunkHandle, limit
     return undefined;
   const others = allVolumes(view.volumes).filter((volume) => isCounted(volume) && volume.liveness === "live").length;
   if (others < chunk.goal)
-    return `chunk ${handle} wants ${chunk.goal} replicas, and ${others} other servers are live that are not being drained`;
+    return `chunk ${handle} wants ${counted(chunk.goal, "replica")}, and ${counted(others, "other server")} ${are(others)} live and not being drained`;
   const candidates = candidatesOf(view.volumes);
   const request = {
     replicas: 1,

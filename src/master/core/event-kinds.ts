@@ -2,6 +2,7 @@
  * Which of the master's events operators are told (`gfs events`), what each says in words, and what to do. Whoever emits a new one adds it here, and to the table of
  * docs/OPERATIONS.md. Names of events are those that the servers log on standard error.
  */
+import { counted, formatSize } from "../../config/units.ts";
 import type { FoldLimits } from "./event-fold.ts";
 
 type Value = string | number | boolean;
@@ -43,6 +44,22 @@ export function burstOf(kind: EventKind): number {
 function field(fields: EventFields, name: string): string {
   const value = fields[name];
   return value === undefined ? "?" : String(value);
+}
+
+function size(fields: EventFields, name: string): string {
+  const bytes = fields[name];
+  return typeof bytes === "number" ? formatSize(bytes) : "?";
+}
+
+/** `1 chunk`, `2 chunks`. */
+function number(fields: EventFields, name: string, one: string): string {
+  const count = fields[name];
+  return typeof count === "number" ? counted(count, one) : `? ${one}s`;
+}
+
+/** Of a drain: `1 chunk is left`. */
+function left(fields: EventFields): string {
+  return `${number(fields, "chunks", "chunk")} ${fields["chunks"] === 1 ? "is" : "are"} left`;
 }
 
 function seconds(fields: EventFields, name: string): string {
@@ -160,7 +177,7 @@ const servers: Readonly<Record<string, EventKind>> = {
   },
   "server.full": {
     text: ({ server, fields }) =>
-      `${server} is full: ${field(fields, "freeBytes")} of ${field(fields, "totalBytes")} bytes are left, for repair`,
+      `${server} is full: ${size(fields, "freeBytes")} of ${size(fields, "totalBytes")} are left, for repair`,
     about:
       "A server is used up to `chunk_server.full_share` (95 %). New chunks go elsewhere; what is left is kept for repair.",
     todo: "Remove files (`rm --skip-trash` frees space after the grace), add a server, or give it more disk.",
@@ -218,14 +235,13 @@ const drains: Readonly<Record<string, EventKind>> = {
     todo: "Stop it, and forget it: `gfs decommission SERVER`.",
   },
   "drain.stuck": {
-    text: ({ fields, server, because }) =>
-      `${server} can't be emptied as things are: ${field(fields, "chunks")} chunks are left${because}`,
+    text: ({ fields, server, because }) => `${server} can't be emptied as things are: ${left(fields)}${because}`,
     about:
       "Chunks of a server that is being drained find no other place, or only servers that are dead or retired have them, or nothing is copied since a setting is 0 or repair is held back: the reason says which.",
     todo: "Add a server, or space; start the dead server again; set `repair-streams` again; see `repair.held`. Or keep it: `gfs undrain SERVER`.",
   },
   "drain.resumed": {
-    text: ({ fields, server }) => `${server} is not safe to stop yet: ${field(fields, "chunks")} chunks are left`,
+    text: ({ fields, server }) => `${server} is not safe to stop yet: ${left(fields)}`,
     about: "A drain that was stuck goes on; or a replica or server was lost that made this one dispensable.",
     todo: "Don't stop it until it is safe again.",
   },
@@ -236,35 +252,40 @@ const drains: Readonly<Record<string, EventKind>> = {
   },
   "volume.forgotten": {
     text: ({ fields, server }) =>
-      `${server} is forgotten${fields["lost"] === 0 ? "" : `, and ${field(fields, "lost")} chunks with it`}`,
+      `${server} is forgotten${fields["lost"] === 0 ? "" : `, and ${number(fields, "lost", "chunk")} with it`}`,
     about: "An operator decommissioned a server. It is refused if it comes back with its old data directory.",
     todo: "Nothing. To use the machine again, empty its data directory.",
   },
 };
 
-function of(fields: EventFields, name: string): string {
-  return `${field(fields, name)} of ${field(fields, "total")} chunks`;
+/** `1 of 3 chunks has`, `2 of 3 chunks have`. */
+function ofAllHave(fields: EventFields, name: string): string {
+  const word = fields[name] === 1 ? "has" : "have";
+  return `${field(fields, name)} of ${number(fields, "total", "chunk")} ${word}`;
 }
 
 const health: Readonly<Record<string, EventKind>> = {
   "health.healthy": {
-    text: ({ fields }) => `all ${field(fields, "total")} chunks have their replicas`,
+    text: ({ fields }) =>
+      fields["total"] === 1
+        ? "the only chunk has its replicas"
+        : `all ${number(fields, "total", "chunk")} have their replicas`,
     about: "After a start of the master, or after some were short: every chunk has as many good replicas as wanted.",
     todo: "Nothing.",
   },
   "health.degraded": {
-    text: ({ fields }) => `${of(fields, "short")} have fewer replicas than wanted`,
+    text: ({ fields }) => `${ofAllHave(fields, "short")} fewer replicas than wanted`,
     about: "Some chunks have fewer good replicas than wanted, and each at least two. Repair copies them.",
     todo: "Nothing. `gfs status` says when it will be done, or what it waits for.",
   },
   "health.at-risk": {
-    text: ({ fields }) => `${of(fields, "atRisk")} have one copy left`,
+    text: ({ fields }) => `${ofAllHave(fields, "atRisk")} one copy left`,
     about: "The loss of one more server or disk could lose data. Repair copies these chunks first.",
     todo: "Stop no server. Start those again that are dead, if they can be.",
   },
   "health.lost": {
     text: ({ fields }) =>
-      `${of(fields, "lost")} have no replica that can be read, ${field(fields, "away")} of them are on dead servers: ${String(fields["chunks"] ?? "")}`,
+      `${ofAllHave(fields, "lost")} no replica that can be read, ${field(fields, "away")} of them on dead servers: ${field(fields, "chunks")}`,
     about:
       "No server that can be reached has a good replica of these chunks; files that need them can't be read whole.",
     todo: "Start the servers again that are dead, with their disks. `gfs fsck` names all files; what is not on any disk any more must come from a backup.",
@@ -280,7 +301,7 @@ const chunks: Readonly<Record<string, EventKind>> = {
     todo: "Nothing for one. Several on one server: its disk is going; take the server away.",
   },
   "scrub.corrupt": {
-    text: ({ fields, server }) => `the scrub of ${server} found ${field(fields, "found")} bad replicas`,
+    text: ({ fields, server }) => `the scrub of ${server} found ${number(fields, "found", "bad replica")}`,
     about: "A server that read all that it holds found replicas that rotted. Each is a `replica.bad`, and is replaced.",
     todo: "As for `replica.bad`.",
   },
@@ -297,7 +318,7 @@ const chunks: Readonly<Record<string, EventKind>> = {
   },
   "scrub.order-ended": {
     text: ({ fields }) =>
-      `${field(fields, "target")} was read: ${field(fields, "healthy")} replicas good, ${field(fields, "corrupt")} corrupt, ${field(fields, "missing")} missing, ${field(fields, "unverified")} not read`,
+      `${field(fields, "target")} was read: ${number(fields, "healthy", "replica")} good, ${field(fields, "corrupt")} corrupt, ${field(fields, "missing")} missing, ${field(fields, "unverified")} not read`,
     about: "The end of it, or an operator stopped it. What was found is repaired.",
     todo: "`gfs scrub status` names what was found. What could not be read was on servers that were away: order it again when they are back.",
   },
@@ -337,7 +358,7 @@ const chunks: Readonly<Record<string, EventKind>> = {
     burst: often,
   },
   "seal.done": {
-    text: ({ fields, chunk }) => `${chunk} is sealed, at ${field(fields, "length")} bytes`,
+    text: ({ fields, chunk }) => `${chunk} is sealed, at ${size(fields, "length")}`,
     about: "The end of a seal: appends go on in the next chunk.",
     todo: "Nothing. A seal that was begun and does not end stands in `gfs status` with what it waits for.",
     burst: often,

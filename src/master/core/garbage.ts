@@ -4,6 +4,7 @@
  * to look at, the tables decide.
  */
 import { unreachable } from "../../base/assert.ts";
+import { counted } from "../../config/units.ts";
 import type { Limits } from "../../limits.ts";
 import { chunkHandle, chunkVersion } from "../../wire/ids.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
@@ -113,7 +114,7 @@ export function brakeDeletions(
   const { deleteShareMax, deleteCountFree } = time.limits;
   if (count <= deleteCountFree || count <= deleteShareMax * chunks) return false;
   garbage.stopped =
-    `servers report ${count} chunks that would be deleted, of ${chunks} in the log: ` +
+    `servers report ${counted(count, "chunk")} that would be deleted, of ${chunks} in the log: ` +
     `more than ${deleteShareMax * 100} % and more than ${deleteCountFree}`;
   return true;
 }

@@ -4,6 +4,7 @@
  */
 import { type ErrorCode, type ErrorDetails, GfsError } from "../../base/errors.ts";
 import { hashNumber } from "../../base/hash-index.ts";
+import { are, counted, formatSize } from "../../config/units.ts";
 import type { Limits } from "../../limits.ts";
 import type { Location, Whereabouts } from "../../wire/control/common.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
@@ -113,7 +114,7 @@ function refusalOf(candidate: Candidate, request: PlacementRequest): string | un
   const room = roomFor(candidate, request);
   if (room >= request.bytes) return undefined;
   const kept = room < candidate.freeBytes ? " for new chunks, besides what is kept for repair" : "";
-  return `has ${room} bytes free${kept}, not the ${request.bytes} needed`;
+  return `has ${formatSize(room)} free${kept}, not the ${formatSize(request.bytes)} needed`;
 }
 
 function roomFor(candidate: Candidate, { use }: PlacementRequest): number {
@@ -218,7 +219,7 @@ export function whyNoPlace(
   if (live.length < wanted) {
     return {
       code: live.length + coming.length < wanted ? "TooFewServers" : "Unavailable",
-      message: `Cannot place ${request.what}: ${live.length} of the ${wanted} servers needed can take it (${because})`,
+      message: `Cannot place ${request.what}: ${live.length} of ${counted(wanted, "server")} needed can take it (${because})`,
       details: { wanted, live: live.length, servers: named },
     };
   }
@@ -226,7 +227,7 @@ export function whyNoPlace(
   const full = live.filter((candidate) => roomFor(candidate, request) < request.bytes).length;
   return {
     code: "NoSpace",
-    message: `Cannot place ${request.what}: ${request.bytes} bytes wanted on each of ${wanted} servers, ${full} of ${live.length} live servers are full, ${free} bytes free in all (${because})`,
+    message: `Cannot place ${request.what}: ${formatSize(request.bytes)} wanted on ${wanted === 1 ? "a server" : `each of ${wanted} servers`}, ${full} of ${counted(live.length, "live server")} ${are(full)} full, ${formatSize(free)} free in all (${because})`,
     details: { wantedBytes: request.bytes, freeBytes: free, servers: named },
   };
 }

@@ -2,6 +2,7 @@
  * Safe mode (DESIGN §4.1, §4.5): after a start the master knows what its log says, not yet who still holds what. Until enough is reported,
  * repair, deletes and balance wait; reads are served, and a chunk without a reported holder is pending, never lost.
  */
+import { are, counted, have } from "../../config/units.ts";
 import type { Limits } from "../../limits.ts";
 import type { ChunkTable } from "./chunk-table.ts";
 import { allVolumes } from "./volumes.ts";
@@ -38,8 +39,8 @@ export function tickSafeMode(
     return true;
   }
   safeMode.reason =
-    `${sealedReportedCount} of ${sealedCount} chunks are reported, ${time.limits.safeModeShare * 100} % are needed; ` +
-    `${silent.length} of ${volumes.length} servers have not reported everything yet`;
+    `${sealedReportedCount} of ${counted(sealedCount, "chunk")} ${are(sealedReportedCount)} reported, ${time.limits.safeModeShare * 100} % are needed; ` +
+    `${silent.length} of ${counted(volumes.length, "server")} ${have(silent.length)} not reported everything yet`;
   return false;
 }
 

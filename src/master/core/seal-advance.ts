@@ -1,5 +1,6 @@
 /** What a seal machine does next (DESIGN §4.3 seal 2–5), after its event was taken: messages to send, the length to decide, the record to log. */
 import { assert, defined } from "../../base/assert.ts";
+import { are, counted } from "../../config/units.ts";
 import type { AppendTable } from "../../wire/control/common.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
 import {
@@ -59,7 +60,7 @@ function fence(machine: SealMachine, time: Time, effects: SealEffect[]): void {
     machine.loneMs = undefined;
     machine.quorumMs ??= nowMs;
     if (awaited.length > 0 && nowMs < machine.quorumMs + limits.fenceAfterQuorumMs) {
-      machine.waitsFor = `${awaited.length} more members to answer the fence`;
+      machine.waitsFor = `${counted(awaited.length, "more member")} to answer the fence`;
       return;
     }
   } else {
@@ -92,8 +93,10 @@ function loneSuffices(
     const dead = members(machine).filter((party) => party.gone).length;
     machine.waitsFor =
       dead === all
-        ? `any of its ${all} servers: all are dead or retired`
-        : `answers to the fence: ${count} of ${respondersNeeded(machine, time.limits)} needed, ${dead} of ${all} servers are dead`;
+        ? all === 1
+          ? "its only server, which is dead or retired"
+          : `any of its ${all} servers: all are dead or retired`
+        : `answers to the fence: ${count} of ${respondersNeeded(machine, time.limits)} needed, ${dead} of ${counted(all, "server")} ${are(dead)} dead`;
     return false;
   }
   machine.loneMs ??= time.nowMs;

@@ -8,7 +8,7 @@ const moving: DrainReport = {
   label: "s1",
   liveness: "live",
   state: "moving",
-  why: "2 chunks (3000000 bytes) have too few replicas on other servers",
+  why: "2 chunks (3.00 MB) have too few replicas on other servers",
   chunksLeft: 2,
   bytesLeft: 3_000_000,
   openChunks: 1,

@@ -24,6 +24,7 @@ describe("the first line of status", () => {
     ["healthy (no chunks yet)", withCounts({ total: 0 }, { bytes: 0 })],
     ["healthy (the first chunks are not counted yet)", withCounts({ total: 0 }, { bytes: 7 })],
     ["healthy: all 120 chunks (3.20 GB) have the replicas wanted", withCounts({ healthy: 118, open: 2 })],
+    ["healthy: the only chunk (3.20 GB) has the replicas wanted", withCounts({ total: 1, healthy: 1 })],
     ["starting: 5 of 120 chunks are not reported yet", withCounts({ pending: 5 })],
     [
       "degraded: of 120 chunks (3.20 GB) 12 (640 MB) have fewer replicas than wanted; whole in about 3 min 20 s (640 MB to copy)",

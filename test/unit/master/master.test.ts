@@ -206,7 +206,7 @@ describe("a put", () => {
     const cluster = started(10, 1);
     const target = { kind: "put" as const, path: "/f", overwrite: false };
     expect(() => cluster.call(draftCreate, { id: cluster.nextId(), target, firstChunkBytes: 10 })).toThrow(
-      "1 of the 2 servers needed can take it",
+      "1 of 2 servers needed can take it",
     );
   });
 

@@ -42,16 +42,8 @@ const told = (cluster: MasterInSim) =>
     .events.filter(({ kind }) => kind.startsWith("drain."));
 
 test.each([
-  [
-    "a chunk",
-    withChunk,
-    "1 chunks (1000 bytes) have too few replicas on other servers: chunk 1 has no replica that can",
-  ],
-  [
-    "an open tail",
-    withTail,
-    "1 chunks are being written there, or sealed: chunk 1 can't be sealed: all of its servers",
-  ],
+  ["a chunk", withChunk, "1 chunk (1.00 kB) has too few replicas on other servers: chunk 1 has no replica that can"],
+  ["an open tail", withTail, "1 chunk is being written there, or sealed: chunk 1 can't be sealed: all of its servers"],
 ])("of a server that dies with the only replica of %s, until it returns", (_what, prepare, why) => {
   const cluster = prepare(1);
   const [victim] = cluster.servers;
@@ -63,7 +55,7 @@ test.each([
   cluster.simulation.runFor(3_000);
   expectStuck(cluster, why);
   expect(told(cluster).map(({ kind }) => kind)).toEqual(["drain.begun", "drain.stuck"]);
-  expect(told(cluster)[1]?.text).toContain("1 chunks are left");
+  expect(told(cluster)[1]?.text).toContain("1 chunk is left");
 
   victim!.machine.restart();
   cluster.beginServer(victim!);

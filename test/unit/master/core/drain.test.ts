@@ -195,7 +195,7 @@ describe("the progress of a drain", () => {
     volumeAt(full.volumes, 1).space = { totalBytes: 1_000, freeBytes: 5, usedBytes: 995 };
     const stuck = drained(full, 0);
     round(full, stuck);
-    expect(progress(full, stuck).stuck).toContain("s1 has 5 bytes free, not the 10 needed");
+    expect(progress(full, stuck).stuck).toContain("s1 has 5 B free, not the 10 B needed");
   });
 
   test("is not stuck where all others have stale replicas, which are replaced", () => {

@@ -151,7 +151,7 @@ describe("full servers", () => {
     const servers = [server(0, { ...at(0), ...full }), server(1, at(5)), server(2, at(6))];
     expect(place(servers, ask())).toMatchObject({ chosen: [1, 2], short: true });
     expect(() => place([server(0, full), server(1, full), server(2)], ask())).toThrow(
-      "100 bytes wanted on each of 2 servers, 2 of 3 live servers are full, 698 bytes free in all (s0 has 99 bytes free for new chunks, besides what is kept for repair, not the 100 needed; s1",
+      "100 B wanted on each of 2 servers, 2 of 3 live servers are full, 698 B free in all (s0 has 99 B free for new chunks, besides what is kept for repair, not the 100 B needed; s1",
     );
   });
 
@@ -159,7 +159,7 @@ describe("full servers", () => {
     const servers = [server(0, full), server(1, { freeBytes: 99, newBytes: 0 })];
     expect(place(servers, ask({ replicas: 1, minReplicas: 1, use: "clone" })).chosen).toEqual([0]);
     expect(refusal("NoSpace", () => place(servers.slice(1), ask({ minReplicas: 1, use: "clone" })))).toContain(
-      "s1 has 99 bytes free, not the 100 needed",
+      "s1 has 99 B free, not the 100 B needed",
     );
   });
 });
@@ -192,7 +192,7 @@ describe("refusals name the rule and the server", () => {
   test("fewer live than min_replicas: TooFewServers", () => {
     const servers = [server(0), server(1, { liveness: "suspect" }), server(2, { liveness: "dead" })];
     expect(() => place(servers, ask())).toThrow(
-      "Cannot place a chunk of /f: 1 of the 2 servers needed can take it (s1 is suspect; s2 is dead)",
+      "Cannot place a chunk of /f: 1 of 2 servers needed can take it (s1 is suspect; s2 is dead)",
     );
   });
 
@@ -207,12 +207,12 @@ describe("refusals name the rule and the server", () => {
   test("enough live, too few with space: NoSpace with wanted and free", () => {
     const servers = [server(0), server(1, { freeBytes: 7 }), server(2, { freeBytes: 0 })];
     expect(() => place(servers, ask())).toThrow(
-      "Cannot place a chunk of /f: 100 bytes wanted on each of 2 servers, 2 of 3 live servers are full, 507 bytes free in all (s1 has 7 bytes free, not the 100 needed; s2 has 0 bytes free, not the 100 needed)",
+      "Cannot place a chunk of /f: 100 B wanted on each of 2 servers, 2 of 3 live servers are full, 507 B free in all (s1 has 7 B free, not the 100 B needed; s2 has 0 B free, not the 100 B needed)",
     );
   });
 
   test("no server at all", () => {
-    expect(() => place([], ask())).toThrow("0 of the 2 servers needed can take it (no server is known)");
+    expect(() => place([], ask())).toThrow("0 of 2 servers needed can take it (no server is known)");
   });
 });
 

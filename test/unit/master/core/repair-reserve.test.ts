@@ -27,7 +27,7 @@ test("DESIGN §4.5: what full volumes keep is for chunks with one good replica, 
   addSealed(world, 2, [0, 1]);
   const { handles, blocked } = planned(world, [1, 2]);
   expect(handles).toEqual([handleOf(1)]);
-  expect(blocked).toContain("0 bytes free for new chunks, besides what is kept for repair");
+  expect(blocked).toContain("0 B free for new chunks, besides what is kept for repair");
 });
 
 test("where there is room for new chunks, there is for all", () => {
