@@ -1,3 +1,4 @@
+import { afterSafeMode } from "../src/master/core/safe-mode.ts";
 import { actionOf } from "./cli/actions.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
@@ -6,10 +7,10 @@ import { clientFlags } from "./cli/settings.ts";
 
 async function status(call: Call): Promise<void> {
   await using client = await connect(call);
-  const { safeMode } = await client.status({ signal: call.signal });
+  const { safeMode, stopped } = await client.status({ signal: call.signal });
   if (call.json) await printJson(safeMode);
   else
-    await print(safeMode.active ? `in safe mode: ${safeMode.reason}` : "safe mode is over: repair and deletions go on");
+    await print(safeMode.active ? `in safe mode: ${safeMode.reason}` : `safe mode is over: ${afterSafeMode(stopped)}`);
 }
 
 async function leave(call: Call): Promise<void> {

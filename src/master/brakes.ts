@@ -2,14 +2,14 @@
 import { type MasterContext, nowMs } from "./context.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import { acceptFailure, tickMassFailure } from "./core/mass-failure.ts";
-import { endSafeMode, tickSafeMode } from "./core/safe-mode.ts";
+import { afterSafeMode, endSafeMode, tickSafeMode } from "./core/safe-mode.ts";
 
 /** Leaves safe mode when enough is known; holds repair when many servers are lost at once, and lets it go. */
 export function brakesTick(ctx: MasterContext): void {
   const { soft, state, limits } = ctx;
   const time = { nowMs: nowMs(ctx), limits };
   if (tickSafeMode(soft.safeMode, state, time)) {
-    ctx.world.events.emit("info", "safe-mode.left", { by: "itself" });
+    ctx.world.events.emit("info", "safe-mode.left", { by: "itself", now: nowGoesOn(ctx) });
     wantScan(soft.scan);
   }
   const change = tickMassFailure(soft.massFailure, state.volumes, time);
@@ -19,13 +19,17 @@ export function brakesTick(ctx: MasterContext): void {
   if (change === "released") ctx.world.events.emit("info", "repair.resumed", { by: "itself" });
 }
 
+function nowGoesOn({ soft }: MasterContext): string {
+  return afterSafeMode({ mutations: soft.mutationsStopped, deletions: soft.garbage.stopped });
+}
+
 /** An operator says that the rest of the reports won't come. What it was waiting for; undefined: it was not in safe mode. */
 export function leaveSafeMode(ctx: MasterContext): string | undefined {
   const { safeMode, scan } = ctx.soft;
   if (!safeMode.active) return undefined;
   const { reason } = safeMode;
   endSafeMode(safeMode);
-  ctx.world.events.emit("warn", "safe-mode.left", { by: "operator", reason });
+  ctx.world.events.emit("warn", "safe-mode.left", { by: "operator", reason, now: nowGoesOn(ctx) });
   wantScan(scan);
   return reason;
 }

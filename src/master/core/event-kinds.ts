@@ -40,10 +40,11 @@ export function burstOf(kind: EventKind): number {
   return kind.burst ?? burstDefault;
 }
 
-/** `name` where the field is there, in words. */
+/** `name` where the field is there, in words; a list as `a, b`. */
 function field(fields: EventFields, name: string): string {
   const value = fields[name];
-  return value === undefined ? "?" : String(value);
+  if (value === undefined) return "?";
+  return typeof value === "object" ? value.join(", ") : String(value);
 }
 
 function size(fields: EventFields, name: string): string {
@@ -371,9 +372,9 @@ const chunks: Readonly<Record<string, EventKind>> = {
   },
   "safe-mode.left": {
     text: ({ fields }) =>
-      `safe mode is over${fields["by"] === "operator" ? ", by an operator's word" : ""}: repair and deletions go on`,
+      `safe mode is over${fields["by"] === "operator" ? ", by an operator's word" : ""}: ${field(fields, "now")}`,
     about: "After its start the master has heard of enough replicas, or waited long enough.",
-    todo: "Nothing.",
+    todo: "Nothing, unless something waits for `gfs master confirm`: `gfs status` says why.",
   },
 };
 

@@ -44,6 +44,16 @@ export function tickSafeMode(
   return false;
 }
 
+/** What goes on once safe mode is over, for people. `stopped`: why mutations or deletions wait for an operator; repair and seals are stopped with mutations. */
+export function afterSafeMode(stopped: {
+  readonly mutations?: string | undefined;
+  readonly deletions?: string | undefined;
+}): string {
+  if (stopped.mutations !== undefined) return "changes, repair and deletions wait for `gfs master confirm`";
+  if (stopped.deletions !== undefined) return "repair goes on; deletions wait for `gfs master confirm`";
+  return "repair and deletions go on";
+}
+
 /** An operator confirmed that the rest won't come. */
 export function endSafeMode(safeMode: SafeMode): void {
   safeMode.active = false;

@@ -7,6 +7,8 @@ import type { World } from "../../../src/io.ts";
 import { restoreMaster, type Restored, type RestoreOptions } from "../../../src/master/metadata/restore.ts";
 import { type MetadataSource, openSources } from "../../../src/master/metadata/source.ts";
 import { createFile } from "../../../src/wire/control/files.ts";
+import { events } from "../../../src/wire/control/events.ts";
+import { safeModeLeave } from "../../../src/wire/control/repair.ts";
 import { confirm, status } from "../../../src/wire/control/namespace.ts";
 import { addFiles, checkpoint, cluster, files, filesOf, filled, stop } from "./data-copies.ts";
 import type { MasterInSim } from "./master-in-sim.ts";
@@ -145,6 +147,9 @@ describe("a directory that was rebuilt", () => {
     const create = (path: string) => made.call(createFile, { id: made.nextId(), path, mode: "new" });
     expect(refusal(() => create("/new")).code).toBe("MutationsStopped");
     expect(filesOf(made)).toBe(files);
+    expect(made.call(safeModeLeave, {})).toHaveProperty("waitedFor");
+    const told = made.call(events, { kinds: ["safe-mode.left"], limit: 1, waitMs: 0 }).events;
+    expect(told[0]?.text).toContain("over, by an operator's word: changes, repair and deletions wait for");
     expect(made.call(confirm, { id: made.nextId() }).accepted).not.toEqual([]);
     create("/new");
     made.crash({ powerLoss: true });

@@ -5,6 +5,13 @@ function textOf(kind: string, fields: EventFields, because = ""): string | undef
   return eventKind(kind)?.text({ fields, server: "s2", chunk: "chunk 7 of /a", because });
 }
 
+test("a list in an event has its commas, and spaces behind them", () => {
+  expect(textOf("master.confirmed", { accepted: ["a", "b"] })).toBe("an operator confirmed: a, b");
+  expect(textOf("health.lost", { lost: 2, total: 9, away: 1, chunks: [7, 8] })).toBe(
+    "2 of 9 chunks have no replica that can be read, 1 of them on dead servers: 7, 8",
+  );
+});
+
 describe("the text of an event is what people read", () => {
   test.each<[string, EventFields, string]>([
     [
@@ -34,7 +41,7 @@ describe("the text of an event is what people read", () => {
       { target: "/a", healthy: 1, corrupt: 0, missing: 2, unverified: 3 },
       "/a was read: 1 replica good, 0 corrupt, 2 missing, 3 not read",
     ],
-  ])("one is not many: %s %p", (kind, fields, text) => {
+  ])("one is not many: %s %j", (kind, fields, text) => {
     expect(textOf(kind, fields)).toBe(text);
   });
 });

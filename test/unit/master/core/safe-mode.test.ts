@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { beginServing } from "../../../../src/master/core/chunk-apply.ts";
 import { createChunkTable } from "../../../../src/master/core/chunk-table.ts";
-import { createSafeMode, tickSafeMode } from "../../../../src/master/core/safe-mode.ts";
+import { afterSafeMode, createSafeMode, tickSafeMode } from "../../../../src/master/core/safe-mode.ts";
 import { volumeAt } from "../../../../src/master/core/volumes.ts";
 import { addSealed, chunkWorld, entry, freshMark, limits, reportOf } from "./chunk-world.ts";
 import type { ChunkWorld } from "./chunk-world.ts";
@@ -32,6 +32,13 @@ describe("safe mode", () => {
     report(world, 0, reported);
     expect(tickSafeMode(safeMode, world, { nowMs: world.nowMs, limits })).toBe(ends);
     expect(safeMode.active).toBe(!ends);
+  });
+
+  test("is over, and what waits for an operator all the same is said", () => {
+    expect(afterSafeMode({})).toBe("repair and deletions go on");
+    const both = { mutations: "it was restored", deletions: "it was restored" };
+    expect(afterSafeMode(both)).toBe("changes, repair and deletions wait for `gfs master confirm`");
+    expect(afterSafeMode({ deletions: "so many" })).toBe("repair goes on; deletions wait for `gfs master confirm`");
   });
 
   test("a chunk counts once, however many volumes report it", () => {
