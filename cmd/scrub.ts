@@ -1,11 +1,12 @@
 import { GfsError } from "../src/base/errors.ts";
 import type { ClusterStatus, ScrubOrder, SettingChange } from "../src/client/api.ts";
 import { formatDuration } from "../src/config/units.ts";
+import { settingText } from "../src/master/core/runtime-settings.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { note, print, printJson, showName, showServer, showTime, table } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
-import { limitText, onlyFor, rateText, rateValue, wholeNumber } from "./cli/values.ts";
+import { onlyFor, rateText, rateValue, wholeNumber } from "./cli/values.ts";
 import { awaitOrder, findingLines, orderText, scrubExit } from "./cli/verification.ts";
 
 type Server = ClusterStatus["servers"][number];
@@ -96,10 +97,6 @@ function changesOf({ args }: Call): SettingChange[] {
   }));
 }
 
-function showSetting(value: number, unit: string): string {
-  return unit === "bytes/s" ? limitText(value) : `${value} ${unit}`;
-}
-
 async function set(call: Call): Promise<number> {
   const changes = changesOf(call);
   await using client = await connect(call);
@@ -112,7 +109,7 @@ async function set(call: Call): Promise<number> {
   else if (!call.quiet)
     await print(
       settings
-        .map(({ name, value, configured, unit }) => `${name} is ${showSetting(value ?? configured, unit)}`)
+        .map((setting) => `${setting.name} is ${settingText(setting, setting.value ?? setting.configured)}`)
         .join(", "),
     );
   return 0;

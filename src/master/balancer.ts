@@ -74,6 +74,11 @@ function whyWaiting(ctx: MasterContext): string | undefined {
   return queuedCount(soft.repair.queues) > 0 && !stuck ? "chunks wait for repair" : undefined;
 }
 
+function whyOff({ state }: MasterContext): string {
+  const by = state.settings.has("balance") ? "an operator stopped it" : "the configuration has it off (master.balance)";
+  return `${by}; \`gfs balance start\` starts it`;
+}
+
 export function balanceStatusOf(ctx: MasterContext): ReplyOf<typeof balanceStatus> {
   const { balance } = ctx.soft;
   const settings = balanceSettings(ctx);
@@ -81,7 +86,7 @@ export function balanceStatusOf(ctx: MasterContext): ReplyOf<typeof balanceStatu
   const hindered = isHindered(balance)
     ? "no chunk can move now: racks or disks of its other replicas are in the way, or servers have not reported it yet"
     : undefined;
-  const why = settings.on ? (whyWaiting(ctx) ?? hindered) : "an operator, or the configuration, has it off";
+  const why = settings.on ? (whyWaiting(ctx) ?? hindered) : whyOff(ctx);
   const busy = left > 0 || balance.moving.size > 0;
   const label = (volume: VolumeIndex): string => nameOf(volumeAt(ctx.state.volumes, volume));
   return {

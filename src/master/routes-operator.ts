@@ -7,7 +7,7 @@ import { leaveSafeMode, resumeRepair } from "./brakes.ts";
 import { paceClones } from "./clones.ts";
 import { inBackground, type MasterContext, requireMutations } from "./context.ts";
 import { repairStatusOf } from "./repair-status.ts";
-import { decideChangeSettings, listSettings, type SettingChange } from "./core/runtime-settings.ts";
+import { changeText, decideChangeSettings, listSettings, type SettingChange } from "./core/runtime-settings.ts";
 import { ScrubOrders } from "./scrub-orders.ts";
 
 export function operatorRoutes(ctx: MasterContext): Route[] {
@@ -25,7 +25,10 @@ export function operatorRoutes(ctx: MasterContext): Route[] {
           return decision;
         }),
       );
-      for (const { name, value } of changed) ctx.world.events.emit("info", "setting.changed", { name, value });
+      for (const change of changed) {
+        const { name, value } = change;
+        ctx.world.events.emit("info", "setting.changed", { name, value, now: changeText(state, change) });
+      }
       if (changed.some(({ name }) => name.startsWith("repair-")))
         inBackground(ctx, "repair by other limits", paceClones(ctx));
       return reply;

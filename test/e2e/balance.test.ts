@@ -48,7 +48,9 @@ describe("balance", () => {
         for (const [path, data] of files)
           expect(Buffer.compare((await cluster.run(["get", path, "-"])).stdout, data)).toBe(0);
         expect((await cluster.run(["fsck"])).code).toBe(0);
-        expect((await cluster.run(["balance", "stop"])).text).toStartWith("balance is off");
+        expect((await cluster.run(["balance", "stop"])).text).toStartWith(
+          "balance is off: an operator stopped it; `gfs balance start` starts it",
+        );
         expect(await status()).toMatchObject({ state: "off", threshold: 0.03, bytesPerSecond: 200_000_000 });
         expect((await cluster.run(["balance", "start", "--rate", "slow"])).code).toBe(2);
       });

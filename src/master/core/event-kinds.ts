@@ -97,9 +97,8 @@ const master: Readonly<Record<string, EventKind>> = {
     todo: "Nothing, unless it goes on; with the code `Bug`, report it.",
   },
   "setting.changed": {
-    text: ({ fields }) =>
-      `the setting ${field(fields, "name")} is now ${fields["value"] === undefined ? "as configured" : field(fields, "value")}`,
-    about: "An operator changed a setting while the cluster runs; without a value it is as the master is configured.",
+    text: ({ fields }) => `the setting ${field(fields, "now")}`,
+    about: "An operator changed a setting while the cluster runs, or took it back to what is configured.",
     todo: "Nothing.",
   },
   "log.directory-failed": {

@@ -7,6 +7,7 @@
  * shows it by `settings`. On and off are 1 and 0.
  */
 import { GfsError } from "../../base/errors.ts";
+import { counted, formatSize } from "../../config/units.ts";
 import type { ScrubTerms } from "../../wire/control/scrub.ts";
 import { type Limits, repairRateMin } from "../../limits.ts";
 import type { changeSettings, Setting } from "../../wire/control/settings.ts";
@@ -19,7 +20,7 @@ import type { MasterState } from "./state.ts";
 interface SettingRow {
   readonly about: string;
   readonly unit: "clones" | "bytes/s" | "days" | "percent" | "1 or 0";
-  /** Inclusive bounds, in `unit`; only whole numbers. `zero`: what 0 means, where it is taken besides. */
+  /** Inclusive bounds, in `unit`; only whole numbers. `zero`: what 0 means, where it is no number of them; it is taken besides. */
   readonly zero?: string;
   readonly min: number;
   readonly max: number;
@@ -39,6 +40,7 @@ export const runtimeSettings = {
   "scrub-days": {
     about: "within which every server reads and checks all that it holds; 0: never",
     unit: "days",
+    zero: "off",
     min: 0,
     max: 3_650,
     configured: (limits) => limits.scrubMs / dayMs,
@@ -46,6 +48,7 @@ export const runtimeSettings = {
   "scrub-rate": {
     about: "most that a server reads for its scrub; 0: no limit",
     unit: "bytes/s",
+    zero: "no limit",
     min: 0,
     max: 1_000_000_000_000,
     configured: (limits) => limits.scrubBytesPerSecondMax,
@@ -131,6 +134,33 @@ export function loadSettingsSection(reader: SectionReader, settings: ChangedSett
 /** Its value now, in the row's unit. */
 export function settingOf(state: Pick<MasterState, "settings" | "limits">, name: RuntimeSetting): number {
   return state.settings.get(name) ?? runtimeSettings[name].configured(state.limits);
+}
+
+/** A value as an operator would say it: `on`, `20.0 MB/s`, `14 days`, `no limit`. */
+export function settingText({ unit, zero }: Pick<Setting, "unit" | "zero">, value: number): string {
+  if (value === 0 && zero !== undefined) return zero;
+  switch (unit) {
+    case "1 or 0":
+      return value === 1 ? "on" : "off";
+    case "bytes/s":
+      return `${formatSize(value)}/s`;
+    case "days":
+      return counted(value, "day");
+    case "percent":
+      return `${value} %`;
+    default:
+      return String(value);
+  }
+}
+
+/** What a change means from now on: `balance is on`; without a value that of the configuration, which is said. */
+export function changeText(
+  state: Pick<MasterState, "limits">,
+  { name, value }: Pick<SettingChange, "name" | "value">,
+): string {
+  const row = rows.get(name);
+  if (row === undefined) return `${name} is ${value ?? "as configured"}`;
+  return `${name} is ${settingText(row, value ?? row.configured(state.limits))}${value === undefined ? ", as configured" : ""}`;
 }
 
 /** All of them, in the order of the table. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { defaultLimits } from "../../../../src/limits.ts";
 import { loadState, dumpState } from "../../../../src/master/core/dump.ts";
 import {
+  changeText,
   decideChangeSettings,
   listSettings,
   runtimeSettings,
@@ -55,6 +56,23 @@ describe("settings that operators change", () => {
     expect(driver.do(set(0))).toEqual({});
     refusal("Usage", () => set(1));
     expect(driver.do(set(1_000_000))).toEqual({});
+  });
+
+  test.each([
+    ["balance", 1, "balance is on"],
+    ["balance", 0, "balance is off"],
+    ["balance", undefined, "balance is on, as configured"],
+    ["balance-rate", 20_000_000, "balance-rate is 20.0 MB/s"],
+    ["balance-rate", 0, "balance-rate is no limit"],
+    ["balance-threshold", 10, "balance-threshold is 10 %"],
+    ["scrub-days", 0, "scrub-days is off"],
+    ["scrub-days", 1, "scrub-days is 1 day"],
+    ["scrub-rate", 0, "scrub-rate is no limit"],
+    ["repair-streams", 0, "repair-streams is 0"],
+    ["of another build", 3, "of another build is 3"],
+  ])("are told as operators set them: %s %p", (changed, value, text) => {
+    const { state } = new CoreDriver();
+    expect(changeText(state, { name: changed, ...(value === undefined ? {} : { value }) })).toBe(text);
   });
 
   test("are configured within their own bounds", () => {
