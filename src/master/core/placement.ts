@@ -224,10 +224,12 @@ export function whyNoPlace(
     };
   }
   const free = live.reduce((sum, candidate) => sum + roomFor(candidate, request), 0);
+  // Of a chunk that some hold already only the others are asked.
+  const those = `${others.length < candidates.length ? "other " : ""}live server`;
   const full = live.filter((candidate) => roomFor(candidate, request) < request.bytes).length;
   return {
     code: "NoSpace",
-    message: `Cannot place ${request.what}: ${formatSize(request.bytes)} wanted on ${wanted === 1 ? "a server" : `each of ${wanted} servers`}, ${full} of ${counted(live.length, "live server")} ${are(full)} full, ${formatSize(free)} free in all (${because})`,
+    message: `Cannot place ${request.what}: ${formatSize(request.bytes)} wanted on ${wanted === 1 ? "a server" : `each of ${wanted} servers`}, ${full} of ${counted(live.length, those)} ${are(full)} full, ${formatSize(free)} free in all (${because})`,
     details: { wantedBytes: request.bytes, freeBytes: free, servers: named },
   };
 }

@@ -195,7 +195,9 @@ describe("the progress of a drain", () => {
     volumeAt(full.volumes, 1).space = { totalBytes: 1_000, freeBytes: 5, usedBytes: 995 };
     const stuck = drained(full, 0);
     round(full, stuck);
-    expect(progress(full, stuck).stuck).toContain("s1 has 5 B free, not the 10 B needed");
+    expect(progress(full, stuck).stuck).toContain(
+      "1 of 1 other live server is full, 5 B free in all (s0 holds a replica already; s1 has 5 B free",
+    );
   });
 
   test("is not stuck where all others have stale replicas, which are replaced", () => {
