@@ -5,7 +5,7 @@ import type { EventFields } from "../io.ts";
 import { decommission, type decommissionCheck, type DrainReport } from "../wire/control/drains.ts";
 import type { ChunkHandle } from "../wire/ids.ts";
 import type { LogRecord } from "../wire/log-records.ts";
-import { chunkView, inBackground, inSlices, type MasterContext, requireMutations } from "./context.ts";
+import { chunkView, inBackground, inSlices, type MasterContext, nowMs, requireMutations } from "./context.ts";
 import { scanSlotsPerSlice, wantScan } from "./core/chunk-scan.ts";
 import { findChunk } from "./core/chunk-table.ts";
 import { addCost, type Cost, decideDecommission, decideTailEnd, type Judged, noCost } from "./core/decide-drains.ts";
@@ -252,5 +252,6 @@ function judge(ctx: MasterContext, volume: Volume, cost: Cost | undefined): Judg
     wantScan(ctx.soft.scan);
     throw new GfsError("Busy", `Cannot forget ${nameOf(volume)} yet: ${unsafe}`, { retryAfterMs: 500 });
   }
-  return { unsafe, cost };
+  const { deadHeartbeats, heartbeatMs } = ctx.limits;
+  return { unsafe, cost, deadInMs: volume.heardMs + deadHeartbeats * heartbeatMs - nowMs(ctx) };
 }

@@ -93,24 +93,31 @@ function addLost(cost: Cost, handle: ChunkHandle, bytes: number): void {
   if (cost.first.length < firstMax) cost.first.push({ handle, bytes });
 }
 
-/** What the master knows when it decides: `why` it is not safe to stop, or undefined; and the cost, where it is forced. */
+/** What the master knows when it decides: `unsafe` why it is not safe to stop, or undefined; the cost, where it is forced; in how many ms it is dead if it stays silent. */
 export interface Judged {
   readonly unsafe: string | undefined;
   readonly cost: Cost | undefined;
+  readonly deadInMs: number;
+}
+
+/** Of one that is neither drained nor gone: what to do before it can be forgotten. */
+function howOn({ liveness }: Volume, deadInMs: number): string {
+  if (liveness !== "suspect") return "drain it first, or stop it";
+  return `wait until it is dead (${Math.max(1, Math.ceil(deadInMs / 1_000))} s), or drain it first`;
 }
 
 /** Forgets a server. @throws GfsError("Denied") with the reason, GfsError of `findServer` */
 export function decideDecommission(
   { volumes }: Pick<MasterState, "volumes">,
   request: Named<typeof decommission>,
-  { unsafe, cost }: Judged,
+  { unsafe, cost, deadInMs }: Judged,
 ): Decision<ReplyOf<typeof decommission>> {
   const found = findServer(volumes, request.server, "forget");
   const { volume, label } = found;
   const what = `Cannot forget ${nameOf(found)}`;
   if (unsafe !== undefined && !request.force) throw new GfsError("Denied", `${what}: ${unsafe}`);
   if (unsafe !== undefined && found.mark !== "draining" && !isGone(found))
-    throw new GfsError("Denied", `${what}: it is ${found.liveness}; drain it first, or stop it`);
+    throw new GfsError("Denied", `${what}: it is ${found.liveness}; ${howOn(found, deadInMs)}`);
   const lost = unsafe === undefined ? 0 : (cost?.lost ?? Infinity);
   if (lost > request.lostMax)
     throw new GfsError(

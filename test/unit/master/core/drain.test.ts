@@ -296,23 +296,28 @@ describe("forgetting a server", () => {
   };
   const cost = { lost: 2, lostBytes: 20, short: 0, first: [] };
   const forced = { server: "s0", force: true, lostMax: 2 };
+  const deadInMs = 20_500;
 
   test("is refused with the reason unless it is safe, or forced and its cost accepted", () => {
     const state = world();
     const request = { server: "s0", force: false, lostMax: 0 };
-    expect(refusal("Denied", () => decideDecommission(state, request, { unsafe: "why not", cost: undefined }))).toBe(
-      "Cannot forget s0: why not",
-    );
-    const live = () => decideDecommission(state, forced, { unsafe: "it is not being drained", cost });
+    expect(
+      refusal("Denied", () => decideDecommission(state, request, { unsafe: "why not", cost: undefined, deadInMs })),
+    ).toBe("Cannot forget s0: why not");
+    const live = () => decideDecommission(state, forced, { unsafe: "it is not being drained", cost, deadInMs });
     expect(refusal("Denied", live)).toContain("it is live; drain it first, or stop it");
+    volumeAt(state.volumes, 0).liveness = "suspect";
+    expect(refusal("Denied", live)).toContain("it is suspect; wait until it is dead (21 s), or drain it first");
     volumeAt(state.volumes, 0).liveness = "dead";
     expect(live()).toMatchObject({
       records: [{ kind: "volume-marked", index: 0, mark: "forgotten" }],
       reply: { lost: 2 },
     });
-    const more = () => decideDecommission(state, { ...forced, lostMax: 1 }, { unsafe: "it is dead", cost });
+    const more = () => decideDecommission(state, { ...forced, lostMax: 1 }, { unsafe: "it is dead", cost, deadInMs });
     expect(refusal("Denied", more)).toContain("2 chunks would be lost with it, and the loss of 1 was accepted");
-    expect(decideDecommission(state, request, { unsafe: undefined, cost: undefined }).reply).toMatchObject({ lost: 0 });
+    expect(decideDecommission(state, request, { unsafe: undefined, cost: undefined, deadInMs }).reply).toMatchObject({
+      lost: 0,
+    });
   });
 
   test("ends the tails of which nobody else has anything, and no others", () => {
@@ -332,7 +337,7 @@ describe("forgetting a server", () => {
     open(3, [0, 2]);
     volumeAt(state.volumes, 0).liveness = "dead";
     applyVolumeMarked(state.volumes, 2, "forgotten");
-    const { records: decided } = decideDecommission(state, forced, { unsafe: "it is dead", cost });
+    const { records: decided } = decideDecommission(state, forced, { unsafe: "it is dead", cost, deadInMs });
     expect(decided).toEqual([{ kind: "volume-marked", index: 0, mark: "forgotten" }]);
     applyVolumeMarked(state.volumes, 0, "forgotten");
     const records = [1, 2, 3].flatMap((number) => decideTailEnd(state, handleOf(number)));
