@@ -42,6 +42,8 @@ interface Terms {
 
 /** Refusals that time does not heal: another cluster's volume, a wrong secret, a directory that runs twice. */
 const lasting = ["WrongCluster", "Denied", "VersionUnsupported"] as const;
+/** The master was reached, and said no. */
+const refusals = [...lasting, "MutationsStopped", "EpochStale"] as const;
 
 export class Heartbeats {
   /** Resolves at the first registration; rejects when the master refuses this volume for good before one. */
@@ -58,6 +60,8 @@ export class Heartbeats {
   /** Of the last heartbeat that was answered; undefined while unregistered. */
   #answeredMs: number | undefined;
   #stalled = false;
+  /** The last refusal that was told, until the master takes this volume. */
+  #refusal: string | undefined;
 
   constructor(context: Context, options: HeartbeatOptions) {
     this.#context = context;
@@ -106,11 +110,22 @@ export class Heartbeats {
       } catch (thrown) {
         if (stopping.aborted) return;
         if (thrown instanceof AssertionError) throw thrown;
-        const reason = asGfsError(thrown).message;
-        world.events.emit("warn", "master.unreachable", { master: this.#options.master, reason });
+        this.#tellFailure(thrown);
         if (hasCode(thrown, ...lasting)) this.#rejectRegistered(thrown);
         await this.#pause(backoffMs(++attempt, world.random));
       }
+    }
+  }
+
+  /** A refusal once, not every few seconds: the same answer is no news. */
+  #tellFailure(thrown: unknown): void {
+    const { events } = this.#context.world;
+    const { master } = this.#options;
+    const { message: reason } = asGfsError(thrown);
+    if (!hasCode(thrown, ...refusals)) events.emit("warn", "master.unreachable", { master, reason });
+    else if (reason !== this.#refusal) {
+      this.#refusal = reason;
+      events.emit("error", "master.refused", { master, reason });
     }
   }
 
@@ -144,6 +159,7 @@ export class Heartbeats {
     await store.seeEpoch(reply.epoch);
     world.events.emit("info", "master.registered", { master, epoch: reply.epoch.number, volume: store.volume });
     this.#answeredMs = world.clock.monotonicMs();
+    this.#refusal = undefined;
     this.#resolveRegistered();
     this.#reports.noteFactMark(reply.factMark);
     this.#reports.every(reply.reportIntervalMs);
@@ -164,8 +180,7 @@ export class Heartbeats {
         attempt = 0;
       } catch (thrown) {
         if (thrown instanceof AssertionError || hasCode(thrown, ...lasting, "EpochStale")) throw thrown;
-        const reason = asGfsError(thrown).message;
-        world.events.emit("warn", "master.unreachable", { master: this.#options.master, reason });
+        this.#tellFailure(thrown);
         // Sooner than the next interval, so that a lost message does not make this server suspect.
         await this.#pause(Math.min(backoffMs(++attempt, world.random), terms.heartbeatMs, limits.controlMs));
         this.#nudged = true;

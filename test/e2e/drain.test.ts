@@ -171,6 +171,9 @@ describe("taking a server away", () => {
       const back = await gfs(["chunk", "--master", cluster.address, ...old]);
       expect(back.code).toBe(5);
       expect(back.stderr).toContain("this cluster has forgotten volume");
+      expect(back.stderr).toContain("with an empty data directory it joins as a new one");
+      expect(back.stderr).toContain("master.refused");
+      expect(back.stderr).not.toContain("master.unreachable");
       for (const path of files) await ok(cluster, "rm", path, "--skip-trash", "--quiet");
       await eventually("nothing waits for it", async () => {
         const { garbage, chunks } = fieldsOf(await cluster.json(["status"]));

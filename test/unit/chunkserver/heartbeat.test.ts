@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { hasCode } from "../../../src/base/errors.ts";
+import { GfsError, hasCode } from "../../../src/base/errors.ts";
 import { startChunkserver } from "../../../src/chunkserver/chunkserver.ts";
 import { content, dial, handle, limits, put, secret, Trio, version } from "./trio.ts";
 
@@ -52,6 +52,30 @@ describe("DESIGN §4.5 heartbeats", () => {
     trio.master.known = true;
     trio.simulation.runFor(3_000);
     expect(trio.master.registrations).toBe(6);
+  });
+
+  test("a server that is refused says so, and why, once, and not that the master can't be reached", () => {
+    const trio = new Trio();
+    const told = () =>
+      trio.machines[0]!.events.filter(({ name }) => name.startsWith("master.")).map(({ name }) => name);
+    const before = told().length;
+    trio.master.refusal = new GfsError("Denied", "Cannot register s1: this cluster has forgotten it");
+    trio.master.known = false;
+    trio.simulation.runFor(60_000);
+    expect(trio.master.registrations).toBeGreaterThan(10);
+    expect(told().slice(before)).toEqual(["master.refused"]);
+    expect(trio.machines[0]!.events.findLast(({ name }) => name === "master.refused")?.fields).toEqual({
+      master: "master:1",
+      reason: "Cannot register s1: this cluster has forgotten it",
+    });
+    // Taken again, and refused again: that is news.
+    trio.master.refusal = undefined;
+    trio.master.known = true;
+    trio.simulation.runFor(10_000);
+    trio.master.refusal = new GfsError("Denied", "Cannot register s1: this cluster has forgotten it");
+    trio.master.known = false;
+    trio.simulation.runFor(10_000);
+    expect(told().slice(before)).toEqual(["master.refused", "master.registered", "master.refused"]);
   });
 
   test("so is a master that was started anew", () => {

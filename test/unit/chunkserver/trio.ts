@@ -42,6 +42,8 @@ export class AnsweringMaster {
   registrations = 0;
   epoch = epoch;
   known = true;
+  /** What registrations are refused with. */
+  refusal: GfsError | undefined;
   leaseMs = 60_000;
   wantReport = false;
 
@@ -55,6 +57,7 @@ export class AnsweringMaster {
       routes: [
         route(register, () => {
           this.registrations++;
+          if (this.refusal !== undefined) return Promise.reject(this.refusal);
           const { epoch: now, leaseMs } = this;
           return Promise.resolve({
             clusterId: cluster,
