@@ -49,9 +49,14 @@ export function showServer({ label, volume }: { readonly label: string; readonly
   return label === "" ? volume.slice(0, 12) : showName(label);
 }
 
+/** Of a server, since the master's start: before, nobody knows where it is and what it holds. */
+export function hasRegistered({ control }: { readonly control: string }): boolean {
+  return !control.endsWith(":0");
+}
+
 /** Where it is to be asked: the control address, as in `--listen`, `--from` and events. `-`: it has not registered since the master's start. */
-export function showAddress({ control }: { readonly control: string }): string {
-  return control.endsWith(":0") ? "-" : control;
+export function showAddress(server: { readonly control: string }): string {
+  return hasRegistered(server) ? server.control : "-";
 }
 
 /** `2026-11-23 20:38`, local time. */

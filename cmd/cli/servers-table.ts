@@ -1,7 +1,7 @@
 /** Servers for people: one row each, and the worst first where only some can be shown. */
 import { formatDuration, formatSize } from "../../src/config/units.ts";
 import type { ServerStatus } from "../../src/wire/control/namespace.ts";
-import { counted, showAddress, showName, showServer, table } from "./output.ts";
+import { counted, hasRegistered, showAddress, showName, showServer, table } from "./output.ts";
 
 export const noServer = "no chunkserver has registered yet (start one: gfs chunk --help)";
 
@@ -23,12 +23,19 @@ function usedShare({ totalBytes, freeBytes }: ServerStatus): number {
   return totalBytes > 0 ? 1 - freeBytes / totalBytes : 1;
 }
 
-/** `live`, `dead, silent for 2 min 5 s`, `live, draining` … */
+/** Of its space: `-` where it is not known, as of one that has yet to register, or that is out of service. */
+function spaceText(server: ServerStatus, text: (server: ServerStatus) => string): string {
+  return server.totalBytes === 0 ? "-" : text(server);
+}
+
+/** `live`, `not registered yet`, `dead, silent for 2 min 5 s`, `live, draining` … */
 export function stateText(server: ServerStatus): string {
   const { liveness, silentMs, retiredReason, draining, slow, full } = server;
   const live = liveness === "live" ? `${slow === undefined ? "" : ", slow"}${full === true ? ", full" : ""}` : "";
   const mark = live + (draining === true ? ", draining" : "");
   if (liveness === "retired") return `retired: ${retiredReason ?? "its disk failed"}${mark}`;
+  // It was not heard of before the master's start: that is no silence.
+  if (liveness === "suspect" && !hasRegistered(server)) return `not registered yet${mark}`;
   return (liveness === "live" ? "live" : `${liveness}, silent for ${formatDuration(silentMs)}`) + mark;
 }
 
@@ -69,14 +76,14 @@ const columns: readonly Column[] = [
     optional: true,
   },
   { title: "RACK", cell: ({ rack }) => (rack === undefined ? "-" : showName(rack)), optional: true },
-  { title: "USED", cell: ({ usedBytes }) => formatSize(usedBytes), right: true },
-  { title: "FREE", cell: ({ freeBytes }) => formatSize(freeBytes), right: true },
-  { title: "FULL", cell: (server) => `${Math.round(usedShare(server) * 100)} %`, right: true },
+  { title: "USED", cell: (server) => spaceText(server, ({ usedBytes }) => formatSize(usedBytes)), right: true },
+  { title: "FREE", cell: (server) => spaceText(server, ({ freeBytes }) => formatSize(freeBytes)), right: true },
+  { title: "FULL", cell: (server) => spaceText(server, () => `${Math.round(usedShare(server) * 100)} %`), right: true },
   { title: "CHUNKS", cell: ({ replicas }) => String(replicas), right: true },
   { title: "LOAD", cell: ({ streams }) => String(streams), right: true },
   { title: "LATENCY", cell: latencyText, right: true, optional: true },
   { title: "SCRUBBED", cell: scrubText, right: true, optional: true },
-  { title: "HEARD", cell: ({ silentMs }) => formatDuration(silentMs), right: true },
+  { title: "HEARD", cell: (server) => (hasRegistered(server) ? formatDuration(server.silentMs) : "-"), right: true },
   { title: "STATE", cell: stateText },
 ];
 

@@ -4,7 +4,7 @@
 import type { ClusterStatus } from "../../src/client/api.ts";
 import { are, formatDuration, formatSize, have } from "../../src/config/units.ts";
 import type { ServerStatus } from "../../src/wire/control/namespace.ts";
-import { counted, showName, showServer, table } from "./output.ts";
+import { counted, hasRegistered, showName, showServer, table } from "./output.ts";
 import { few, repeatedLabels, serversTable, sharedDisks } from "./servers-table.ts";
 
 const alarmsMax = 6;
@@ -63,7 +63,10 @@ const toConfirm = "gfs master confirm";
 export function alarmsOf(status: ClusterStatus): string[] {
   const { servers, stopped, safeMode, chunks, repair } = status;
   const dead = servers.filter(({ liveness }) => liveness === "dead");
-  const silent = servers.filter(({ liveness }) => liveness === "suspect");
+  const suspect = servers.filter(({ liveness }) => liveness === "suspect");
+  const silent = suspect.filter(hasRegistered);
+  // In safe mode its line tells how many are awaited.
+  const awaited = safeMode.active ? [] : suspect.filter((server) => !hasRegistered(server));
   const retired = servers.filter(({ liveness }) => liveness === "retired");
   const gone = chunks.lost - chunks.away;
   return [
@@ -84,14 +87,21 @@ export function alarmsOf(status: ClusterStatus): string[] {
     ...(dead.length === 0
       ? []
       : [
-          `${named(dead, servers)} ${are(dead.length)} dead${since(dead)}: start ${dead.length === 1 ? "it" : "them"} again${replacedBy(dead, servers)}${repair.running > 0 ? "; what is short is copied elsewhere meanwhile" : ""}`,
+          `${named(dead, servers)} ${are(dead.length)} dead, silent for ${since(dead)}: start ${dead.length === 1 ? "it" : "them"} again${replacedBy(dead, servers)}${repair.running > 0 ? "; what is short is copied elsewhere meanwhile" : ""}`,
         ]),
     ...(retired.length === 0
       ? []
       : [
           `${named(retired, servers)} ${are(retired.length)} out of service: replace the disk and start with an empty directory`,
         ]),
-    ...(silent.length === 0 ? [] : [`${named(silent, servers)} ${are(silent.length)} silent${since(silent)}`]),
+    ...(silent.length === 0
+      ? []
+      : [`${named(silent, servers)} ${have(silent.length)} been silent for ${since(silent)}`]),
+    ...(awaited.length === 0
+      ? []
+      : [
+          `${named(awaited, servers)} ${have(awaited.length)} not registered since the master's start, ${since(awaited)} ago`,
+        ]),
     ...(safeMode.active ? [`safe mode: ${safeMode.reason}`] : []),
     ...status.warnings,
   ];
@@ -117,7 +127,7 @@ function replacedBy(dead: readonly ServerStatus[], all: readonly ServerStatus[])
 
 /** Of several the longest silence. */
 function since(servers: readonly ServerStatus[]): string {
-  return `, silent for ${formatDuration(Math.max(...servers.map(({ silentMs }) => silentMs)))}`;
+  return formatDuration(Math.max(...servers.map(({ silentMs }) => silentMs)));
 }
 
 /** Whether a script that asks should be told that all is well. */

@@ -110,13 +110,13 @@ export const configKeys = {
   "master.safe_mode_share": {
     type: { kind: "number", min: 0, max: 1 },
     fallback: defaultLimits.safeModeShare,
-    about: "share of chunks that must be reported before repair and deletion begin",
+    about: "repair and deletion begin after a start as soon as this share of the chunks is reported",
   },
   "master.safe_mode_seconds": {
     type: seconds,
     fallback: s(defaultLimits.safeModeMs),
     unit: "seconds",
-    about: "least time after a start before repair and deletion begin",
+    about: "with less than that share they begin once every server has reported, and not before this time",
   },
   "master.scrub_days": {
     type: { kind: "number", min: 0, max: 3_650 },

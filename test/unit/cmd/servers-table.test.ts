@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { unknownAddress } from "../../../src/master/core/volumes.ts";
 import { serversTable, sharedDisks, worstFirst } from "../../../cmd/cli/servers-table.ts";
 import { started } from "../master/cluster-with-puts.ts";
 import { volumeId } from "../../../src/wire/ids.ts";
@@ -16,6 +17,20 @@ describe("servers on a screen", () => {
     expect(serversTable([server("a", { liveness: "suspect", silentMs: 3_600_000 })])).toMatch(
       /suspect, silent for 1 h/,
     );
+  });
+
+  test("of one that has not registered yet neither space nor silence is told, nor space of one out of service", () => {
+    const unknown = { totalBytes: 0, freeBytes: 0, usedBytes: 0 };
+    const awaited = server("a", { ...unknown, liveness: "suspect", control: unknownAddress, data: unknownAddress });
+    expect(serversTable([awaited]).split("\n")[1]).toMatch(/^a +- +- +- +- +0 +0 +- +not registered yet$/);
+    const broken = server("b", { ...unknown, liveness: "retired", retiredReason: "its disk failed" });
+    expect(serversTable([broken]).split("\n")[1]).toMatch(/^b +server1:\d+ +- +- +- +0 .*retired: its disk failed$/);
+  });
+
+  test('an address is the one that "--listen" and "--from" take', () => {
+    const known = server("a", { control: "10.0.0.2:4371", data: "10.0.0.2:5371" });
+    expect(serversTable([known])).toContain("10.0.0.2:4371");
+    expect(serversTable([known])).not.toContain("10.0.0.2:5371");
   });
 
   test("the worst first: dead, out of service, silent, drained, and then the fullest", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { unknownAddress } from "../../../src/master/core/volumes.ts";
 import { alarmsOf, describeStatus, isWell, verdictOf } from "../../../cmd/cli/status-text.ts";
 import type { ClusterStatus } from "../../../src/client/api.ts";
 import { type Health, healthOf, noCounts } from "../../../src/master/core/chunk-health.ts";
@@ -80,6 +81,36 @@ describe("what is wrong, and what to do", () => {
     const volume = dead.volume.slice(0, 12);
     expect(alarms).toEqual([
       `server server1, volume ${volume} is dead, silent for 2 min 5 s: start it again (if its disk was replaced: gfs decommission ${volume})`,
+    ]);
+  });
+
+  test("names those that are silent, and says it once", () => {
+    const silent = { liveness: "suspect" as const, silentMs: 12_000 };
+    expect(alarmsOf(withCounts({}, { servers: [{ ...one, ...silent }, two] }))).toEqual([
+      "server server1 has been silent for 12 s",
+    ]);
+    expect(
+      alarmsOf(
+        withCounts(
+          {},
+          {
+            servers: [
+              { ...one, ...silent },
+              { ...two, ...silent },
+            ],
+          },
+        ),
+      ),
+    ).toEqual(["2 servers (server1, server2) have been silent for 12 s"]);
+  });
+
+  test("a server that has not registered since the master's start is not silent, and safe mode tells of it", () => {
+    const unregistered = { liveness: "suspect" as const, silentMs: 700, control: unknownAddress };
+    const servers = [{ ...one, ...unregistered }, two];
+    const safeMode = { active: true, reason: "1 of 2 servers has not reported everything yet" };
+    expect(alarmsOf(withCounts({}, { servers, safeMode }))).toEqual([`safe mode: ${safeMode.reason}`]);
+    expect(alarmsOf(withCounts({}, { servers }))).toEqual([
+      "server server1 has not registered since the master's start, 0.7 s ago",
     ]);
   });
 
