@@ -53,6 +53,7 @@ export const drain: Verb = {
       { command: "gfs drain", about: "how far all of them are" },
     ],
     notes: [
+      "With --json one object for SERVER, and without it an array, [] where none is being drained.",
       "A server that is being drained gets nothing new, and its chunks are copied elsewhere, after all that have too few replicas; it stays readable. `gfs undrain SERVER` cancels.",
       "`--wait` ends with 7 where it can't be finished and nothing has moved for --timeout; the server stays being drained.",
     ],

@@ -2,14 +2,14 @@ import { formatSize } from "../src/config/units.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { note, print, printJson, showName, table } from "./cli/output.ts";
-import { clientFlags } from "./cli/settings.ts";
+import { clientFlags, jsonLines } from "./cli/settings.ts";
 
 export const du: Verb = {
   spec: {
     name: "du",
     summary: "show how much files and directories hold, and what their replicas take",
     positionals: [{ name: "PATH", about: "a file or directory; / where it is left out", optional: true, many: true }],
-    flags: { human: { type: "boolean", short: "h", about: "sizes like 1.2 GB" }, ...clientFlags },
+    flags: { human: { type: "boolean", short: "h", about: "sizes like 1.2 GB" }, ...clientFlags, ...jsonLines },
     examples: [{ command: "gfs du -h /backup /projects", about: "two directories" }],
     notes: [
       "STORED counts all replicas. IN TRASH is what was removed from there or below and can still be restored, by the path that it had then; it is not among BYTES. `gfs trash ls PATH` lists it, `gfs trash purge -r PATH` gives its space back.",

@@ -3,7 +3,7 @@ import type { ClusterEvent, EventsOptions } from "../src/client/api.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { print, printJson, showMoment, showName } from "./cli/output.ts";
-import { clientFlags } from "./cli/settings.ts";
+import { clientFlags, jsonLines } from "./cli/settings.ts";
 import { wholeNumber } from "./cli/values.ts";
 import { type Arguments, usageError } from "./cli/verb.ts";
 
@@ -49,6 +49,7 @@ export const events: Verb = {
         many: true,
       },
       ...clientFlags,
+      ...jsonLines,
     },
     examples: [
       { command: "gfs events --since 1h", about: "what the last hour brought" },

@@ -4,7 +4,7 @@ import { formatSize } from "../src/config/units.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { print, printJson, showName, showTime, table } from "./cli/output.ts";
-import { clientFlags } from "./cli/settings.ts";
+import { clientFlags, jsonLines } from "./cli/settings.ts";
 
 function byName(a: Entry, b: Entry): number {
   return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
@@ -62,6 +62,7 @@ export const ls: Verb = {
       recursive: { type: "boolean", short: "R", about: "directories in it as well" },
       human: { type: "boolean", short: "h", about: "sizes like 1.2 GB" },
       ...clientFlags,
+      ...jsonLines,
     },
     examples: [
       { command: "gfs ls -lh /backup", about: "sizes for people" },

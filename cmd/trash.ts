@@ -154,6 +154,7 @@ export const trash: Verb = {
       { command: "gfs trash retention /scratch none", about: "as the directory above says" },
     ],
     notes: [
+      "With --json `ls` prints one object a line, and nothing where the trash has nothing; the others print one object.",
       "A path names the newest entry for restore, which makes missing directories, and all its entries for purge.",
       "The retention of a directory holds for what is removed, or replaced, in it and below; the nearest directory with one counts, the removed directory itself too, at the time of the removal. A tree is kept as long as the longest of its directories says. Where space is short the oldest go earlier.",
     ],

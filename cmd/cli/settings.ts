@@ -16,6 +16,11 @@ export const configFlags = {
   "log-format": { type: "string", hint: "FORMAT", about: "text or json (else GFS_LOG_FORMAT)" },
 } as const satisfies Record<string, FlagSpec>;
 
+/** `--json` of verbs that list what may have no end: nobody has to hold all of it. */
+export const jsonLines = {
+  json: { type: "boolean", about: "print one JSON object a line on standard output, nothing else; none: no line" },
+} as const satisfies Record<string, FlagSpec>;
+
 /** Flags of every verb that talks to a master as a client. */
 export const clientFlags = {
   master: { type: "string", hint: "HOST:PORT", about: "the master's address" },

@@ -228,6 +228,9 @@ describe("the tree", () => {
     await refused(3, "NotFound", "trash", "restore", "/rm/elsewhere");
     await ok("trash", "purge", "--all");
     expect((await ok("trash", "ls")).text).toBe("the trash is empty\n");
+    // Lines of objects, of which there are none; and one array.
+    expect((await ok("trash", "ls", "--json")).text).toBe("");
+    expect((await ok("drain", "--json")).text).toBe("[]\n");
     await refused(2, "PathInvalid", "rm", "-r", "/");
   });
 

@@ -30,6 +30,15 @@ function callsIn(line: string): string[][] {
   });
 }
 
+test("verbs that list what may have no end say in --help that --json is an object a line", async () => {
+  const known = await specs();
+  for (const name of ["ls", "du", "events", "trash", "fsck"]) {
+    const page = verbHelp(known.get(name) ?? expect.unreachable(name)).replaceAll(/\s+/g, " ");
+    expect(page, name).toMatch(/one (JSON )?object a line/);
+  }
+  expect(verbHelp(known.get("drain") ?? expect.unreachable("drain"))).toContain("an array, [] where none");
+});
+
 describe("the examples of --help", () => {
   test("every verb has one, and each is a call that its own verb takes", async () => {
     const known = await specs();
