@@ -1,5 +1,5 @@
 import { GfsError } from "../src/base/errors.ts";
-import { formatDuration, formatSize, parseDuration } from "../src/config/units.ts";
+import { are, formatDuration, formatSize, parseDuration } from "../src/config/units.ts";
 import { protocol } from "../src/limits.ts";
 import type { TrashEntry } from "../src/wire/control/namespace.ts";
 import { InodeId } from "../src/wire/ids.ts";
@@ -71,7 +71,7 @@ async function restore(call: Call): Promise<void> {
   if (others > 0)
     note(
       call,
-      `the newest entry of ${showName(what)} was taken; ${counted(others, "older entry", "older entries")} stay in the trash (gfs trash ls)`,
+      `the newest entry of ${showName(what)} was taken; ${counted(others, "older one")} ${are(others)} still in the trash (gfs trash ls)`,
     );
   if (call.json) await printJson({ path, others });
   else if (!call.quiet) await print(`restored ${showName(path)}`);

@@ -184,7 +184,7 @@ describe("the trash", () => {
     await ok("mkdir", "/back");
     const restored = await cluster.run(["trash", "restore", "/bin/sub/file", "--to", "/back"]);
     expect(restored.text).toBe("restored /back/file\n");
-    expect(restored.stderr).toContain("1 older stay in the trash");
+    expect(restored.stderr).toContain("1 older one is still in the trash");
     await ok("rm", "-r", "/bin");
     await ok("trash", "restore", "/bin/other");
     expect((await cluster.run(["cat", "/bin/other"])).stdout.length).toBe(300_000);
