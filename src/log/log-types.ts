@@ -46,8 +46,8 @@ export interface LogOptions {
     readonly last: LogPosition;
     readonly best: string;
   }) => Promise<void>;
-  /** Called once the copies are known to be of one log, before any of them is changed. Not for a new log. */
-  readonly beforeRestore?: () => Promise<void>;
+  /** Called once the copies are known to be of one log, and it is replayed, before anything is changed or made; of a new log too. What it throws leaves all as it was. */
+  readonly beforeChange?: () => Promise<void>;
   /** The durable position rose to `position`; called before the promises of `durable` resolve. */
   readonly onDurable?: (position: LogPosition) => void;
   /** A directory failed and is not written to any more; others go on. What it lacks is brought up to date at the next open. */

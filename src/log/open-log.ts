@@ -1,26 +1,27 @@
 import { asGfsError } from "../base/errors.ts";
 import { entriesOf } from "./batch.ts";
 import type { Log, LogOptions, LogPosition, ReplayEntry } from "./log-types.ts";
-import { recoverLog } from "./recover.ts";
+import { findLog, recoverLog } from "./recover.ts";
 import { segmentFileName, type SegmentHeader, walkSegment } from "./segment.ts";
 import { type LogWorld, SegmentLog } from "./segment-log.ts";
 import { diskFailed, readWhole } from "./survey.ts";
 
 /**
- * Opens a log, made where none is: the longest whole copy is brought to every directory, a torn tail is cut, everything found is synced, and then every entry
- * after `options.after` is replayed in order.
+ * Opens a log, made where none is: every entry after `options.after` of the longest whole copy is replayed in order; then that copy is brought to every directory, a torn
+ * tail is cut, and everything found is synced. Nothing is changed before all is replayed: who refuses what the entries say leaves all as it was.
  *
  * @throws GfsError("Corrupt") for a damaged part before a whole one, an entry that is missing, or copies that have diverged, naming file and offset;
- * GfsError("WrongCluster") for a log of another id or name, GfsError("FormatUnsupported"), GfsError("DiskFailed"), and whatever `replay` throws.
+ * GfsError("WrongCluster") for a log of another id or name, GfsError("FormatUnsupported"), GfsError("DiskFailed"), and whatever `replay` and `options.beforeChange` throw.
  */
 export async function openLog(world: LogWorld, options: LogOptions, replay: ReplayEntry): Promise<Log> {
   try {
-    const recovered = await recoverLog(world, options);
-    const directory = options.directories[0] ?? "";
-    for (const { header } of recovered?.segments ?? []) {
-      const bytes = await readWhole(world.disk, `${directory}/${segmentFileName(header.first)}`);
+    const found = await findLog(world.disk, options);
+    for (const { header } of found.best?.segments ?? []) {
+      const bytes = await readWhole(world.disk, `${found.best?.directory}/${segmentFileName(header.first)}`);
       await replaySegment(bytes, header, { after: options.after, until: Number.MAX_SAFE_INTEGER }, replay);
     }
+    await options.beforeChange?.();
+    const recovered = await recoverLog(world, found);
     const log = new SegmentLog(world, options, recovered);
     await log.start();
     return log;

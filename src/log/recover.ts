@@ -5,7 +5,15 @@ import type { Disk, Events } from "../io.ts";
 import { makeDurableDirectory } from "./durable-directory.ts";
 import type { LogOptions, LogPosition } from "./log-types.ts";
 import { decodeSegmentHeader, segmentFileName, walkSegment } from "./segment.ts";
-import { corrupt, diskFailed, type DirectorySurvey, readWhole, type SegmentSurvey, surveyDirectory } from "./survey.ts";
+import {
+  corrupt,
+  diskFailed,
+  type DirectorySurvey,
+  emptySurvey,
+  readWhole,
+  type SegmentSurvey,
+  surveyDirectory,
+} from "./survey.ts";
 
 /** The whole part of the log, the same in every directory, synced. */
 export interface Recovered {
@@ -16,25 +24,40 @@ export interface Recovered {
   readonly lastCrc: number;
 }
 
+/** What every directory holds; `best` has all of the log, undefined for one that doesn't exist yet. */
+export interface FoundLog {
+  readonly surveys: readonly DirectorySurvey[];
+  readonly best: DirectorySurvey | undefined;
+}
+
 /**
- * Undefined for a log that doesn't exist yet.
+ * Changes nothing.
  *
  * @throws GfsError("Corrupt" | "WrongCluster" | "FormatUnsupported" | "DiskFailed")
  */
-export async function recoverLog(
-  world: { readonly disk: Disk; readonly events: Events },
-  options: LogOptions,
-): Promise<Recovered | undefined> {
-  const { disk, events } = world;
+export async function findLog(disk: Disk, options: LogOptions): Promise<FoundLog> {
   const surveys: DirectorySurvey[] = [];
   for (const directory of options.directories) {
-    await makeDurableDirectory(disk, directory);
-    surveys.push(await surveyDirectory(disk, directory, options));
+    const isThere = (await disk.info(directory)) !== undefined;
+    surveys.push(isThere ? await surveyDirectory(disk, directory, options) : emptySurvey(directory));
   }
   const best = chooseBest(surveys, options.after);
+  if (best !== undefined) await requireNoDivergence(disk, { best, surveys, options });
+  return { surveys, best };
+}
+
+/**
+ * Makes every directory what the best one is; undefined for a log that doesn't exist yet.
+ *
+ * @throws GfsError("Corrupt" | "DiskFailed")
+ */
+export async function recoverLog(
+  world: { readonly disk: Disk; readonly events: Events },
+  { surveys, best }: FoundLog,
+): Promise<Recovered | undefined> {
+  const { disk, events } = world;
+  for (const { directory } of surveys) await makeDurableDirectory(disk, directory);
   if (best === undefined) return undefined;
-  await requireNoDivergence(disk, { best, surveys, options });
-  await options.beforeRestore?.();
   for (const survey of surveys) {
     if (survey !== best && !sameAs(survey, best)) {
       events.emit("warn", "log.restored", { directory: survey.directory, from: best.directory, position: best.last });

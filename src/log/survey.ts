@@ -50,6 +50,11 @@ export interface LogIdentity {
   readonly after: LogPosition;
 }
 
+/** Of one that isn't there. */
+export function emptySurvey(directory: string): DirectorySurvey {
+  return { directory, segments: [], files: [], others: [], last: 0, lastCrc: 0, seen: 0, trouble: undefined };
+}
+
 /** @throws GfsError("WrongCluster" | "FormatUnsupported" | "DiskFailed") */
 export async function surveyDirectory(disk: Disk, directory: string, identity: LogIdentity): Promise<DirectorySurvey> {
   const names = await disk.list(directory);

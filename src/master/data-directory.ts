@@ -37,6 +37,8 @@ export interface DataDirectory extends AsyncDisposable {
   readonly directoryId: string;
   /** No whole copy: it is empty, or an earlier start did not come to the end of filling it. `markWhole` ends that. */
   readonly isNew: boolean;
+  /** What its identity is to say, where that is not on the disk yet: `claim` writes it. */
+  readonly unclaimed: { readonly state: Identity["state"] } | undefined;
   /** It was rebuilt, and no master has started on it since. */
   readonly restored: RestoredFrom | undefined;
   readonly logPath: string;
@@ -44,8 +46,9 @@ export interface DataDirectory extends AsyncDisposable {
 }
 
 /**
- * Locks all the directories, made where missing, and gives those without identity that of the others, or of a new cluster. What a directory holds that was not filled
- * to its end is removed; alone, it is refused.
+ * Locks all the directories, made where missing, and finds for those without identity that of the others, or of a new cluster: `claim` writes it, for a start may yet be
+ * refused, and an empty directory that is the place of a disk which is not mounted stays empty then. What a directory holds that was not filled to its end is removed;
+ * alone, it is refused.
  *
  * @throws GfsError("Locked") while another process has one, GfsError("WrongCluster") where they belong to different clusters,
  * GfsError("FormatUnsupported"), GfsError("Usage") for too many or one that holds something else, GfsError("Corrupt"), GfsError("DiskFailed")
@@ -90,18 +93,22 @@ export async function openDataDirectories(
       taken.add(own);
       const isNew = identity === undefined || identity.state !== undefined;
       const state = !isNew ? undefined : whole === undefined ? ("empty" as const) : ("filling" as const);
+      const isSame = own === identity?.directory && state === identity.state;
+      // What was not filled to its end counts for nothing, whether this start is refused or not.
+      const isLeft = identity !== undefined && state === "filling";
       const held = locks[index];
       const directory: DataDirectory = {
         path,
         clusterId: cluster,
         directoryId: own,
         isNew,
+        unclaimed: isSame || isLeft ? undefined : { state },
         restored: identity?.restored,
         ...foldersOf(path),
         [Symbol.asyncDispose]: async () => held?.[Symbol.asyncDispose](),
       };
-      if (own !== identity?.directory || state !== identity.state) await writeIdentity(world.disk, directory, state);
-      if (state === "filling") {
+      if (isLeft) {
+        if (!isSame) await writeIdentity(world.disk, directory, state);
         await world.disk.removeTree(directory.logPath);
         await world.disk.removeTree(directory.checkpointPath);
         await world.disk.syncDirectory(path);
@@ -182,6 +189,11 @@ async function readText(disk: Disk, path: string): Promise<string> {
   } finally {
     await file.close();
   }
+}
+
+/** The directory is this master's from now on: its identity is what `openDataDirectories` found. @throws DiskError */
+export async function claim(disk: Disk, directory: DataDirectory): Promise<void> {
+  if (directory.unclaimed !== undefined) await writeIdentity(disk, directory, directory.unclaimed.state);
 }
 
 /** Until `markWhole`, what the directory holds counts for nothing: it is about to be filled from another. @throws DiskError */

@@ -48,6 +48,7 @@ export class KeptEvents {
   readonly #waiting = new Set<() => void>();
   #foldTimer: Timer | undefined;
   #ctx: MasterContext | undefined;
+  #mayWrite = false;
   #stopped = false;
 
   constructor(world: World, dataDirectories: readonly string[], limits: Limits) {
@@ -69,9 +70,11 @@ export class KeptEvents {
     this.#loaded = this.#load();
   }
 
-  /** The master knows names now, and when its log is durable. */
-  attach(ctx: MasterContext): void {
+  /** The master knows names now, and when its log is durable. Nothing is written before: a start that is refused leaves the directories as they are. */
+  attach(ctx: MasterContext | undefined): void {
     this.#ctx = ctx;
+    this.#mayWrite = true;
+    this.#beginWriting();
   }
 
   /** Those that are asked for; where there are none, the next that is, if it comes in time. @throws GfsError("Busy") */
@@ -151,7 +154,11 @@ export class KeptEvents {
     }
     if (told.length === 0) return;
     this.#wake();
-    this.#writing ??= this.#writeAll();
+    this.#beginWriting();
+  }
+
+  #beginWriting(): void {
+    if (this.#mayWrite && this.#unwritten.length > 0) this.#writing ??= this.#writeAll();
   }
 
   /** Between its last look and its end nothing can be told. */

@@ -23,7 +23,7 @@ import { KeptEvents } from "./kept-events.ts";
 import { requireLoopback } from "./bind-rule.ts";
 import { MetadataCopies } from "./metadata/metadata-copies.ts";
 import { Backups } from "./metadata/backups.ts";
-import { directoryRecords, openOperationLog, requireAllDirectories, startRecords } from "./operation-log.ts";
+import { directoryRecords, openOperationLog, startRecords } from "./operation-log.ts";
 import { expire, reap, startDeletions } from "./reaper.ts";
 import { scanChunks } from "./repairer.ts";
 import { resolveAbsences } from "./reports.ts";
@@ -168,17 +168,14 @@ class RunningMaster implements Master {
     const opened = await openOperationLog(world, {
       directories: this.#directories,
       limits,
+      lost: this.#options.lostDataDirs ?? [],
       onDurable: (position) => this.#engine?.durable(position),
       onDirectoryFailed: (logPath) => this.#directoryFailed(logPath),
       onFailed: (error) => this.#engine?.fail(error),
     });
     const { log, state, time } = opened;
     this.#log = log;
-    const { filled } = opened;
-    // One that was rebuilt is believed without those that the lost master had beside it.
-    if (!this.#directories.some(({ restored }) => restored !== undefined))
-      requireAllDirectories(state, { directories: this.#directories, filled, lost: this.#options.lostDataDirs ?? [] });
-    for (const directory of filled)
+    for (const directory of opened.filled)
       if (this.#liveDirectories().includes(directory)) await markFilled(world.disk, directory);
     const clock = new ClusterClock(world.clock);
     clock.resume(time);

@@ -12,12 +12,14 @@ import type { LogRecord } from "../wire/log-records.ts";
 import { newestCheckpoint, removeDamaged, shareCheckpoint } from "./checkpoint.ts";
 import type { LoggedTime } from "./cluster-clock.ts";
 import type { MasterState } from "./core/state.ts";
-import { type DataDirectory, markFilling } from "./data-directory.ts";
+import { claim, type DataDirectory, markFilling } from "./data-directory.ts";
 import { replayEntry } from "./log-batches.ts";
 
 export interface OpenOperationLog {
   readonly directories: readonly DataDirectory[];
   readonly limits: Limits;
+  /** Paths of directories that the log names and that are lost for good. */
+  readonly lost: readonly string[];
   readonly onDurable: (position: LogPosition) => void;
   readonly onDirectoryFailed: (logPath: string, error: GfsError) => void;
   readonly onFailed: (error: GfsError) => void;
@@ -36,14 +38,16 @@ export const operationLogName = "operation-log";
 
 /**
  * Every directory holds the newest checkpoint and all of the log after it, synced, when this returns. Those in `filled` are not believed at a start before `markWhole`.
+ * A start that is refused has changed none of them.
  *
- * @throws GfsError("Corrupt") naming file and offset or entry, GfsError("FormatUnsupported"), GfsError("WrongCluster"), GfsError("DiskFailed")
+ * @throws GfsError("Corrupt") naming file and offset or entry, GfsError("FormatUnsupported"), GfsError("WrongCluster"), GfsError("DiskFailed"), GfsError("Usage") naming a
+ * directory that is missing
  */
 export async function openOperationLog(world: World, options: OpenOperationLog): Promise<OpenedOperationLog> {
   const { directories, limits } = options;
   const { disk } = world;
   const loaded = await newestCheckpoint(world, directories, limits);
-  const filled = await requireFilling(disk, directories);
+  const filled = await toBeFilled(disk, directories);
   const log = await openLog(
     world,
     {
@@ -53,7 +57,16 @@ export async function openOperationLog(world: World, options: OpenOperationLog):
       segmentBytes: limits.logSegmentBytes,
       after: loaded.position,
       requireBeginning: (copy) => requireBeginning(world, options, copy),
-      beforeRestore: () => shareCheckpoint(world, directories, loaded),
+      beforeChange: async () => {
+        // One that was rebuilt is believed without those that the lost master had beside it.
+        if (!directories.some(({ restored }) => restored !== undefined))
+          requireAllDirectories(loaded.state, { directories, filled, lost: options.lost });
+        for (const directory of directories) {
+          if (directory.isNew || !filled.includes(directory)) await claim(disk, directory);
+          else await markFilling(disk, directory);
+        }
+        await shareCheckpoint(world, directories, loaded);
+      },
       onDurable: options.onDurable,
       onDirectoryFailed: options.onDirectoryFailed,
       onFailed: options.onFailed,
@@ -70,11 +83,11 @@ export async function openOperationLog(world: World, options: OpenOperationLog):
 }
 
 /**
- * The directories that are to be filled: the new ones, and those whose log is gone, which are marked.
+ * The directories that are to be filled: the new ones, and those whose log is gone.
  *
  * @throws GfsError("Corrupt") where none that was in use has a log
  */
-async function requireFilling(disk: Disk, directories: readonly DataDirectory[]): Promise<readonly DataDirectory[]> {
+async function toBeFilled(disk: Disk, directories: readonly DataDirectory[]): Promise<readonly DataDirectory[]> {
   try {
     const empty: DataDirectory[] = [];
     for (const directory of directories) if (!(await hasLog(disk, directory))) empty.push(directory);
@@ -85,7 +98,6 @@ async function requireFilling(disk: Disk, directories: readonly DataDirectory[])
         `Cannot open ${lost.logPath}: there is no log in it, and ${lost.path} was in use before`,
       );
     }
-    for (const directory of empty) if (!directory.isNew) await markFilling(disk, directory);
     return directories.filter((directory) => directory.isNew || empty.includes(directory));
   } catch (error) {
     throw diskFailed(`look for the log in ${directories.map(({ path }) => path).join(", ")}`, error);
@@ -145,7 +157,7 @@ function idOf(text: string): string {
  *
  * @throws GfsError("Usage") naming the directory that is missing, and how to go on without it
  */
-export function requireAllDirectories(
+function requireAllDirectories(
   state: MasterState,
   {
     directories,

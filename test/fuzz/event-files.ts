@@ -32,6 +32,7 @@ function storyImage(): Image {
 /** What one start tells; then one more happens. */
 async function start(world: World): Promise<readonly ClusterEvent[]> {
   const kept = new KeptEvents(world, ["/d"], limits);
+  kept.attach(undefined);
   const { events } = await kept.ask({ kinds: [], limit: 1_000, waitMs: 0 });
   kept.events.emit("info", "safe-mode.left", { by: "itself" });
   await kept.stop();

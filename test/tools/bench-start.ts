@@ -41,6 +41,7 @@ export async function makeDataDirectory(path: string, wanted = million): Promise
   const { log, state, time, filled } = await openOperationLog(world, {
     directories,
     limits: defaultLimits,
+    lost: [],
     onDurable: (position) => engine.durable(position),
     onDirectoryFailed: (_, error) => reject(error),
     onFailed: reject,

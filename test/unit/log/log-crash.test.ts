@@ -83,7 +83,7 @@ describe("a log after a crash", () => {
     const code = simulation.do(machine, async (world) => {
       const name = (await world.disk.list("/a")).find((each) => each.endsWith(".segment")) ?? "";
       const flip = async () => machine.drive().corrupt(`/a/${name}`, 540, 1);
-      const refused = await opened(world, { beforeRestore: flip }).catch((error: unknown) => error);
+      const refused = await opened(world, { beforeChange: flip }).catch((error: unknown) => error);
       await flip();
       return hasCode(refused, "Corrupt");
     });

@@ -223,7 +223,7 @@ describe("a log whose disk fails", () => {
       const options = {
         directories: ["/a", "/b"],
         after: 4,
-        beforeRestore: async () => void calls.push("restores"),
+        beforeChange: async () => void calls.push("restores"),
         ...(requireBeginning === undefined ? {} : { requireBeginning }),
       };
       if (outcome !== "filled") {

@@ -52,7 +52,12 @@ export function filled(made: MasterInSim): void {
 }
 
 /** Starts, and loses power after so many disk operations; how many there were, if it was ready before. */
-export function startCutAfter(made: MasterInSim, operations: number, dataDirs: readonly string[]): "cut" | "ready" {
+export function startCutAfter(
+  made: MasterInSim,
+  operations: number,
+  dataDirs: readonly string[],
+  lostDataDirs: readonly string[] = [],
+): "cut" | "ready" {
   const drive = made.machine.drive();
   const mayFail = drive.mayFail.bind(drive);
   let done = 0;
@@ -60,7 +65,7 @@ export function startCutAfter(made: MasterInSim, operations: number, dataDirs: r
     done++;
     mayFail(operation, path);
   };
-  const starting = made.begins({ dataDirs });
+  const starting = made.begins({ dataDirs, lostDataDirs });
   made.simulation.runUntil(() => done >= operations || starting.settled, 10_000);
   drive.mayFail = mayFail;
   if (starting.settled) return "ready";

@@ -4,7 +4,7 @@ import { utf8 } from "../../../src/base/bytes.ts";
 import { crc32 } from "../../../src/base/checksum.ts";
 import { GfsError } from "../../../src/base/errors.ts";
 import type { World } from "../../../src/io.ts";
-import { markWhole, openDataDirectories } from "../../../src/master/data-directory.ts";
+import { claim, markWhole, openDataDirectories } from "../../../src/master/data-directory.ts";
 import { Simulation } from "../../sim/world/simulation.ts";
 
 function inSim<T>(code: (world: World) => Promise<T>): T {
@@ -35,7 +35,10 @@ function identityText(identity: object): string {
 
 async function opened(world: World, paths: readonly string[]) {
   const directories = await openDataDirectories(world, paths);
-  for (const directory of directories) await directory[Symbol.asyncDispose]();
+  for (const directory of directories) {
+    await claim(world.disk, directory);
+    await directory[Symbol.asyncDispose]();
+  }
   return directories;
 }
 
