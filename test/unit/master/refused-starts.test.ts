@@ -2,7 +2,19 @@
 import { describe, expect, test } from "bun:test";
 import { crc32 } from "../../../src/base/checksum.ts";
 import type { Disk } from "../../../src/io.ts";
-import { a, b, cluster, copyTree, damage, files, filesFrom, filled, startCutAfter, stop } from "./data-copies.ts";
+import {
+  a,
+  addFiles,
+  b,
+  cluster,
+  copyTree,
+  damage,
+  files,
+  filesFrom,
+  filled,
+  startCutAfter,
+  stop,
+} from "./data-copies.ts";
 import type { MasterInSim } from "./master-in-sim.ts";
 
 async function namesBelow(disk: Disk, path: string): Promise<string[]> {
@@ -95,6 +107,20 @@ describe("a start that is refused", () => {
       copyTree(made, "/mounted", b);
       expect(filesFrom(made, dataDirs)).toBe(files);
     }
+  });
+
+  test("since its port is in use has made a directory that the next start goes on with", () => {
+    const made = cluster(34, [a]);
+    const second = made.begins({ dataDirs: [b] });
+    expect(() => made.simulation.complete(second)).toThrow("in use");
+    stop(made);
+    made.start({ dataDirs: [b] });
+    addFiles(made, 0, 1);
+    stop(made);
+    expect(filesFrom(made, [b])).toBe(1);
+    stop(made);
+    // The other one is as it was.
+    expect(filesFrom(made, [a])).toBe(0);
   });
 });
 
