@@ -10,6 +10,8 @@ import { ClusterId, clusterId } from "../wire/ids.ts";
 
 const identityFile = "identity.json";
 const identityFormat = 2;
+/** Of a chunkserver's directory (docs/DISK-FORMAT.md). */
+const volumeIdentityFile = "identity";
 const identityBytesMax = 65_536;
 
 /** What a directory was rebuilt from, until the first start has logged it: `position` is the last entry that is in it, `epoch` the highest start of a master that its sources knew. */
@@ -133,7 +135,9 @@ async function lock(disk: Disk, path: string): Promise<AsyncDisposable> {
     return await disk.lock(path);
   } catch (error) {
     if (!(error instanceof DiskError) || error.kind !== "busy") throw error;
-    throw new GfsError("Locked", `Cannot use ${path}: another gfs master has it open`, { cause: error });
+    // A chunkserver's directory is refused as one, whether it runs or not.
+    await readIdentity(disk, path);
+    throw new GfsError("Locked", `Cannot use ${path}: another gfs process has it open`, { cause: error });
   }
 }
 
@@ -144,10 +148,10 @@ async function readIdentity(disk: Disk, path: string): Promise<Identity | undefi
   if (!names.includes(identityFile)) {
     const other = names.find((name) => !["lock", "lost+found", `${identityFile}.partial`].includes(name));
     if (other === undefined) return undefined;
-    throw new GfsError(
-      "Usage",
-      `Cannot use ${path} for a master: it is not empty (${other}) and has no ${identityFile}`,
-    );
+    const what = names.includes(volumeIdentityFile)
+      ? "it is a chunkserver's directory"
+      : `it is not empty (${other}) and has no ${identityFile}`;
+    throw new GfsError("Usage", `Cannot use ${path} for a master: ${what}`);
   }
   const text = await readText(disk, file);
   const corrupt = (why: string): GfsError => new GfsError("Corrupt", `Cannot read ${file}: ${why}`);

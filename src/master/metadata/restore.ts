@@ -79,7 +79,7 @@ export async function restoreMaster(world: RestoreWorld, options: RestoreOptions
     }
   } catch (error) {
     if (error instanceof DiskError && error.kind === "busy")
-      throw new GfsError("Locked", `Cannot restore to ${dataDir}: another gfs master has it open`, { cause: error });
+      throw new GfsError("Locked", `Cannot restore to ${dataDir}: another gfs process has it open`, { cause: error });
     throw diskFailed(`restore to ${dataDir}`, error);
   }
 }

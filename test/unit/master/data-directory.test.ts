@@ -126,6 +126,13 @@ describe("a master's data directory", () => {
         code: "Locked",
       });
       await held?.[Symbol.asyncDispose]();
+      await world.disk.makeDirectory("/volume");
+      await put(world, "/volume/identity", "of a volume");
+      await using _chunkserver = await world.disk.lock("/volume");
+      expect(await openDataDirectories(world, ["/volume"]).catch((error: unknown) => error)).toMatchObject({
+        code: "Usage",
+        message: "Cannot use /volume for a master: it is a chunkserver's directory",
+      });
       await world.disk.makeDirectory("/home");
       await put(world, "/home/letter.txt", "Dear all");
       expect(await openDataDirectories(world, ["/home"]).catch((error: unknown) => error)).toMatchObject({
