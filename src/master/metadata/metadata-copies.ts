@@ -8,6 +8,7 @@ import { backoffMs } from "../../net/backoff.ts";
 import { metadataDrop } from "../../wire/control/metadata.ts";
 import { awaitsVolumes, inBackground, type MasterContext, nowMs } from "../context.ts";
 import type { VolumeIndex } from "../core/chunk-table.ts";
+import { behindMs, lookAtCopy } from "../core/copy-lag.ts";
 import { chooseHolders, type HolderCandidate } from "../core/metadata-holders.ts";
 import { allVolumes, isUsable, type Volume } from "../core/volumes.ts";
 import type { DataDirectory } from "../data-directory.ts";
@@ -23,7 +24,7 @@ export interface CopyStatus {
   readonly volume: VolumeIndex;
   readonly position: LogPosition;
   readonly checkpoint: LogPosition;
-  /** For how long it may lack something; undefined: it was not complete since the master's start. */
+  /** For how long it may lack something, at most a second too long; undefined: it was not complete since the master's start. */
   readonly behindMs: number | undefined;
   /** Why the last round failed. */
   readonly failure: string | undefined;
@@ -69,8 +70,7 @@ export class MetadataCopies {
       volume: copy.volume,
       position: copy.position,
       checkpoint: copy.checkpoint,
-      behindMs:
-        copy.completeMs === undefined ? undefined : copy.position >= log.durablePosition ? 0 : now - copy.completeMs,
+      behindMs: behindMs(copy.lag, { position: copy.position, durable: log.durablePosition }, now),
       failure,
     }));
   }
@@ -78,6 +78,9 @@ export class MetadataCopies {
   /** Begins what is due. */
   tick(): void {
     const { soft, limits } = this.#ctx;
+    const { durablePosition: durable } = this.#sources.log;
+    for (const { copy } of this.#kept.values())
+      lookAtCopy(copy.lag, { position: copy.position, durable }, nowMs(this.#ctx));
     if (limits.metadataCopies === 0 || soft.mutationsStopped !== undefined) return;
     if (awaitsVolumes(this.#ctx)) return;
     const now = nowMs(this.#ctx);
@@ -174,7 +177,7 @@ export class MetadataCopies {
     const { soft, state, commands, limits } = this.#ctx;
     const { log } = this.#sources;
     const whole = [...this.#kept.values()].filter(
-      ({ copy, failure }) => failure === undefined && copy.position > 0 && copy.completeMs !== undefined,
+      ({ copy, failure }) => failure === undefined && copy.position > 0 && copy.lag.completeMs !== undefined,
     );
     const far = whole.some(({ copy }) => log.durablePosition - copy.position > limits.checkpointRecords);
     if (whole.length < this.wanted || far) return;

@@ -17,6 +17,7 @@ import {
 } from "../../wire/control/metadata.ts";
 import { type MasterContext, nowMs } from "../context.ts";
 import type { VolumeIndex } from "../core/chunk-table.ts";
+import { copiedAllOf, type CopyLag } from "../core/copy-lag.ts";
 import type { DataDirectory } from "../data-directory.ts";
 import { checkpointPieces, cut, type ImagePiece } from "./image.ts";
 
@@ -36,8 +37,7 @@ export class MetadataCopy {
   #checkpoint: LogPosition = 0;
   /** What is there begins with a checkpoint, or with the first entry: with what the follower gave it is a copy. */
   #whole = false;
-  /** That the copy was complete at this moment (monotonic) is known; undefined: not since the master's start. */
-  #completeMs: number | undefined;
+  readonly lag: CopyLag = { completeMs: undefined };
 
   constructor(ctx: MasterContext, volume: VolumeIndex) {
     this.#ctx = ctx;
@@ -54,10 +54,6 @@ export class MetadataCopy {
     return this.#checkpoint;
   }
 
-  get completeMs(): number | undefined {
-    return this.#completeMs;
-  }
-
   /** The next round begins with the question of what is there. */
   forget(): void {
     this.#follower = undefined;
@@ -71,7 +67,7 @@ export class MetadataCopy {
       this.#follower ??= await this.#resume(task);
       if (task.checkpoint > this.#checkpoint) await this.#sendCheckpoint(task);
       await this.#sendLog(task);
-      this.#completeMs = beganMs;
+      copiedAllOf(this.lag, beganMs);
       this.#note();
     } catch (error) {
       this.forget();

@@ -1,5 +1,6 @@
 /** A master on a simulated machine, with chunkservers that only answer, for the tests of src/master. */
 import type { z } from "zod";
+import type { GfsError } from "../../../src/base/errors.ts";
 import type { Limits } from "../../../src/limits.ts";
 import { runCheckpoint } from "../../../src/master/checkpoint.ts";
 import type { ReplyOf, RequestOf } from "../../../src/master/core/decision.ts";
@@ -15,6 +16,7 @@ import {
   type ReplicaReport,
   report,
 } from "../../../src/wire/control/chunkservers.ts";
+import { metadataDrop, metadataFinish, metadataHeld, metadataWrite } from "../../../src/wire/control/metadata.ts";
 import type { MessageType } from "../../../src/wire/control/common.ts";
 import { sessionOpen } from "../../../src/wire/control/files.ts";
 import {
@@ -59,6 +61,8 @@ export interface FakeServer {
   epoch: Epoch | undefined;
   /** Of the copy of the master's metadata that it says it keeps. */
   metadata: RequestOf<typeof register>["metadata"];
+  /** What it refuses all that concerns a copy of the master's metadata with. */
+  refusesMetadata: GfsError | undefined;
 }
 
 export interface ClusterChanges {
@@ -160,7 +164,7 @@ export class MasterInSim {
     return { session: this.session, sequence: sequence(++this.#sequence), floor: sequence(1) };
   }
 
-  addServer(changes: Partial<Pick<FakeServer, "highestHandle" | "epoch">> = {}): FakeServer {
+  addServer(changes: Partial<Pick<FakeServer, "highestHandle" | "epoch" | "metadata">> = {}): FakeServer {
     const number = this.servers.length + 1;
     const server: FakeServer = {
       machine: this.simulation.machine(`server${number}`),
@@ -176,6 +180,7 @@ export class MasterInSim {
       highestHandle: 0,
       epoch: undefined,
       metadata: undefined,
+      refusesMetadata: undefined,
       ...changes,
     };
     this.servers.push(server);
@@ -288,11 +293,38 @@ function fakeRoutes(server: FakeServer): Route[] {
       note("clone", handle);
       return {};
     }),
+    ...metadataRoutes(server),
     route(commands.committedLength, async ({ handle }) => ({ committed: server.prepared.get(handle) ?? 0 })),
     route(commands.verify, async () => {
       const result = server.verdict;
       await sleep(server.machine.world.clock, server.verdictMs);
       return { result };
+    }),
+  ];
+}
+
+/** It has no copy, and takes what it is sent. */
+function metadataRoutes(server: FakeServer): Route[] {
+  const take = (what: string): void => {
+    server.told.push(what);
+    if (server.refusesMetadata !== undefined) throw server.refusesMetadata;
+  };
+  return [
+    route(metadataHeld, async () => {
+      take("metadata-held");
+      return { sets: [] };
+    }),
+    route(metadataWrite, async () => {
+      take("metadata-write");
+      return {};
+    }),
+    route(metadataFinish, async () => {
+      take("metadata-finish");
+      return {};
+    }),
+    route(metadataDrop, async () => {
+      take("metadata-drop");
+      return {};
     }),
   ];
 }
