@@ -11,10 +11,12 @@ export interface HolderCandidate {
   readonly freeBytes: number;
   /** It has a copy, whole or begun. */
   readonly holds: boolean;
+  /** It has been silent for a while. */
+  readonly isSuspect: boolean;
 }
 
 /**
- * At most `wanted` of the candidates, all of them fit to hold a copy. One after the other: on a disk that none of those before lies on, then in another rack, on another host; then one that
+ * At most `wanted` of the candidates, all of them fit to hold a copy. One after the other: not on one that is suspect, unless it has a copy, which it may come back with; then on a disk that none of those before lies on, then in another rack, on another host; then one that
  * holds a copy already, then the emptier one, then the older one. So a better spread is worth a new copy, more room is not.
  */
 export function chooseHolders(candidates: readonly HolderCandidate[], wanted: number): VolumeIndex[] {
@@ -24,6 +26,7 @@ export function chooseHolders(candidates: readonly HolderCandidate[], wanted: nu
     const shares = (field: (each: HolderCandidate) => string | undefined, one: HolderCandidate): number =>
       field(one) !== undefined && chosen.some((other) => field(other) === field(one)) ? 1 : 0;
     const rank = (one: HolderCandidate): readonly number[] => [
+      one.isSuspect && !one.holds ? 1 : 0,
       shares(({ disk }) => disk, one),
       shares(({ rack }) => rack, one),
       shares(({ host }) => host, one),

@@ -113,7 +113,7 @@ export class MetadataCopies {
   }
 
   #candidate(volume: Volume): HolderCandidate {
-    const { index, space, registration } = volume;
+    const { index, space, registration, liveness } = volume;
     const control = registration?.control ?? "";
     return {
       volume: index,
@@ -122,6 +122,7 @@ export class MetadataCopies {
       disk: space.disk?.fileSystem ?? volume.volume,
       freeBytes: space.freeBytes,
       holds: this.#ctx.soft.heldMetadata.has(index),
+      isSuspect: liveness === "suspect",
     };
   }
 

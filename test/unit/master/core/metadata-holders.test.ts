@@ -9,6 +9,7 @@ const candidate = (volume: number, changes: Partial<HolderCandidate> = {}): Hold
   disk: `disk${volume}`,
   freeBytes: 1_000,
   holds: false,
+  isSuspect: false,
   ...changes,
 });
 
@@ -47,6 +48,14 @@ describe("chooseHolders", () => {
       1, 3,
     ]);
     expect(chooseHolders([candidate(1), candidate(2), candidate(3, { rack: "a" })], 2)).toEqual([1, 2]);
+  });
+
+  test("a suspect one last of all, unless it holds a copy", () => {
+    const suspect = { isSuspect: true, freeBytes: 9_000 };
+    const all = [candidate(1, suspect), candidate(2, { disk: "one" }), candidate(3, { disk: "one" })];
+    expect(chooseHolders(all, 2)).toEqual([2, 3]);
+    expect(chooseHolders(all, 3)).toEqual([2, 3, 1]);
+    expect(chooseHolders([candidate(1, { ...suspect, holds: true }), candidate(2)], 1)).toEqual([1]);
   });
 
   test("the emptier one, then the older one, else", () => {
