@@ -51,7 +51,8 @@ export class MetadataCopies {
   readonly #kept = new Map<VolumeIndex, Keeping>();
   /** Not chosen before (monotonic). */
   readonly #shunned = new Map<VolumeIndex, number>();
-  readonly #dropping = new Set<VolumeIndex>();
+  /** Their copies are not asked to go before (monotonic): a question is under way, or one had no effect. */
+  readonly #dropAfterMs = new Map<VolumeIndex, number>();
 
   constructor(ctx: MasterContext, sources: CopySources) {
     this.#ctx = ctx;
@@ -182,13 +183,21 @@ export class MetadataCopies {
     );
     const far = whole.some(({ copy }) => log.durablePosition - copy.position > limits.checkpointRecords);
     if (whole.length < this.wanted || far) return;
+    const now = nowMs(this.#ctx);
     for (const volume of soft.heldMetadata.keys()) {
-      if (this.#kept.has(volume) || this.#dropping.has(volume) || !isUsable(state.volumes.byIndex[volume])) continue;
-      this.#dropping.add(volume);
-      const dropped = commands
-        .send(volume, metadataDrop, { to: "gone" }, limits.controlMs)
-        .then(() => soft.heldMetadata.delete(volume))
-        .finally(() => this.#dropping.delete(volume));
+      if (this.#kept.has(volume) || !isUsable(state.volumes.byIndex[volume])) continue;
+      if (now < (this.#dropAfterMs.get(volume) ?? 0)) continue;
+      this.#dropAfterMs.set(volume, now + longestPauseMs);
+      const dropped = commands.send(volume, metadataDrop, { to: "gone" }, limits.controlMs).then(
+        () => {
+          soft.heldMetadata.delete(volume);
+          this.#dropAfterMs.delete(volume);
+        },
+        (error: unknown) => {
+          // It is away, or another volume has its address now: a copy too many harms nobody, and is asked to go again later.
+          if (asGfsError(error).code === "Bug") throw error;
+        },
+      );
       inBackground(this.#ctx, "drop a copy of the metadata", dropped);
     }
   }

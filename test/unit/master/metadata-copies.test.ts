@@ -21,4 +21,24 @@ describe("a copy of the metadata", () => {
     expect(copy?.behindMs).toBeGreaterThanOrEqual(3_000);
     expect(copy?.behindMs).toBeLessThan(5_000);
   });
+
+  test("that is not wanted, on a server that does not drop it, is asked to go again later, without a failure each time", () => {
+    const cluster = started(2, 0, { limits: { metadataCopies: 1 } });
+    const failed: unknown[] = [];
+    cluster.simulation.onEvent(({ name, fields }) => {
+      if (name === "master.task-failed") failed.push(fields);
+    });
+    const metadata = { checkpoint: 0, last: 1 };
+    const servers = [cluster.addServer({ metadata }), cluster.addServer({ metadata })];
+    // Another volume has its address.
+    const [, surplus] = servers;
+    if (surplus !== undefined) surplus.refusesMetadata = new GfsError("ReplicaMissing", "this is another volume");
+    const asked = () => surplus?.told.filter((what) => what === "metadata-drop").length ?? 0;
+    cluster.simulation.runFor(30_000);
+    expect(asked()).toBe(1);
+    if (surplus !== undefined) surplus.refusesMetadata = undefined;
+    cluster.simulation.runFor(120_000);
+    expect(asked()).toBe(2);
+    expect(failed).toEqual([]);
+  });
 });
