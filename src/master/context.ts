@@ -190,13 +190,13 @@ export function awaitsVolumes(ctx: MasterContext): boolean {
   return untilMs !== undefined && nowMs(ctx) < untilMs;
 }
 
-/** @throws GfsError("MutationsStopped") */
-export function requireNotStopped(ctx: MasterContext): void {
+/** @throws GfsError("MutationsStopped"), saying `what` can't be done */
+export function requireNotStopped(ctx: MasterContext, what = "Cannot change anything"): void {
   const why = ctx.soft.mutationsStopped;
   if (why === undefined) return;
   throw new GfsError(
     "MutationsStopped",
-    `Cannot change anything: ${why}; if this copy of the master's data is the right one, run: gfs master confirm`,
+    `${what}: ${why}; if this copy of the master's data is the right one, run: gfs master confirm`,
   );
 }
 

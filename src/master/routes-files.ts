@@ -1,5 +1,5 @@
 /** What clients ask about content: sessions, drafts, appends, locations (wire/control/files.ts; DESIGN §4.1–4.4). */
-import { GfsError } from "../base/errors.ts";
+import { GfsError, hasCode } from "../base/errors.ts";
 import { counted, formatSize } from "../config/units.ts";
 import type { Limits } from "../limits.ts";
 import { protocol } from "../limits.ts";
@@ -23,7 +23,14 @@ import {
   sessionOpen,
 } from "../wire/control/files.ts";
 import { generation, type InodeId } from "../wire/ids.ts";
-import { inBackground, type MasterContext, nowMs, requireMutations, traceMutation } from "./context.ts";
+import {
+  inBackground,
+  type MasterContext,
+  nowMs,
+  requireMutations,
+  requireNotStopped,
+  traceMutation,
+} from "./context.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import { findChunk } from "./core/chunk-table.ts";
 import {
@@ -42,11 +49,12 @@ import { displacedInode } from "./core/displaced.ts";
 import { chunksOfDraft, liveDraft, touchDrafts } from "./core/drafts.ts";
 import { fileBytes } from "./core/extents.ts";
 import { isFile, slotOfId } from "./core/inodes.ts";
+import { describeInode } from "./core/namespace.ts";
 import { noteWaitedFor } from "./core/repair-queues.ts";
 import { touchSessions } from "./core/sessions.ts";
 import { tailOf } from "./core/tails.ts";
 import { usableBytes } from "./core/space-sums.ts";
-import { allVolumes, findVolume, releaseSpace, reserveMore, reserveSpace } from "./core/volumes.ts";
+import { allVolumes, findVolume, isGone, releaseSpace, reserveMore, reserveSpace } from "./core/volumes.ts";
 import { markBad } from "./bad-replica.ts";
 import { locateFile } from "./locating.ts";
 import { placeChunk, volumeIndexes } from "./place-chunk.ts";
@@ -259,13 +267,19 @@ async function commitDraft(
   return committed;
 }
 
-/** The exact length: of the sealed extents, and what the primary of the tail has committed; where it does not answer the tail is sealed. */
+/**
+ * The exact length: of the sealed extents, and what the primary of the tail has committed; where it does not answer the tail is sealed.
+ *
+ * @throws GfsError("NotFound"), GfsError("Busy"), GfsError("MutationsStopped") where only a seal could tell, and none may begin
+ */
 async function lengthOf(ctx: MasterContext, inode: InodeId): Promise<ReplyOf<typeof fileLength>> {
   const { state, engine, limits } = ctx;
+  let path = "";
   for (let attempt = 0; attempt < 3; attempt++) {
     const slot = slotOfId(state.inodes, inode);
     if (slot === 0 || !isFile(state.inodes, slot))
       throw new GfsError("NotFound", `Cannot tell the length of inode ${inode}: there is no such file any more`);
+    path = describeInode(state.inodes, slot);
     const sealed = fileBytes(state.inodes, slot);
     const version = generation(state.inodes.generation.get(slot));
     const handle = tailOf(state, inode);
@@ -286,11 +300,15 @@ async function lengthOf(ctx: MasterContext, inode: InodeId): Promise<ReplyOf<typ
         continue;
       } catch (error) {
         if (!(error instanceof GfsError) || error.code === "Bug") throw error;
+        // One that refuses, or is dead, has no more to tell; another one may have yet to register.
+        const mayAnswer = hasCode(error, "Unavailable", "Timeout") && !isGone(state.volumes.byIndex[primary]);
+        if (!mayAnswer && tailOf(state, inode) === handle && !ctx.soft.seals.has(handle))
+          requireNotStopped(ctx, `Cannot tell the length of ${path} before its tail is sealed`);
       }
     }
     await sealTail(ctx, inode, "its length is asked for and its primary does not answer", limits.controlMs * 0.6);
   }
-  throw new GfsError("Busy", `Cannot tell the length of inode ${inode}: its tail is changing`, { retryAfterMs: 100 });
+  throw new GfsError("Busy", `Cannot tell the length of ${path}: its tail is changing`, { retryAfterMs: 100 });
 }
 
 /** The volume itself says what its replica is: a reader's word alone takes nothing away. */

@@ -1,7 +1,8 @@
 /** A master's directory out of chunks alone, in the simulation: all that trailers tell comes back, and is served (DESIGN §4.7). */
 import { describe, expect, test } from "bun:test";
-import { GfsError } from "../../../src/base/errors.ts";
+import { asGfsError, GfsError } from "../../../src/base/errors.ts";
 import { readVolume, type SalvagedVolume } from "../../../src/chunkserver/salvage/read-volume.ts";
+import type { GfsClient } from "../../../src/client/gfs-client.ts";
 import { gatherChunks } from "../../../src/master/core/salvage-chunks.ts";
 import { planSalvage } from "../../../src/master/core/salvage-plan.ts";
 import { isFilePath, writeSalvage } from "../../../src/master/salvage.ts";
@@ -73,6 +74,18 @@ describe("salvage", () => {
         client.makeDirectory("/early").catch((error: unknown) => (error instanceof GfsError ? error.code : error)),
       );
       expect(early).toBe("MutationsStopped");
+      // No seal is begun before the confirmation, and nothing else tells the length of its tail: that is said at once.
+      const looks: ((client: GfsClient) => Promise<unknown>)[] = [
+        (client) => client.stat("/log"),
+        (client) => readAll(client, "/log"),
+      ];
+      for (const look of looks) {
+        const failure = cluster.as("looker", async (client) => look(client).then(() => undefined, asGfsError));
+        expect(failure?.code).toBe("MutationsStopped");
+        expect(failure?.message).toMatch(
+          /^Cannot tell the length of \/log before its tail is sealed: .*gfs master confirm$/,
+        );
+      }
       cluster.as("operator", (client) => client.confirm());
       cluster.until("the log is whole", async (client) => {
         const read = await readAll(client, "/log").catch(() => undefined);
