@@ -1,11 +1,11 @@
 import { errorCodes, hasCode } from "../src/base/errors.ts";
-import { formatSize } from "../src/config/units.ts";
 import type { CheckedFile, FileExtent, FsckPage } from "../src/client/api.ts";
 import type { GfsClient } from "../src/client/gfs-client.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { extentLines, extentText } from "./cli/extents-text.ts";
-import { counted, print, printJson, showName } from "./cli/output.ts";
+import { fileLine, type FsckSums, summaryLine } from "./cli/fsck-text.ts";
+import { print, printJson, showName } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 import type { Arguments } from "./cli/verb.ts";
 import { printVerified, verifyBelow, verifyFlag, worseExit } from "./cli/verification.ts";
@@ -44,12 +44,10 @@ async function showFile(call: Call, client: GfsClient, file: CheckedFile, detail
     await printJson({ ...file, ...(extents === undefined ? {} : { extents }) });
     return;
   }
-  const state = file.problems === 0 ? "ok" : counted(file.problems, "problem");
-  const size = `${formatSize(file.bytes)}, ${counted(file.chunks, "chunk")}, ${counted(file.replicas, "replica")} wanted`;
   const lines = (extents ?? []).flatMap((extent) =>
     detail === "chunks" ? [`  ${extentText(extent)}`] : extentLines(extent, "  "),
   );
-  await print([`${showName(file.path)}: ${size}: ${state}`, ...lines].join("\n"));
+  await print([fileLine(file), ...lines].join("\n"));
 }
 
 async function showProblem(call: Call, problem: Problem): Promise<void> {
@@ -85,14 +83,13 @@ export const fsck: Verb = {
     await using client = await connect(call);
     const counts = new Map<Kind, number>();
     const detail = detailOf(call.args);
-    let files = 0;
-    let chunks = 0;
-    let bytes = 0;
+    const sums: FsckSums = { files: 0, openFiles: 0, chunks: 0, bytes: 0 };
     const options = { signal: call.signal, list: detail !== "problems" };
     for await (const page of client.fsck(path, options)) {
-      files += page.files;
-      chunks += page.chunks;
-      bytes += page.bytes;
+      sums.files += page.files;
+      sums.openFiles += page.openFiles ?? 0;
+      sums.chunks += page.chunks;
+      sums.bytes += page.bytes;
       for (const file of page.listed) await showFile(call, client, file, detail);
       for (const problem of page.problems) {
         counts.set(problem.kind, (counts.get(problem.kind) ?? 0) + 1);
@@ -100,11 +97,8 @@ export const fsck: Verb = {
       }
     }
     const verified = call.args.on("verify") ? await verifyBelow(call, client, path) : undefined;
-    const summary =
-      counts.size === 0 ? "all is well" : [...counts].map(([kind, count]) => `${count} ${kind}`).join(", ");
-    if (call.json)
-      await printJson({ files, chunks, bytes, problems: Object.fromEntries(counts), ...(verified && { verified }) });
-    else await print(`${counted(files, "file")}, ${counted(chunks, "chunk")}, ${formatSize(bytes)}: ${summary}`);
+    if (call.json) await printJson({ ...sums, problems: Object.fromEntries(counts), ...(verified && { verified }) });
+    else await print(summaryLine(sums, counts));
     if (verified !== undefined && !call.json) await printVerified(verified);
     return worseExit(exitCode(counts), verified);
   },

@@ -30,6 +30,11 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
     .join("\n");
 }
 
+/** After a size that counts files which are open for append: their last bytes as far as heartbeats have told. */
+export function asLastTold(openFiles = 0): string {
+  return openFiles === 0 ? "" : ` as last told (${openFiles} open for append)`;
+}
+
 /** A name as it may be shown on a terminal: control characters escaped, so that a file's name can't move the cursor. */
 export function showName(name: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are what it is about

@@ -4,7 +4,7 @@
 import type { ClusterStatus } from "../../src/client/api.ts";
 import { are, formatDuration, formatSize, have } from "../../src/config/units.ts";
 import type { ServerStatus } from "../../src/wire/control/namespace.ts";
-import { counted, hasRegistered, showName, showServer, table } from "./output.ts";
+import { asLastTold, counted, hasRegistered, showName, showServer, table } from "./output.ts";
 import { few, repeatedLabels, serversTable, sharedDisks } from "./servers-table.ts";
 
 const alarmsMax = 6;
@@ -157,11 +157,6 @@ export function describeStatus(status: ClusterStatus): string {
   ].join("\n");
 }
 
-/** The last bytes of such files count as far as heartbeats have told. */
-function openFiles({ openFiles: count = 0 }: ClusterStatus): string {
-  return count === 0 ? "" : ` as last told (${count} open for append)`;
-}
-
 function factsOf(status: ClusterStatus): string {
   const { chunks, repair, garbage, trash } = status;
   const states = [
@@ -184,7 +179,7 @@ function factsOf(status: ClusterStatus): string {
     ["master", `gfs ${status.version}, up ${formatDuration(status.uptimeMs)}, epoch ${status.epoch.number}; ${dirs}`],
     [
       "files",
-      `${status.files} in ${counted(status.directories, "directory", "directories")}, ${formatSize(status.bytes)}${openFiles(status)}; trash: ${counted(trash.entries, "entry", "entries")}, ${formatSize(trash.bytes)}`,
+      `${status.files} in ${counted(status.directories, "directory", "directories")}, ${formatSize(status.bytes)}${asLastTold(status.openFiles)}; trash: ${counted(trash.entries, "entry", "entries")}, ${formatSize(trash.bytes)}`,
     ],
     ["metadata", `up to entry ${status.log.position} of the log; copies of it: ${copiesOf(status)}`],
     ["chunks", states.join(", ")],

@@ -8,12 +8,13 @@ import { isHolder, replicasAt } from "./core/chunk-replicas.ts";
 import { awaitsHolders } from "./core/chunk-scan.ts";
 import { chunkAt, slotOf } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
-import { extentAt, extentCount, fileBytes, type PlacedExtent } from "./core/extents.ts";
+import { extentAt, extentCount, type PlacedExtent } from "./core/extents.ts";
 import { firstFreeSlot, idOfSlot, isFile } from "./core/inodes.ts";
 import { lookup, pathOf } from "./core/namespace.ts";
 import { reportsPending } from "./locating.ts";
 import { isUnder, tailOf } from "./core/tails.ts";
 import { isForgotten, isGone, nameAmong, volumeAt } from "./core/volumes.ts";
+import { contentWithTail } from "./tail-bytes.ts";
 
 type Page = ReplyOf<typeof fsck>;
 type Problem = Page["problems"][number];
@@ -30,7 +31,7 @@ export async function checkPage(ctx: MasterContext, request: RequestOf<typeof fs
   const { inodes } = ctx.state;
   const top = lookup(inodes, request.path, "check");
   const from = request.cursor === undefined ? firstFreeSlot : parseCursor(request.cursor);
-  const sums = { files: 0, chunks: 0, bytes: 0 };
+  const sums = { files: 0, openFiles: 0, chunks: 0, bytes: 0 };
   const problems: Problem[] = [];
   const listed: CheckedFile[] = [];
   let slot = from;
@@ -41,11 +42,13 @@ export async function checkPage(ctx: MasterContext, request: RequestOf<typeof fs
       if (problems.length >= problemsPerPage || listed.length >= listedPerPage) return "done";
       if (!isFile(inodes, slot) || !isUnder(inodes, slot, top)) continue;
       sums.files++;
-      sums.bytes += fileBytes(inodes, slot);
-      sums.chunks += extentCount(inodes, slot);
+      const content = contentWithTail(ctx, slot);
+      sums.bytes += content.bytes;
+      sums.chunks += content.chunks;
+      if (content.open) sums.openFiles++;
       const found = problemsOf(ctx, slot);
       problems.push(...found.problems);
-      if (request.list) listed.push(listing(ctx, slot, found.count));
+      if (request.list) listed.push({ ...content, ...namedFile(ctx, slot), problems: found.count });
     }
     return "more";
   });
@@ -59,15 +62,9 @@ function parseCursor(cursor: string): number {
   throw new GfsError("ProtocolError", "Cannot check: the cursor is not one that a page gave");
 }
 
-function listing(ctx: MasterContext, slot: number, problems: number): CheckedFile {
+function namedFile(ctx: MasterContext, slot: number): Pick<CheckedFile, "path" | "replicas"> {
   const { inodes } = ctx.state;
-  return {
-    path: pathOf(inodes, slot).path.slice(0, protocol.pathBytesMax),
-    bytes: fileBytes(inodes, slot),
-    replicas: inodes.replicas.get(slot),
-    chunks: extentCount(inodes, slot),
-    problems,
-  };
+  return { path: pathOf(inodes, slot).path.slice(0, protocol.pathBytesMax), replicas: inodes.replicas.get(slot) };
 }
 
 /** `count`: those that are not named one by one too. */

@@ -26,15 +26,14 @@ import { decideMkdir } from "./core/decide-files.ts";
 import { decideMove, decideRemove } from "./core/decide-namespace.ts";
 import { decideTrashPurge, decideTrashRestore, listTrash, sumTrash } from "./core/decide-trash.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
-import { extentCount } from "./core/extents.ts";
-import { idOfSlot, isDirectory, isFile } from "./core/inodes.ts";
+import { isDirectory, isFile } from "./core/inodes.ts";
 import { listChildren, lookup } from "./core/namespace.ts";
 import { trashTotals } from "./core/trash.ts";
 import { checkPage } from "./fsck.ts";
 import { statExtents } from "./locating.ts";
 import { spaceOf, statusOf, type StatusSources } from "./status.ts";
 import { mutateSealed } from "./sealed-mutation.ts";
-import { entryWithTail, usageWithTails } from "./tail-bytes.ts";
+import { contentWithTail, entryWithTail, usageWithTails } from "./tail-bytes.ts";
 
 /** Trash entries purged at one moment. */
 const purgeSlice = 512;
@@ -93,7 +92,7 @@ function listPage(ctx: MasterContext, request: RequestOf<typeof list>): ReplyOf<
 }
 
 function statOf(ctx: MasterContext, request: RequestOf<typeof stat>): ReplyOf<typeof stat> {
-  const { inodes, tails } = ctx.state;
+  const { inodes } = ctx.state;
   const slot = lookup(inodes, request.path, "stat");
   const entry = entryWithTail(ctx, slot);
   const path = formatPath(parsePath(request.path));
@@ -106,8 +105,8 @@ function statOf(ctx: MasterContext, request: RequestOf<typeof stat>): ReplyOf<ty
       extentCount: 0,
       extents: [],
     };
-  const tail = tails.has(idOfSlot(inodes, slot)) ? 1 : 0;
-  return { entry, path, extentCount: extentCount(inodes, slot) + tail, extents: statExtents(ctx, slot, request) };
+  const { chunks } = contentWithTail(ctx, slot);
+  return { entry, path, extentCount: chunks, extents: statExtents(ctx, slot, request) };
 }
 
 /** What `du` says, with what the trash holds of there where that is asked for. */

@@ -3,16 +3,29 @@ import type { Entry, usage } from "../wire/control/namespace.ts";
 import type { MasterContext } from "./context.ts";
 import { findChunk } from "./core/chunk-table.ts";
 import type { ReplyOf } from "./core/decision.ts";
-import { idOfSlot } from "./core/inodes.ts";
+import { extentCount, fileBytes } from "./core/extents.ts";
+import { idOfSlot, isFile } from "./core/inodes.ts";
 import { heardCommitted } from "./core/leases.ts";
 import { entryOf, usageOf } from "./core/namespace.ts";
 import { openTailsUnder } from "./core/tails.ts";
 
 export function entryWithTail(ctx: MasterContext, slot: number): Entry {
+  const { inodes } = ctx.state;
+  if (!isFile(inodes, slot)) return entryOf(inodes, slot, false);
+  const { bytes, open } = contentWithTail(ctx, slot);
+  return { ...entryOf(inodes, slot, open), bytes };
+}
+
+/** Of a file. `open`: one of the chunks is its tail, open or being sealed. */
+export function contentWithTail(
+  ctx: MasterContext,
+  slot: number,
+): { readonly chunks: number; readonly bytes: number; readonly open: boolean } {
   const { inodes, tails } = ctx.state;
   const tail = tails.get(idOfSlot(inodes, slot));
-  const entry = entryOf(inodes, slot, tail !== undefined);
-  return tail === undefined ? entry : { ...entry, bytes: entry.bytes + heardCommitted(ctx.soft.leases, tail) };
+  const sealed = { chunks: extentCount(inodes, slot), bytes: fileBytes(inodes, slot), open: false };
+  if (tail === undefined) return sealed;
+  return { chunks: sealed.chunks + 1, bytes: sealed.bytes + heardCommitted(ctx.soft.leases, tail), open: true };
 }
 
 /** Of a file, or of all below a directory. */

@@ -270,25 +270,27 @@ export const space = message(
   }),
 );
 
-/** A file that was checked; `problems`: of its chunks. */
+/** A file that was checked; `problems`: of its chunks. `open`: for append, its last bytes count as far as their server has told. */
 export const CheckedFile = z.object({
   path: z.string().max(protocol.pathBytesMax + 64),
   bytes: Uint53,
   replicas: Uint32,
   chunks: Uint53,
   problems: Uint53,
+  open: z.boolean().optional(),
 });
 export type CheckedFile = z.infer<typeof CheckedFile>;
 
 /**
  * One page of the check of namespace against chunk table against reports; begins without a cursor. Every problem is named by its file. With `list` every file is listed, the
- * good ones too.
+ * good ones too. Of the `openFiles` the last chunk counts, with its bytes as far as its server has told.
  */
 export const fsck = message(
   "fsck",
   z.object({ path: PathText, list: z.boolean(), cursor: z.string().max(64).optional() }),
   z.object({
     files: Uint53,
+    openFiles: Uint53.optional(),
     chunks: Uint53,
     bytes: Uint53,
     problems: z
