@@ -1,14 +1,14 @@
-import { errorCodes, hasCode } from "../src/base/errors.ts";
+import { hasCode } from "../src/base/errors.ts";
 import type { CheckedFile, FileExtent, FsckPage } from "../src/client/api.ts";
 import type { GfsClient } from "../src/client/gfs-client.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { extentLines, extentText } from "./cli/extents-text.ts";
-import { fileLine, type FsckSums, summaryLine } from "./cli/fsck-text.ts";
+import { fileLine, fsckExit, type FsckSums, summaryLine } from "./cli/fsck-text.ts";
 import { print, printJson, showName } from "./cli/output.ts";
 import { clientFlags } from "./cli/settings.ts";
 import type { Arguments } from "./cli/verb.ts";
-import { printVerified, verifyBelow, verifyFlag, worseExit } from "./cli/verification.ts";
+import { printVerified, verifyBelow, verifyFlag } from "./cli/verification.ts";
 
 type Problem = FsckPage["problems"][number];
 type Kind = Problem["kind"];
@@ -18,13 +18,6 @@ type Detail = "problems" | "files" | "chunks" | "locations";
 
 function detailOf(args: Arguments): Detail {
   return (["locations", "chunks", "files"] as const).find((flag) => args.on(flag)) ?? "problems";
-}
-
-/** Lost or corrupt data wins over short replicas (DESIGN §7). */
-function exitCode(counts: ReadonlyMap<Kind, number>): number {
-  const bad = (["lost", "corrupt", "inconsistent"] as const).some((kind) => (counts.get(kind) ?? 0) > 0);
-  if (bad) return errorCodes.Corrupt.exit;
-  return counts.size > 0 ? errorCodes.PartlyDone.exit : 0;
 }
 
 async function extentsOf(client: GfsClient, path: string, signal: AbortSignal): Promise<FileExtent[]> {
@@ -58,7 +51,7 @@ async function showProblem(call: Call, problem: Problem): Promise<void> {
 export const fsck: Verb = {
   spec: {
     name: "fsck",
-    summary: "check files against the chunk table and what chunkservers report; changes nothing",
+    summary: "check files against the chunk table and what chunkservers report; changes nothing without --verify",
     positionals: [{ name: "PATH", about: "only what is under it; / where it is left out", optional: true }],
     flags: {
       files: { type: "boolean", about: "show every file that is checked, the good ones too" },
@@ -70,10 +63,14 @@ export const fsck: Verb = {
     examples: [
       { command: "gfs fsck /projects", about: "every problem with the file it belongs to" },
       { command: "gfs fsck /projects/a.tar --locations", about: "with every chunk and replica" },
-      { command: "gfs fsck --verify /projects", about: "and have every byte of every replica read and checked" },
+      {
+        command: "gfs fsck --verify /projects",
+        about: "and have every byte of every replica read, what is bad repaired",
+      },
     ],
     notes: [
       "Exit code 0: all is well. 8: data is lost or corrupt. 9: chunks are short of replicas, or not reported yet.",
+      "With --verify what was found bad is named first, and repaired as far as it can be; verdict and exit code are of what is left then, as with `gfs scrub --wait`: 0 also where all that was bad is repaired, 9 also where not all could be read, or is not repaired yet.",
       "With --json one object a line: files (where asked for) and problems, and the sums last.",
     ],
   },
@@ -81,6 +78,9 @@ export const fsck: Verb = {
   async run(call) {
     const path = call.args.positionals[0] ?? "/";
     await using client = await connect(call);
+    // First: what it finds is repaired, and the check then tells what is left of it.
+    const verified = call.args.on("verify") ? await verifyBelow(call, client, path) : undefined;
+    if (verified !== undefined && !call.json) await printVerified(verified);
     const counts = new Map<Kind, number>();
     const detail = detailOf(call.args);
     const sums: FsckSums = { files: 0, openFiles: 0, chunks: 0, bytes: 0 };
@@ -96,10 +96,8 @@ export const fsck: Verb = {
         await showProblem(call, problem);
       }
     }
-    const verified = call.args.on("verify") ? await verifyBelow(call, client, path) : undefined;
     if (call.json) await printJson({ ...sums, problems: Object.fromEntries(counts), ...(verified && { verified }) });
-    else await print(summaryLine(sums, counts));
-    if (verified !== undefined && !call.json) await printVerified(verified);
-    return worseExit(exitCode(counts), verified);
+    else await print(summaryLine(sums, counts, verified));
+    return fsckExit(counts, verified);
   },
 };

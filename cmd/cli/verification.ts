@@ -9,7 +9,8 @@ import { makeProgress } from "./progress.ts";
 
 export const verifyFlag = {
   type: "boolean",
-  about: "have every byte of every replica read and checked by its server; takes as long as that takes",
+  about:
+    "first have every byte of every replica read and checked by its server, and what is bad repaired; takes as long as that takes",
 } as const;
 
 /** To its end, with a bar; a signal stops the order as well. */
@@ -58,14 +59,8 @@ export function findingLines({ findings, corrupt, missing, unverified }: ScrubOr
 
 export async function printVerified(order: ScrubOrder): Promise<void> {
   for (const line of findingLines(order)) await print(line);
-  await print(`every byte read: ${orderText(order)}`);
-}
-
-/** Of a check: 8 where anything is bad, though it is repaired; 9 where not all could be read. */
-export function worseExit(exit: number, order: ScrubOrder | undefined): number {
-  if (order === undefined || exit === errorCodes.Corrupt.exit) return exit;
-  if (order.corrupt + order.missing > 0) return errorCodes.Corrupt.exit;
-  return order.unverified > 0 || order.state !== "done" ? errorCodes.PartlyDone.exit : exit;
+  const whole = order.unverified === 0 && order.state === "done";
+  await print(`${whole ? "every byte read" : "not every byte read"}: ${orderText(order)}`);
 }
 
 /** Of a scrub: repaired is well; 8 where something is lost, 9 where something is not repaired, or could not be read. */
