@@ -176,7 +176,7 @@ export class MetadataCopies {
 
   /** Volumes that hold a copy and are not chosen give it back, once all that are chosen have the whole. */
   #dropSurplus(): void {
-    const { soft, state, commands, limits } = this.#ctx;
+    const { soft, state, limits } = this.#ctx;
     const { log } = this.#sources;
     const whole = [...this.#kept.values()].filter(
       ({ copy, failure }) => failure === undefined && copy.position > 0 && copy.lag.completeMs !== undefined,
@@ -188,17 +188,19 @@ export class MetadataCopies {
       if (this.#kept.has(volume) || !isUsable(state.volumes.byIndex[volume])) continue;
       if (now < (this.#dropAfterMs.get(volume) ?? 0)) continue;
       this.#dropAfterMs.set(volume, now + longestPauseMs);
-      const dropped = commands.send(volume, metadataDrop, { to: "gone" }, limits.controlMs).then(
-        () => {
-          soft.heldMetadata.delete(volume);
-          this.#dropAfterMs.delete(volume);
-        },
-        (error: unknown) => {
-          // It is away, or another volume has its address now: a copy too many harms nobody, and is asked to go again later.
-          if (asGfsError(error).code === "Bug") throw error;
-        },
-      );
-      inBackground(this.#ctx, "drop a copy of the metadata", dropped);
+      inBackground(this.#ctx, "drop a copy of the metadata", this.#drop(volume));
+    }
+  }
+
+  async #drop(volume: VolumeIndex): Promise<void> {
+    const { soft, commands, limits } = this.#ctx;
+    try {
+      await commands.send(volume, metadataDrop, { to: "gone" }, limits.controlMs);
+      soft.heldMetadata.delete(volume);
+      this.#dropAfterMs.delete(volume);
+    } catch (error) {
+      // It is away, or another volume has its address now: a copy too many harms nobody, and is asked to go again later.
+      if (asGfsError(error).code === "Bug") throw error;
     }
   }
 }
