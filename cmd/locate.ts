@@ -9,10 +9,15 @@ import { sizeValue } from "./cli/values.ts";
 export const locate: Verb = {
   spec: {
     name: "locate",
-    summary: "show where a file lies: its chunks, and each replica with its server, rack and health, nearest first",
+    summary:
+      "show where a file lies: its chunks, and each replica with its server, rack and health, nearest first, dead servers last",
     positionals: [{ name: "PATH", about: "a file" }],
     flags: {
-      offset: { type: "string", hint: "N", about: "from the chunk on that holds byte N" },
+      offset: {
+        type: "string",
+        hint: "N",
+        about: "from the chunk on that holds byte N; an error where the file ends before",
+      },
       length: { type: "string", hint: "N", about: "only chunks that hold any of N bytes from there" },
       ...clientFlags,
     },

@@ -35,7 +35,6 @@ async function setFiles(client: GfsClient, path: string, replicas: number, call:
   const { args, signal } = call;
   const recursive = args.on("recursive");
   const report = await client.setReplicas(path, replicas, { recursive, signal });
-  if (replicas === 1) note(call, "with one replica, the loss of one disk loses a file");
   const { files, changed, chunks } = report;
   let waited: object = {};
   if (args.on("wait")) {
@@ -110,6 +109,7 @@ export const setrep: Verb = {
       if (args.on("wait") && kind === "directory" && !recursive)
         throw new GfsError("Usage", `-w waits for files: ${path} is a directory, whose files are changed by -R`);
       if (ofDirectory) await setDefault(client, path, replicas, call);
+      if (replicas === 1) note(call, "with one replica, the loss of one disk loses a file");
       if (replicas !== undefined && (recursive || kind === "file")) await setFiles(client, path, replicas, call);
     }
     return 0;

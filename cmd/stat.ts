@@ -41,7 +41,7 @@ function describe(status: FileStatus): string {
 export const stat: Verb = {
   spec: {
     name: "stat",
-    summary: "show a path's generation, its chunks, and where each replica lies, nearest first",
+    summary: "show a path's generation, its chunks, and where each replica lies, nearest first, dead servers last",
     positionals: [{ name: "PATH", about: "a file or directory", many: true }],
     flags: clientFlags,
     examples: [{ command: "gfs stat --location 0,0 /backup/photos.tar", about: "with distances from a place" }],

@@ -224,7 +224,7 @@ export interface GfsApi extends AsyncDisposable {
   list(path: string, options?: CallOptions): AsyncIterable<Entry>;
   /** `entry.bytes` is exact, for a file that is being appended to as well. */
   stat(path: string, options?: StatOptions): Promise<FileStatus>;
-  /** A file's extents in order, however many, with every replica that is known, good or bad, the nearest first. */
+  /** A file's extents in order, however many, with every replica that is known, good or bad, the nearest first, those on dead servers last. @throws GfsError("RangeInvalid") where it ends before `offset` */
   locate(path: string, options?: LocateOptions): AsyncIterable<FileExtent>;
   /** With `trash`: of what the trash holds that was removed from there or below, too. */
   usage(path: string, options?: CallOptions & { readonly trash?: boolean | undefined }): Promise<UsageReport>;

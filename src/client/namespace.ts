@@ -105,13 +105,18 @@ export class Namespace {
     return { ...reply, entry: { ...entry, bytes }, extents };
   }
 
-  /** Page by page; each as of another moment. */
+  /** Page by page; each as of another moment. @throws GfsError("RangeInvalid") where the file ends before `offset` */
   async *locate(path: string, { signal, offset = 0, length }: LocateOptions): AsyncGenerator<FileExtent> {
     const end = length === undefined ? Number.MAX_SAFE_INTEGER : offset + length;
     for (let from = offset; ;) {
       const { entry, extents } = await this.stat(path, { signal, offset: from });
       if (entry.kind === "directory")
         throw new GfsError("IsDirectory", `Cannot locate ${clean(path)}: it is a directory`);
+      if (from === offset && offset > 0 && offset >= entry.bytes)
+        throw new GfsError(
+          "RangeInvalid",
+          `Cannot locate byte ${offset} of ${clean(path)}: it has ${entry.bytes} bytes`,
+        );
       for (const extent of extents) {
         if (extent.fileOffset >= end) return;
         yield extent;

@@ -159,7 +159,11 @@ export function statExtents(
       ...anyReplicaAddress(ctx, volume, from),
       health: healthFor(ctx, volume, health),
     }));
-    replicas.sort((a, b) => (a.distance ?? Number.MAX_VALUE) - (b.distance ?? Number.MAX_VALUE));
+    replicas.sort(
+      (a, b) =>
+        Number(a.health === "dead") - Number(b.health === "dead") ||
+        (a.distance ?? Number.MAX_VALUE) - (b.distance ?? Number.MAX_VALUE),
+    );
     const { version, goal: wanted } = chunk;
     extents.push({ fileOffset, handle, version, offset, length, state: "sealed", wanted, replicas });
   }

@@ -95,6 +95,14 @@ describe("setrep", () => {
   test("of a directory sets the default of what is made in it and below; -R changes what is there", async () => {
     await ok("put", file, "/dir/before");
     expect(await ok("setrep", "3", "/dir")).toBe("/dir: new files want 3 replicas\n");
+    for (const number of ["1", "3"]) {
+      const { text, stderr } = await cluster.run(["setrep", number, "/dir"]);
+      expect(text).toContain(`/dir: new files want ${number} replica`);
+      expect(stderr.includes("the loss of one disk loses a file")).toBe(number === "1");
+    }
+    await ok("mkdir", "/dir/sub");
+    const both = await cluster.run(["setrep", "-R", "--default", "1", "/dir/sub"]);
+    expect(both.stderr.match(/the loss of one disk/g)).toHaveLength(1);
     await ok("put", file, "/dir/deep/after");
     await ok("append", "/dir/deep/log", file);
     await ok("put", empty, "/dir/empty");

@@ -247,12 +247,23 @@ describe("where a file lies", () => {
     ["from a byte on", { offset: 250 }, 2, count - 2],
     ["of some bytes", { offset: 250, length: 51 }, 2, 2],
     ["of one byte", { offset: 299, length: 1 }, 2, 1],
-    ["past its end", { offset: count * 100 }, 0, 0],
+    ["of its last byte", { offset: count * 100 - 1 }, count - 1, 1],
   ])("%s", (_, range, first, many) => {
     const found = withFile().with(async (client) => take(client.locate("/f", range), 10_000));
     expect(found.map(({ fileOffset }) => fileOffset)).toEqual(
       Array.from({ length: many }, (__, i) => (first + i) * 100),
     );
+  });
+
+  test("past its end is refused", () => {
+    const range = { offset: count * 100 };
+    const refused = withFile().with(async (client) =>
+      take(client.locate("/f", range), 1).catch((error: unknown) => error),
+    );
+    expect(refused).toMatchObject({
+      code: "RangeInvalid",
+      message: `Cannot locate byte ${count * 100} of /f: it has ${count * 100} bytes`,
+    });
   });
 
   test("of a directory is refused", () => {

@@ -1,0 +1,25 @@
+/** What `locate`, `stat` and `fsck` show of the replicas of a chunk. */
+import { expect, test } from "bun:test";
+import { stat } from "../../../src/wire/control/namespace.ts";
+import { putFile, started } from "./cluster-with-puts.ts";
+
+function withDead(seed: number) {
+  const cluster = started(seed, 3);
+  putFile(cluster, "/f");
+  const shown = () => {
+    const replicas = cluster.call(stat, { path: "/f" }).extents[0]?.replicas ?? [];
+    return replicas.map(({ label, health }) => `${label} ${health}`);
+  };
+  const [first] = shown();
+  const dead = cluster.servers.find(({ machine }) => first?.startsWith(machine.name));
+  dead?.machine.crash({ powerLoss: false });
+  cluster.simulation.runFor(cluster.limits.heartbeatMs * (cluster.limits.deadHeartbeats + 2));
+  const others = cluster.servers.filter((each) => each !== dead).map(({ machine }) => machine.name);
+  return { cluster, shown, dead: dead?.machine.name, others };
+}
+
+test("dead servers are shown last", () => {
+  const { shown, dead, others } = withDead(71);
+  expect(shown().slice(0, 2).toSorted()).toEqual(others.map((name) => `${name} healthy`));
+  expect(shown()[2]).toBe(`${dead} dead`);
+});
