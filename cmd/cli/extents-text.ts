@@ -8,7 +8,8 @@ export function replicaText(replica: Replica): string {
   const { distance, rack, health } = replica;
   const where = distance === undefined ? "" : ` at distance ${Number(distance.toPrecision(4))}`;
   const room = rack === undefined ? "" : `, rack ${showName(rack)}`;
-  return `${health} on ${showServer(replica)} (${showAddress(replica)}${where}${room})`;
+  const words = health === "unreported" ? "not reported yet" : health;
+  return `${words} on ${showServer(replica)} (${showAddress(replica)}${where}${room})`;
 }
 
 export function extentText(extent: FileExtent): string {

@@ -4,16 +4,16 @@ import { protocol } from "../limits.ts";
 import { GfsError } from "../base/errors.ts";
 import type { CheckedFile, fsck } from "../wire/control/namespace.ts";
 import { inSlices, type MasterContext } from "./context.ts";
-import { isHolder, replicasAt } from "./core/chunk-replicas.ts";
+import { isHolder, type Replica, replicasAt } from "./core/chunk-replicas.ts";
 import { awaitsHolders } from "./core/chunk-scan.ts";
 import { chunkAt, slotOf } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { extentAt, extentCount, type PlacedExtent } from "./core/extents.ts";
 import { firstFreeSlot, idOfSlot, isFile } from "./core/inodes.ts";
 import { lookup, pathOf } from "./core/namespace.ts";
-import { reportsPending } from "./locating.ts";
 import { isUnder, tailOf } from "./core/tails.ts";
 import { isForgotten, isGone, nameAmong, volumeAt } from "./core/volumes.ts";
+import { healthFor, reportsPending } from "./locating.ts";
 import { contentWithTail } from "./tail-bytes.ts";
 
 type Page = ReplyOf<typeof fsck>;
@@ -116,13 +116,7 @@ function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "pat
   const holders = alive.filter(({ health }) => isHolder(health)).length;
   if (holders >= chunk.goal && !awaitsHolders({ chunks, volumes, safeMode: ctx.soft.safeMode.active }, at))
     return undefined;
-  const where = replicas
-    .map(({ volume, health }) => {
-      const known = volumeAt(volumes, volume);
-      const { liveness } = known;
-      return `${nameAmong(volumes, known)} ${isGone(volumes.byIndex[volume]) ? liveness : health}`;
-    })
-    .join(", ");
+  const where = replicas.map((replica) => replicaWords(ctx, replica)).join(", ");
   const text = `chunk ${handle} has ${holders} of ${counted(chunk.goal, "replica")} (${where === "" ? "none known" : where})`;
   if (holders >= chunk.goal)
     return {
@@ -135,4 +129,11 @@ function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "pat
   if (holders > 0) return { kind: "short", handle, text };
   if (alive.some(({ health }) => health === "unfinished")) return { kind: "pending", handle, text };
   return { kind: alive.some(({ health }) => health === "corrupt") ? "corrupt" : "lost", handle, text };
+}
+
+function replicaWords(ctx: MasterContext, { volume: index, health }: Replica): string {
+  const volume = volumeAt(ctx.state.volumes, index);
+  const shown = healthFor(ctx, index, health);
+  const words = shown === "dead" ? volume.liveness : shown === "unreported" ? "not reported yet" : shown;
+  return `${nameAmong(ctx.state.volumes, volume)} ${words}`;
 }

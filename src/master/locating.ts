@@ -7,7 +7,7 @@ import type { stat } from "../wire/control/namespace.ts";
 import { chunkVersion, generation, type InodeId } from "../wire/ids.ts";
 import { chunkView, type MasterContext, nowMs } from "./context.ts";
 import { isLostForGood } from "./core/chunk-health.ts";
-import { isHolder, replicasAt } from "./core/chunk-replicas.ts";
+import { isHolder, type ReplicaHealth, replicasAt } from "./core/chunk-replicas.ts";
 import { awaitsTelling, whyShort } from "./core/chunk-scan.ts";
 import { type Chunk, chunkOf, findChunk, slotOf, type VolumeIndex } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
@@ -182,10 +182,11 @@ function anyReplicaAddress(ctx: MasterContext, index: VolumeIndex, from: Whereab
   return replicaAddress(ctx, index, from) ?? { volume, label, control: unknownAddress, data: unknownAddress };
 }
 
-function healthFor(
+/** What is said of a replica, the same wherever one is shown. */
+export function healthFor(
   ctx: MasterContext,
   index: VolumeIndex,
-  health: "named" | "healthy" | "unfinished" | "stale" | "corrupt",
+  health: ReplicaHealth,
 ): StatExtent["replicas"][number]["health"] {
   const volume = ctx.state.volumes.byIndex[index];
   if (isGone(volume)) return "dead";

@@ -1,6 +1,6 @@
 /** What `locate`, `stat` and `fsck` show of the replicas of a chunk. */
 import { expect, test } from "bun:test";
-import { stat } from "../../../src/wire/control/namespace.ts";
+import { fsck, stat } from "../../../src/wire/control/namespace.ts";
 import { putFile, started } from "./cluster-with-puts.ts";
 
 function withDead(seed: number) {
@@ -22,4 +22,20 @@ test("dead servers are shown last", () => {
   const { shown, dead, others } = withDead(71);
   expect(shown().slice(0, 2).toSorted()).toEqual(others.map((name) => `${name} healthy`));
   expect(shown()[2]).toBe(`${dead} dead`);
+});
+
+test("fsck says of a replica what stat says, in words that operators know", () => {
+  const { cluster, shown, dead } = withDead(72);
+  const told = () => cluster.call(fsck, { path: "/f", list: false }).problems.map(({ kind, text }) => [kind, text]);
+  const sorted = (text: string | undefined): string[] => (/\((.*?)\)/.exec(text ?? "")?.[1] ?? "").split(", ").sort();
+  const [[kind, text] = []] = told();
+  expect(kind).toBe("short");
+  // No server has sent a full report since the put: they acknowledged it.
+  expect(sorted(text)).toEqual(shown().toSorted());
+  expect(text).toContain(`${dead} dead`);
+  cluster.restart();
+  const [[later, named] = []] = told();
+  expect(later).toBe("pending");
+  expect(sorted(named)).toEqual(["server1", "server2", "server3"].map((name) => `${name} not reported yet`));
+  expect(shown().toSorted()).toEqual(["server1", "server2", "server3"].map((name) => `${name} unreported`));
 });
