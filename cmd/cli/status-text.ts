@@ -190,9 +190,13 @@ function factsOf(status: ClusterStatus): string {
     ["garbage", `${counted(garbage.waiting, "replica")} waiting, ${garbage.deleted} deleted since the start`],
     [
       "clients",
-      `${status.clients.length} connected, ${counted(status.sessions, "session")}, ${counted(status.drafts, "put")} in progress`,
+      `${status.clients.length} connected, ${counted(status.sessions, "session")}, ${counted(status.drafts, "put")} in progress${keptPuts(status)}`,
     ],
   ]);
+}
+
+function keptPuts({ drafts, stopped }: ClusterStatus): string {
+  return drafts === 0 || stopped.mutations === undefined ? "" : " (none is given up before gfs master confirm)";
 }
 
 /** On chunkservers: a master whose directory is lost comes back from them. */

@@ -134,6 +134,12 @@ describe("what is wrong, and what to do", () => {
       "changes are stopped: an old copy; if this copy of the master's data is the right one: gfs master confirm",
     ]);
     expect([isWell(stopped), isWell(withCounts({ healthy: 120 }))]).toEqual([false, true]);
+    // A client that is gone ends no put then, however long ago that was.
+    const puts = { drafts: 2 };
+    expect(describeStatus({ ...stopped, ...puts })).toContain(
+      "2 puts in progress (none is given up before gfs master confirm)",
+    );
+    expect(describeStatus(withCounts({}, puts))).toMatch(/2 puts in progress$/m);
     for (const health of ["starting", "degraded", "at-risk", "lost"] as Health[])
       expect(isWell({ ...withCounts({}), health })).toBe(false);
   });
