@@ -11,7 +11,8 @@ import { openSources } from "../src/master/metadata/source.ts";
 import { restoreMaster, type Restored } from "../src/master/metadata/restore.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
-import { counted, note, print, printJson, showName, showTime } from "./cli/output.ts";
+import { contentsText } from "./cli/contents-text.ts";
+import { note, print, printJson, showName } from "./cli/output.ts";
 import { makeProgress } from "./cli/progress.ts";
 import { clientFlags } from "./cli/settings.ts";
 
@@ -34,14 +35,11 @@ async function contentsOf(call: Call, path: string): Promise<Restored> {
 }
 
 async function verify(call: Call, path: string): Promise<number> {
-  const { position, checkpoint, clusterId, wallMs, epoch, files } = await contentsOf(call, path);
-  if (call.json) await printJson({ path, whole: true, clusterId, position, checkpoint, wallMs, epoch, files });
-  else {
-    const when = wallMs === undefined ? "" : `, ${showTime(wallMs)}`;
-    await print(
-      `${showName(path)} is whole: cluster ${clusterId}, up to entry ${position} of the log${when}, ${counted(files, "file and directory", "files and directories")}`,
-    );
-  }
+  const contents = await contentsOf(call, path);
+  const { position, checkpoint, clusterId, wallMs, epoch, files, directories } = contents;
+  if (call.json)
+    await printJson({ path, whole: true, clusterId, position, checkpoint, wallMs, epoch, files, directories });
+  else await print(`${showName(path)} is whole: ${contentsText(contents)}`);
   return 0;
 }
 
@@ -119,7 +117,7 @@ export const backup: Verb = {
     examples: [
       { command: "gfs backup gfs-$(date +%F).backup", about: "of the running master" },
       { command: "gfs backup - | ssh vault 'cat > gfs.backup'", about: "to somewhere else" },
-      { command: "gfs backup --verify gfs.backup", about: "is it whole, and of when?" },
+      { command: "gfs backup --verify gfs.backup", about: "is it whole, and of when is its last change?" },
       { command: "gfs master restore --data-dir DIR --from gfs.backup", about: "use it" },
     ],
   },

@@ -9,7 +9,8 @@ import { type Restored, restoreMaster } from "../src/master/metadata/restore.ts"
 import { type MetadataSource, openSources } from "../src/master/metadata/source.ts";
 import { ControlClient } from "../src/net/control-client.ts";
 import type { Call } from "./cli/call.ts";
-import { counted, note, print, printJson, showName, showTime } from "./cli/output.ts";
+import { contentsText } from "./cli/contents-text.ts";
+import { note, print, printJson, showName } from "./cli/output.ts";
 import { makeProgress } from "./cli/progress.ts";
 import { readSecret } from "./cli/secret-file.ts";
 
@@ -76,10 +77,9 @@ export async function restore(call: Call): Promise<number> {
 }
 
 function textOf(restored: Restored, dataDir: string | undefined): string {
-  const { source, clusterId, position, wallMs, files, movedTo } = restored;
-  const when = wallMs === undefined ? "" : ` (${showTime(wallMs)})`;
+  const { source, movedTo } = restored;
   const lines = [
-    `${dataDir === undefined ? "can be rebuilt" : `rebuilt ${showName(dataDir)}`} from ${source}: cluster ${clusterId}, up to entry ${position} of the log${when}, ${counted(files, "file and directory", "files and directories")}`,
+    `${dataDir === undefined ? "can be rebuilt" : `rebuilt ${showName(dataDir)}`} from ${source}: ${contentsText(restored)}`,
   ];
   if (movedTo !== undefined) lines.push(`what was there is in ${showName(movedTo)} now`);
   if (dataDir !== undefined)

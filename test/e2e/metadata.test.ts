@@ -67,6 +67,9 @@ describe("a master whose directory is lost", () => {
       writeFileSync(other, piped.stdout);
       for (const path of [backup, other])
         expect(fieldsOf(await cluster.json(["backup", "--verify", path]))["whole"]).toBe(true);
+      expect(done(await cluster.run(["backup", "--verify", backup])).text).toMatch(
+        /is whole: cluster \w+, up to entry \d+ of the log, which was logged at [-\d]+ [:\d]+; 1 file in 0 directories/,
+      );
       truncateSync(other, piped.stdout.length - 5);
       const temporary = join(cluster.directory, "temporary");
       mkdirSync(temporary);

@@ -15,6 +15,8 @@ import { corrupt, diskFailed, surveyDirectory } from "../../log/survey.ts";
 import { type ClusterId, clusterId } from "../../wire/ids.ts";
 import { checkpointName } from "../checkpoint-file.ts";
 import { emptyState, loadCheckpoint, type LoadedCheckpoint } from "../checkpoint.ts";
+import { rootSlot } from "../core/inodes.ts";
+import { usageOf } from "../core/namespace.ts";
 import { foldersOf, markRestored } from "../data-directory.ts";
 import { replayEntry } from "../log-batches.ts";
 import { operationLogName } from "../operation-log.ts";
@@ -27,11 +29,13 @@ export interface Restored {
   readonly position: LogPosition;
   /** Entry that its checkpoint has; 0 for none. */
   readonly checkpoint: LogPosition;
-  /** Wall clock of the last entry, as far as the log tells; milliseconds since 1970. */
+  /** When the last entry was logged, by the wall clock of its master: whole milliseconds since 1970. What it was copied from may have been written later. */
   readonly wallMs: number | undefined;
   /** Number of the newest start of a master known. */
   readonly epoch: number;
+  /** In the tree, as `gfs status` counts them. */
   readonly files: number;
+  readonly directories: number;
   /** Newer sources that are damaged, and how. */
   readonly passedOver: readonly { readonly source: string; readonly why: string }[];
   /** Where what was in the directory lies now. */
@@ -205,6 +209,7 @@ async function build(
       "Corrupt",
       `Cannot restore from ${source.text}: its log is of cluster ${cluster ?? "none"}, and its files of ${id}`,
     );
+  const { files, directories } = usageOf(loaded.state.inodes, rootSlot);
   return {
     source: source.text,
     clusterId: id,
@@ -212,7 +217,8 @@ async function build(
     checkpoint,
     wallMs: wallMsOf(loaded),
     epoch: loaded.state.cluster.epoch?.number ?? 0,
-    files: loaded.state.inodes.index.size,
+    files,
+    directories,
   };
 }
 
@@ -260,7 +266,9 @@ async function clusterOf(
 
 /** The wall clock is logged at starts only; from there to the last entry it advanced as cluster time did. */
 function wallMsOf({ time }: LoadedCheckpoint): number | undefined {
-  return time.epochWallMs === undefined ? undefined : time.epochWallMs + time.clusterMs - time.epochClusterMs;
+  return time.epochWallMs === undefined
+    ? undefined
+    : Math.round(time.epochWallMs + time.clusterMs - time.epochClusterMs);
 }
 
 async function copyFile(

@@ -9,7 +9,7 @@ import { type MetadataSource, openSources } from "../../../src/master/metadata/s
 import { createFile } from "../../../src/wire/control/files.ts";
 import { events } from "../../../src/wire/control/events.ts";
 import { safeModeLeave } from "../../../src/wire/control/repair.ts";
-import { confirm, status } from "../../../src/wire/control/namespace.ts";
+import { confirm, mkdir, remove, status } from "../../../src/wire/control/namespace.ts";
 import { addFiles, checkpoint, cluster, files, filesOf, filled, stop } from "./data-copies.ts";
 import type { MasterInSim } from "./master-in-sim.ts";
 
@@ -81,6 +81,23 @@ describe("a backup", () => {
       made.start({ dataDirs: [to] });
       expect(filesOf(made)).toBe(files);
     }
+  });
+
+  test("says when its last entry was logged, and counts files and directories as status does", () => {
+    const made = cluster(14, [from]);
+    addFiles(made, 0, files);
+    made.call(mkdir, { id: made.nextId(), path: "/d", parents: false });
+    made.call(remove, { id: made.nextId(), path: "/f0", recursive: false, skipTrash: false });
+    const nowMs = made.machine.world.clock.wallMs();
+    made.simulation.runFor(60_000);
+    backup(made);
+    const { directories } = made.call(status, {});
+    stop(made);
+    const restored = restore(made);
+    expect(restored).toMatchObject({ files: files - 1, directories });
+    // The end of the client's session is logged a little later; the backup is taken after a minute.
+    expect(Math.abs((restored.wallMs ?? 0) - nowMs)).toBeLessThan(30_000);
+    expect(Number.isInteger(restored.wallMs)).toBe(true);
   });
 
   test("goes on while the master logs and checkpoints, and keeps the log that it needs", () => {
