@@ -10,7 +10,7 @@ import { draftAbort, draftCommit, draftCreate } from "../wire/control/files.ts";
 import type { DraftId, InodeId, SessionId } from "../wire/ids.ts";
 import { AppendLine } from "./append-line.ts";
 import type { AppendResult } from "./api.ts";
-import { type OneAppend, wholeOf } from "./one-append.ts";
+import { endNow, type OneAppend, wholeOf } from "./one-append.ts";
 import { type AppendPlace, type Content, formatPlace, outcomeUnknown } from "./outcome.ts";
 import { askMaster, isMasterRetry, isUnknown, isUnread } from "./retry.ts";
 import { KeyedSession } from "./session.ts";
@@ -131,7 +131,9 @@ async function keyedDraft(
   let committing = false;
   try {
     source.rewind();
-    const write = { draft, chunkBytes, placement: undefined, source, path, inode, onProgress: options.onProgress };
+    const fileOffset = await endNow(one, inode);
+    const { onProgress } = options;
+    const write = { draft, chunkBytes, placement: undefined, source, path, inode, fileOffset, onProgress };
     const { named } = await writeDraft(ctx, op, write);
     committing = true;
     const reply = await keyed.mutate(op, draftCommit, 2 * k + 1, (at) => ({

@@ -12,7 +12,16 @@ import type { AppendOptions, AppendResult, Source } from "./api.ts";
 import { appendUnder, repeatAt } from "./append-keyed.ts";
 import type { AppendLine } from "./append-line.ts";
 import { Operation } from "./context.ts";
-import { type Appending, appendRefusal, findFile, lengthOf, type OneAppend, openFile, wholeOf } from "./one-append.ts";
+import {
+  type Appending,
+  appendRefusal,
+  endNow,
+  findFile,
+  lengthOf,
+  type OneAppend,
+  openFile,
+  wholeOf,
+} from "./one-append.ts";
 import { type Content, formatPlace, parsePlace } from "./outcome.ts";
 import { beginSource } from "./put.ts";
 import { backOff, isMasterRetry } from "./retry.ts";
@@ -128,7 +137,8 @@ async function appendDraft(one: OneAppend, inode: InodeId | undefined): Promise<
   ctx.alive.drafts.add(draft);
   let committing = false;
   try {
-    const write = { draft, chunkBytes, placement, source, path, inode, onProgress: options.onProgress };
+    const fileOffset = await endNow(one, inode);
+    const write = { draft, chunkBytes, placement, source, path, inode, fileOffset, onProgress: options.onProgress };
     const { chunks, named } = await writeDraft(ctx, op, write);
     const content = contentOf(chunks);
     const commit = () => {

@@ -61,6 +61,21 @@ export async function lengthOf({ ctx, op }: OneAppend, inode: InodeId): Promise<
   return (await askMaster(ctx, op, fileLength, { inode })).bytes;
 }
 
+/**
+ * Where the file ends now: for the trailers of what is about to be written for its end, by which a salvage finds its place. 0, which is never too far, for a file that is not there yet, and where
+ * nobody can tell. @throws GfsError("Interrupted")
+ */
+export async function endNow({ ctx, op }: Pick<OneAppend, "ctx" | "op">, inode: InodeId | undefined): Promise<number> {
+  if (inode === undefined) return 0;
+  const options = { timeoutMs: op.within(ctx.limits.controlMs), signal: op.signal };
+  try {
+    return (await ctx.control.call(ctx.master, fileLength, { inode }, options)).bytes;
+  } catch (error) {
+    if (!(error instanceof GfsError) || hasCode(error, "Interrupted", "Bug")) throw error;
+    return 0;
+  }
+}
+
 /** All of a source whose length is known, as one record. */
 export async function wholeOf(source: OpenSource): Promise<Uint8Array> {
   const bytes = source.bytes ?? 0;

@@ -101,7 +101,7 @@ async function putContent(
   ctx.alive.drafts.add(draft);
   let mayBeCommitted = false;
   try {
-    const write = { draft, chunkBytes: plan.chunkBytes, placement, source, path, onProgress };
+    const write = { draft, chunkBytes: plan.chunkBytes, placement, source, path, fileOffset: 0, onProgress };
     const { chunks, named } = await writeDraft(ctx, op, write);
     mayBeCommitted = true;
     const reply = await session.mutate(op, draftCommit, (id) => ({ id, ...named }));

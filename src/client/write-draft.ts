@@ -26,6 +26,8 @@ export interface DraftWrite {
   /** For the chunks' trailers; the inode of a put is not known before its commit. */
   readonly path: string;
   readonly inode?: InodeId | undefined;
+  /** Of its first byte in the file, in bytes, as far as it is known: what is appended may come to lie further behind. */
+  readonly fileOffset: number;
   readonly onProgress?: ((doneBytes: number, totalBytes: number | undefined) => void) | undefined;
 }
 
@@ -140,7 +142,8 @@ class DraftWriter {
 
   async #writeOne(chunk: { fileOffset: number; source: ChunkSource }, ring: PieceRing): Promise<WrittenChunk> {
     const { path, inode = rootInode, chunkBytes } = this.#write;
-    const { source, fileOffset } = chunk;
+    const { source } = chunk;
+    const fileOffset = this.#write.fileOffset + chunk.fileOffset;
     let patience: Deadline | undefined;
     for (let failures = 0; ;) {
       const chances = this.#chances;

@@ -2,13 +2,10 @@ import { protocol } from "../limits.ts";
 import type { Origin } from "../wire/control/commands.ts";
 import { type ChunkHandle, type InodeId, rootInode } from "../wire/ids.ts";
 import { findChunk } from "./core/chunk-table.ts";
-import { extentAt, extentCount, fileBytes } from "./core/extents.ts";
+import { extentOfChunk, fileBytes } from "./core/extents.ts";
 import { slotOfId } from "./core/inodes.ts";
 import { pathOf } from "./core/namespace.ts";
 import type { MasterState } from "./core/state.ts";
-
-/** Extents looked at to find where a chunk lies in its file: the newest, which is what is told of. */
-const extentsSearched = 64;
 
 /** What a chunk belongs to, for its trailer and for salvage: as well as is known. */
 export function originOf(state: MasterState, handle: ChunkHandle): Origin {
@@ -16,12 +13,8 @@ export function originOf(state: MasterState, handle: ChunkHandle): Origin {
   if (owner?.kind !== "inode") return { inode: rootInode, path: "", fileOffset: 0 };
   const slot = slotOfId(state.inodes, owner.inode);
   if (slot === 0) return { inode: owner.inode, path: "", fileOffset: 0 };
-  const count = extentCount(state.inodes, slot);
-  for (let index = count - 1; index >= Math.max(0, count - extentsSearched); index--) {
-    const extent = extentAt(state.inodes, slot, index);
-    if (extent.handle === handle) return { ...originOfInode(state, owner.inode), fileOffset: extent.fileOffset };
-  }
-  return originOfInode(state, owner.inode);
+  const { fileOffset = fileBytes(state.inodes, slot) } = extentOfChunk(state.inodes, slot, handle) ?? {};
+  return { ...originOfInode(state, owner.inode), fileOffset };
 }
 
 /** Of a chunk that will lie at the end of the file. */

@@ -151,6 +151,11 @@ describe("a cluster whose master is lost with all its copies", () => {
       const record = join(cluster.directory, "record");
       writeFileSync(record, "record\n");
       for (let i = 0; i < 3; i++) done(await cluster.run(["append", "/log", record]));
+      // More than a record: written as a chunk of its own, and spliced in.
+      const splice = join(cluster.directory, "splice");
+      writeFileSync(splice, large.repeat(2));
+      for (const next of [splice, record]) done(await cluster.run(["append", "/log", next]));
+      const log = `${"record\n".repeat(3)}${large.repeat(2)}record\n`;
       const directories = [1, 2, 3].map((i) => cluster.chunkDirectory(i)).join(",");
       const salvage = ["salvage", "--data-dir", directories, "--to", masterDirectory(cluster), "--verify"];
       expect((await gfs(salvage)).stderr).toContain("a chunkserver has it open");
@@ -173,9 +178,9 @@ describe("a cluster whose master is lost with all its copies", () => {
       await expectText(cluster, "/small", "new");
       await expectText(cluster, "/small.salvaged-1", "old");
       await expectToWait(cluster);
-      await expectText(cluster, "/log", "record\n".repeat(3));
+      await expectText(cluster, "/log", log);
       done(await cluster.run(["append", "/log", record]));
-      await expectText(cluster, "/log", "record\n".repeat(4));
+      await expectText(cluster, "/log", `${log}record\n`);
     }));
 });
 

@@ -48,6 +48,14 @@ export function extentAt(inodes: Inodes, slot: number, index: number): PlacedExt
   };
 }
 
+/** Where the chunk lies in the file; undefined where it has no extent of it. */
+export function extentOfChunk(inodes: Inodes, slot: number, handle: ChunkHandle): PlacedExtent | undefined {
+  const list = listOf(inodes, slot);
+  if (list === undefined) return inodes.content.get(slot) === handle ? extentAt(inodes, slot, 0) : undefined;
+  const index = list.handles.lastIndexOf(handle, list.count - 1);
+  return index < 0 ? undefined : extentAt(inodes, slot, index);
+}
+
 /** Index of the extent with the byte at `fileOffset`; the count for an offset at or past the end. */
 export function findExtent(inodes: Inodes, slot: number, fileOffset: number): number {
   const list = listOf(inodes, slot);

@@ -86,12 +86,12 @@ function oneChunk(all: readonly FoundReplica[], problems: string[]): FoundChunk 
   };
 }
 
-/** The one that knows the inode: it was told after the file was made; else one that knows the path. */
+/**
+ * The one that knows the inode: it was told after the file was made; else one that knows the path. Of a large append the one that lies furthest behind: it began where the file ended then, and
+ * a copy knows where it came to lie.
+ */
 function bestOrigin(all: readonly FoundReplica[]): FoundReplica["origin"] {
   const known = all.flatMap(({ origin }) => origin ?? []);
-  return (
-    known.find(({ inode, path }) => inode !== noInode && path !== "") ??
-    known.find(({ path }) => path !== "") ??
-    known[0]
-  );
+  const whole = known.filter(({ inode, path }) => inode !== noInode && path !== "");
+  return whole.toSorted((a, b) => b.fileOffset - a.fileOffset)[0] ?? known.find(({ path }) => path !== "") ?? known[0];
 }

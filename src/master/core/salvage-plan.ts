@@ -5,13 +5,7 @@
  * An open chunk without bytes has nothing to give. One whose place in the file another chunk has was sealed without bytes (DESIGN §4.3): it is a piece beside the file, which lacks nothing.
  */
 import type { FoundChunk } from "./salvage-chunks.ts";
-
-/** Chunks that follow one another without a hole. */
-export interface SalvagedRun {
-  readonly from: number;
-  readonly bytes: number;
-  readonly chunks: readonly FoundChunk[];
-}
+import { assembleFile, type SalvagedRun } from "./salvage-file.ts";
 
 export interface SalvagedFile {
   /** Where it goes; none is given twice, and none lies below a file. */
@@ -26,7 +20,9 @@ export interface SalvagedFile {
 
 interface Group {
   readonly path: string;
-  readonly runs: SalvagedRun[];
+  readonly runs: readonly SalvagedRun[];
+  /** Of large appends that went on at the same time the order is not certain. */
+  readonly guessed: boolean;
   /** Open ones whose place others have. */
   readonly beside: readonly FoundChunk[];
   /** The newest chunk of it. */
@@ -57,7 +53,10 @@ export function planSalvage(chunks: readonly FoundChunk[], isPath: (path: string
     const [only] = group.runs;
     if (only !== undefined && group.runs.length === 1 && only.from === 0 && group.path !== "") {
       const path = names.take(group.path);
-      const why = path === group.path ? "" : "something newer was at its path";
+      const why = [
+        ...(path === group.path ? [] : ["something newer was at its path"]),
+        ...(group.guessed ? ["it has large appends that went on beside others: their order is not certain"] : []),
+      ].join("; ");
       files.push({ path, was: group.path, run: only, state: "whole", why });
     } else
       for (const run of group.runs)
@@ -87,36 +86,43 @@ function runOf(chunk: FoundChunk): SalvagedRun {
   return { from: chunk.fileOffset, bytes: chunk.length, chunks: [chunk] };
 }
 
-/** The chunks of one inode, and before them those that its file was put with, if they fit just so. */
+/** The chunks of one inode, and those that its file was put with, if they fit just so. */
 function groupOfInode(
   chunks: readonly FoundChunk[],
   put: Map<string, FoundChunk[]>,
   isPath: (path: string) => boolean,
 ): Group {
   const newest = chunks.reduce((best, each) => (each.handle > best.handle ? each : best));
-  const beside = chunks.filter((chunk) => !chunk.sealed && isPlaceTaken(chunk, chunks));
-  const sorted = inOrder(chunks.filter((chunk) => !beside.includes(chunk)));
-  const begin = sorted[0]?.fileOffset ?? 0;
-  const first = Math.min(...sorted.map(({ handle }) => handle));
-  const paths = new Set(
-    inOrder(chunks)
-      .reverse()
-      .map(({ path }) => path),
+  const beside = chunks.filter((chunk) => (chunk.sealed ? isSentAgain(chunk, chunks) : isPlaceTaken(chunk, chunks)));
+  const known = chunks.filter((chunk) => !beside.includes(chunk));
+  const paths = [...new Set(known.map(({ path }) => path))];
+  const { runs, taken, guessed } = assembleFile(
+    known,
+    paths.map((path) => put.get(path) ?? []),
   );
-  for (const path of begin === 0 ? [] : paths) {
-    const before = takeChain(put.get(path) ?? [], { below: first, endsAt: begin });
-    if (before === undefined) continue;
-    remove(put, path, before);
-    sorted.unshift(...before);
-    break;
-  }
+  for (const path of paths) remove(put, path, taken);
   const path = isPath(newest.path) ? newest.path : "";
-  return { path, runs: runsOf(sorted), beside, newest: newest.handle };
+  return { path, runs, guessed, beside, newest: newest.handle };
 }
 
 /** The next tail is opened where the last one was sealed: where one that is sealed, or a later one, begins at the offset of an open one, that one was sealed without bytes. */
 function isPlaceTaken({ handle, fileOffset }: FoundChunk, chunks: readonly FoundChunk[]): boolean {
   return chunks.some((other) => other.fileOffset === fileOffset && (other.sealed || other.handle > handle));
+}
+
+/** What was written as a whole goes to another chunk where a server failed; both may be there, and one is the file's. */
+function isSentAgain(chunk: FoundChunk, chunks: readonly FoundChunk[]): boolean {
+  const { handle, version, fileOffset, length, crc } = chunk;
+  return chunks.some(
+    (other) =>
+      other.handle < handle &&
+      version === 1 &&
+      other.version === 1 &&
+      other.sealed &&
+      other.fileOffset === fileOffset &&
+      other.length === length &&
+      other.crc === crc,
+  );
 }
 
 /** What was put at one path, time and again: each content apart, the newest first. */
@@ -136,7 +142,13 @@ function groupsOfPuts(path: string, chunks: readonly FoundChunk[]): Group[] {
 }
 
 function groupOfPut(path: string, sorted: readonly FoundChunk[]): Group {
-  return { path, runs: runsOf(sorted), beside: [], newest: Math.max(...sorted.map(({ handle }) => handle)) };
+  return {
+    path,
+    runs: runsOf(sorted),
+    guessed: false,
+    beside: [],
+    newest: Math.max(...sorted.map(({ handle }) => handle)),
+  };
 }
 
 /**
