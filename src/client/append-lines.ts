@@ -5,17 +5,26 @@ import type { ClientContext, Operation } from "./context.ts";
 import type { MutationSession } from "./session.ts";
 import { SharedOpening } from "./shared-opening.ts";
 
-/** Files whose place in the session is remembered; beyond it another session begins. */
+/** Files whose place in a session is remembered; beyond it the lines that are idle end. */
 const linesMax = 4_096;
+
+/** A session in which lines begin with sequence 1. */
+interface LineSession {
+  readonly id: SessionId;
+  /** Opened for lines alone; the first one has the client's mutations too. */
+  readonly own: boolean;
+  lines: number;
+  /** A line in it is gone: no other begins in it, for it could be the same file's. */
+  over: boolean;
+}
 
 export class AppendLines {
   readonly #ctx: ClientContext;
   readonly #session: MutationSession;
   readonly #lines = new Map<InodeId, AppendLine>();
-  /** In which new lines begin with sequence 1; another one once some line in it is gone. */
-  readonly #current = new SharedOpening<SessionId>();
-  /** How often that was. */
-  #turn = 0;
+  /** In which new lines begin; never one that is over. */
+  readonly #current = new SharedOpening<LineSession>();
+  #opened = false;
 
   constructor(ctx: ClientContext, session: MutationSession) {
     this.#ctx = ctx;
@@ -28,12 +37,9 @@ export class AppendLines {
     for (;;) {
       const known = this.#lines.get(inode);
       if (known !== undefined && !known.broken) return known;
-      const turn = this.#turn;
-      const session = await this.#current.get(op, () =>
-        turn === 0 ? this.#session.current(op) : this.#session.openAnother(op),
-      );
+      const session = await this.#current.get(op, () => this.#open(op));
       // Others may have made the line meanwhile, or lost one that was in this session.
-      if (turn === this.#turn && !this.#lines.has(inode)) return this.#begin(inode, session);
+      if (!session.over && !this.#lines.has(inode)) return this.#begin(inode, session);
     }
   }
 
@@ -43,34 +49,38 @@ export class AppendLines {
     this.#lines.clear();
   }
 
-  #begin(inode: InodeId, session: SessionId): AppendLine {
+  async #open(op: Operation): Promise<LineSession> {
+    const own = this.#opened;
+    const id = own ? await this.#session.openAnother(op) : await this.#session.current(op);
+    this.#opened = true;
+    return { id, own, lines: 0, over: false };
+  }
+
+  #begin(inode: InodeId, session: LineSession): AppendLine {
     const line = new AppendLine(this.#ctx, {
       inode,
-      session,
+      session: session.id,
       first: 1,
       onBroken: (unknown) => {
         if (this.#lines.get(inode) === line) this.#lines.delete(inode);
-        if (unknown) this.#session.abandon(session);
-        this.#endTurn();
+        if (unknown) this.#session.abandon(session.id);
+        this.#leave(session);
       },
     });
+    session.lines++;
     this.#lines.set(inode, line);
     return line;
   }
 
-  /** A session in which a line was would be given out again otherwise. */
-  #endTurn(): void {
-    this.#turn++;
-    this.#current.forget();
+  #leave(session: LineSession): void {
+    session.lines--;
+    if (!session.over) this.#current.forget();
+    session.over = true;
+    if (session.own && session.lines === 0) this.#session.end(session.id);
   }
 
   /** Their files get lines in another session, should they be appended to again. */
   #dropIdle(): void {
-    this.#endTurn();
-    for (const [inode, line] of this.#lines) {
-      if (!line.idle) continue;
-      this.#lines.delete(inode);
-      line.close();
-    }
+    for (const line of this.#lines.values()) if (line.idle) line.close();
   }
 }

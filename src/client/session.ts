@@ -6,7 +6,7 @@ import { protocol } from "../limits.ts";
 import type { MessageType, MutationId } from "../wire/control/common.ts";
 import { sessionClose, sessionOpen } from "../wire/control/files.ts";
 import { sequence, type SessionId } from "../wire/ids.ts";
-import type { ClientContext, Operation } from "./context.ts";
+import { type ClientContext, inBackground, type Operation } from "./context.ts";
 import { outcomeUnknown } from "./outcome.ts";
 import { askMaster, backOff, isMasterRetry, isUnknown, isUnread } from "./retry.ts";
 import { SharedOpening } from "./shared-opening.ts";
@@ -62,7 +62,7 @@ export class MutationSession {
     this.#ctx = ctx;
   }
 
-  /** A session for appends whose sequences are kept elsewhere; closed with this client. */
+  /** A session for appends whose sequences are kept elsewhere; closed with this client, or by `end`. */
   async openAnother(op: Operation): Promise<SessionId> {
     const { session } = await askMaster(this.#ctx, op, sessionOpen, { label: this.#ctx.label });
     this.#toClose.add(session);
@@ -73,6 +73,15 @@ export class MutationSession {
   /** It stays open at the master until it expires: somebody may repeat what is unknown. */
   abandon(session: SessionId): void {
     this.#toClose.delete(session);
+  }
+
+  /** Nothing is done in it any more: it is closed, and nobody waits for that. One that was abandoned expires, a day after this client last named it. */
+  end(session: SessionId): void {
+    const { alive, control, master, limits } = this.#ctx;
+    alive.sessions.delete(session);
+    if (!this.#toClose.delete(session)) return;
+    const closing = control.call(master, sessionClose, { session }, { timeoutMs: limits.controlMs });
+    inBackground(this.#ctx, "close a session", closing);
   }
 
   async current(op: Operation): Promise<SessionId> {
