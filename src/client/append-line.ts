@@ -17,6 +17,7 @@ import {
   appendStreamId,
   type FailedTail,
   isFinal,
+  isNoTail,
   askTaken,
   type SendingTail,
   openTail,
@@ -93,6 +94,8 @@ export class AppendLine {
   append(record: Uint8Array, signal?: AbortSignal, leftMs = this.#ctx.limits.clientTimeoutMs): Promise<AppendAnswer> {
     if (this.#broken !== undefined) return Promise.reject(this.#broken);
     const waiting = waitingRecord(record, this.#ctx.world.clock.monotonicMs(), leftMs);
+    // Others may have sent it before: only an answer can tell.
+    if (this.#options.id !== undefined) waiting.sequence = sequence(this.#nextSequence++);
     this.#queue.push(waiting);
     this.#queuedBytes += record.length;
     this.#go();
@@ -168,8 +171,7 @@ export class AppendLine {
         this.#arm();
         this.#receive(tail).catch((error: unknown) => this.#break(appendError(error)));
       } catch (thrown) {
-        // The master's own word; a primary's is about its disk alone.
-        if (hasCode(thrown, "NoSpace")) await this.#learnTaken();
+        if (isNoTail(thrown, this.#options)) await this.#learnTaken();
         await this.#pause(appendError(thrown));
       }
     }
@@ -206,11 +208,11 @@ export class AppendLine {
     if (ms > 0) await sleep(world.clock, ms, this.#stop.signal);
   }
 
-  /** There is no space for another tail: what the sealed ones took is answered, and all else that was sent had no effect, and never will. Where the master can't tell, nothing changes. */
+  /** There is no other tail: what the sealed ones took is answered, and all that comes after had no effect, and never will. Where the master can't tell, nothing changes. */
   async #learnTaken(): Promise<void> {
     const answers = await askTaken(this.#ctx, { ...this.#options, signal: this.#stop.signal });
     for (const answer of answers ?? []) this.#settle(answer);
-    if (answers !== undefined) this.#nextSequence = takeBack(this.#queue) ?? this.#nextSequence;
+    if (answers !== undefined) this.#nextSequence = takeBack(this.#queue, answers) ?? this.#nextSequence;
   }
 
   /** Those whose time is over. @throws `error` where some were sent: none may go after what nobody knows of */

@@ -1,5 +1,5 @@
 /** The way to the open tail of a file (DESIGN §4.3): asked from the master, then opened at its primary. */
-import { type ErrorCode, GfsError } from "../base/errors.ts";
+import { type ErrorCode, GfsError, hasCode } from "../base/errors.ts";
 import { StreamError } from "../io.ts";
 import { withTimeout } from "../net/deadline.ts";
 import { errorOfFrame, type FrameConnection } from "../net/frame-connection.ts";
@@ -148,4 +148,12 @@ const finalUnsent: readonly ErrorCode[] = ["TooFewServers", "NoSpace"];
 /** True where another try can't help, or may not be made. */
 export function isFinal(error: GfsError, sentAny: boolean): boolean {
   return final.includes(error.code) || (!sentAny && finalUnsent.includes(error.code));
+}
+
+/**
+ * True where the master itself says that there is no other tail, so that it can tell what the sealed ones took. A stream of records waits for servers to come back; what was asked for under
+ * an id does not: it can be repeated. A primary's word is about its own disk alone.
+ */
+export function isNoTail(thrown: unknown, { id }: { readonly id?: string | undefined }): boolean {
+  return hasCode(thrown, "NoSpace") || (id !== undefined && hasCode(thrown, "TooFewServers"));
 }

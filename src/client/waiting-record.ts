@@ -30,9 +30,14 @@ export function interruptedRecord({ sequence }: WaitingRecord, id: string): GfsE
   });
 }
 
-/** They are as if they had never been sent. The first sequence that they had; undefined where none had one. */
-export function takeBack(queue: readonly WaitingRecord[]): Sequence | undefined {
-  const first = queue.find((waiting) => waiting.sequence !== undefined)?.sequence;
-  for (const waiting of queue) waiting.sequence = undefined;
+/**
+ * `taken`: the last records that were, oldest first. What comes after them is as if it had never been sent; of what came before them nobody knows any more. The first sequence that was
+ * taken back; undefined where none was.
+ */
+export function takeBack(queue: readonly WaitingRecord[], taken: readonly AppendAnswer[]): Sequence | undefined {
+  const last = taken.at(-1)?.sequence ?? 0;
+  const back = queue.filter((waiting) => (waiting.sequence ?? 0) > last);
+  const first = back[0]?.sequence;
+  for (const waiting of back) waiting.sequence = undefined;
   return first;
 }

@@ -44,8 +44,8 @@ export const fullMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/client/append-line.ts",
-        find: 'if (hasCode(thrown, "NoSpace")) await this.#learnTaken();',
-        replace: 'if (hasCode(thrown, "Bug")) await this.#learnTaken();',
+        find: "if (isNoTail(thrown, this.#options)) await this.#learnTaken();",
+        replace: "if (isNoTail(undefined, this.#options)) await this.#learnTaken();",
       },
     ],
     scenarios: ["fullCluster"],
