@@ -12,8 +12,8 @@ import { AppendLine } from "./append-line.ts";
 import type { AppendResult } from "./api.ts";
 import { endNow, type OneAppend, wholeOf } from "./one-append.ts";
 import { type AppendPlace, type Content, formatPlace, outcomeUnknown } from "./outcome.ts";
-import { askMaster, isMasterRetry, isUnknown, isUnread } from "./retry.ts";
-import { KeyedSession } from "./session.ts";
+import { askMaster } from "./retry.ts";
+import { draftIsOver, KeyedSession } from "./session.ts";
 import { abortDraft, writeDraft } from "./write-draft.ts";
 
 /** Drafts that ended before their commit, one after the other, under one key. */
@@ -125,17 +125,15 @@ async function keyedDraft(
   k: number,
   { draft, chunkBytes, inode }: Claimed,
 ): Promise<AppendResult | undefined> {
-  const { one, keyed, id } = append;
+  const { one, keyed } = append;
   const { ctx, op, path, source, options } = one;
   ctx.alive.drafts.add(draft);
-  let committing = false;
   try {
     source.rewind();
     const fileOffset = await endNow(one, inode);
     const { onProgress } = options;
     const write = { draft, chunkBytes, placement: undefined, source, path, inode, fileOffset, onProgress };
     const { named } = await writeDraft(ctx, op, write);
-    committing = true;
     const reply = await keyed.mutate(op, draftCommit, 2 * k + 1, (at) => ({
       id: at,
       ...named,
@@ -143,15 +141,8 @@ async function keyedDraft(
     }));
     return { path, offset: reply.fileOffset, bytes: reply.bytes };
   } catch (error) {
-    // Another process with the key may have been faster; or the one before this, which died.
-    if (hasCode(error, "DraftEnded", "IdReused")) return await committedBefore(append, 2 * k + 1, draft);
-    if (hasCode(error, "Exists")) {
-      // Made meanwhile, and no file to splice this to. What comes next may not be committed beside it.
-      await askMaster(ctx, op, draftAbort, { draft });
-      return await committedBefore(append, 2 * k + 1, draft);
-    }
-    if (committing && (isUnknown(error) || isMasterRetry(error) || isUnread(error)))
-      throw outcomeUnknown(op.what, error, id);
+    // Another process with the key may have been faster; or the one before this, which died. Or a file was made meanwhile, and there is none to splice this to.
+    if (hasCode(error, ...draftIsOver)) return await committedBefore(append, 2 * k + 1, draft);
     throw error;
   } finally {
     ctx.alive.drafts.delete(draft);
@@ -159,20 +150,24 @@ async function keyedDraft(
 }
 
 /**
- * The answer to the commit of a draft that has ended, whoever sent it; undefined where it ended otherwise. An ended draft is never committed again: so asking can't do it.
+ * The answer to the commit of a draft, whoever sent it; undefined where it ended, or is ended now, without one. An ended draft is never committed again: so asking can't do it, and what
+ * comes next is not committed beside it.
+ * @throws GfsError("IdReused") for other content; ("OutcomeUnknown") whatever kept it from being asked: it may have been done long before
  */
 async function committedBefore(
   { one, keyed, id, content }: Keyed,
   at: number,
   draft: DraftId,
 ): Promise<AppendResult | undefined> {
-  const { op, path } = one;
+  const { ctx, op, path } = one;
   try {
+    await askMaster(ctx, op, draftAbort, { draft });
     const reply = await keyed.mutate(op, draftCommit, at, (mutation) => ({ id: mutation, draft, chunks: [] }));
     return { path, offset: reply.fileOffset, bytes: content.bytes };
   } catch (error) {
     if (hasCode(error, "DraftEnded")) return undefined;
-    if (!hasCode(error, "IdReused")) throw error;
+    if (hasCode(error, "OutcomeUnknown", "Interrupted")) throw error;
+    if (!hasCode(error, "IdReused")) throw outcomeUnknown(op.what, error, id);
     throw new GfsError(
       "IdReused",
       `Cannot tell where ${path} was appended to under id ${id}: it was, by an earlier call`,
@@ -191,7 +186,7 @@ export async function repeatAt(one: OneAppend, place: AppendPlace): Promise<Appe
 }
 
 async function repeatUnder(one: OneAppend, id: string, place: AppendPlace): Promise<AppendResult> {
-  const { ctx, op, path, source } = one;
+  const { ctx, path, source } = one;
   const { session, inode, sequence } = place;
   const content = await source.content();
   if (place.kind === "record") {
@@ -202,9 +197,8 @@ async function repeatUnder(one: OneAppend, id: string, place: AppendPlace): Prom
   if (content.bytes !== place.content.bytes || content.crc !== place.content.crc)
     throw new GfsError("IdReused", `Cannot append to ${path} under id ${id}: it was used for other content`);
   const { draft } = place;
-  // Nobody else is at it any more; ended it must be before its commit may be asked for.
-  await askMaster(ctx, op, draftAbort, { draft });
-  const keyed = KeyedSession.of(ctx, session);
+  // Nobody else is at it any more.
+  const keyed = KeyedSession.of(ctx, session, id);
   const before = await committedBefore({ one, keyed, id, content }, sequence, draft);
   // It had no effect. The id serves as a key from here on, so that it takes effect once.
   return before ?? (await appendUnder(one, id));

@@ -33,8 +33,8 @@ const lookupsMax = 4;
 /**
  * One atomic append.
  *
- * @throws GfsError: PathInvalid, IsDirectory, NotFound (without `create`); those of the source; IdReused where the id was used for another file or content; NoSpace, TooFewServers, Unavailable,
- * Timeout: not appended; OutcomeUnknown with `details.id` to repeat it under; Interrupted
+ * @throws GfsError: PathInvalid, IsDirectory, NotFound (without `create`); those of the source; IdReused where the id was used for another file or content; NoSpace, TooFewServers: not
+ * appended; Unavailable, Timeout: not by this call; OutcomeUnknown with `details.id` to repeat it under; Interrupted
  */
 export async function appendOnce(
   appending: Appending,

@@ -1,7 +1,7 @@
 /** A client's session with the master (DESIGN §4.1): every mutation carries its place in it, so that retries take effect once. */
 import type { z } from "zod";
 import { utf8 } from "../base/bytes.ts";
-import { GfsError, hasCode } from "../base/errors.ts";
+import { type ErrorCode, GfsError, hasCode } from "../base/errors.ts";
 import { protocol } from "../limits.ts";
 import type { MessageType, MutationId } from "../wire/control/common.ts";
 import { sessionClose, sessionOpen } from "../wire/control/files.ts";
@@ -10,6 +10,9 @@ import { type ClientContext, inBackground, type Operation } from "./context.ts";
 import { outcomeUnknown } from "./outcome.ts";
 import { askMaster, backOff, isMasterRetry, isUnknown, isUnread } from "./retry.ts";
 import { SharedOpening } from "./shared-opening.ts";
+
+/** What a commit is refused with whose draft has ended, or is to be ended by whoever asked: none can follow. */
+export const draftIsOver: readonly ErrorCode[] = ["DraftEnded", "IdReused", "Exists"];
 
 /** Below the window, so that a master that has heard a lower floor still takes the highest. */
 const windowMax = protocol.mutationWindow - 64;
@@ -49,6 +52,43 @@ class OpenSession {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve();
+  }
+}
+
+type Sent<Reply> =
+  | { readonly kind: "done"; readonly reply: Reply }
+  | { readonly kind: "refused"; readonly error: unknown }
+  | { readonly kind: "unknown"; readonly error: unknown };
+
+/**
+ * One mutation, until it is answered, or the operation's time is over. `isWord`: whether a refusal says that earlier attempts, of which nothing was heard, had no effect either, and never will.
+ * @throws GfsError("Interrupted")
+ */
+async function send<Request extends z.ZodType, Reply extends z.ZodType>(
+  ctx: ClientContext,
+  op: Operation,
+  message: MessageType<Request, Reply>,
+  { build, isWord }: { readonly build: () => z.infer<Request>; readonly isWord: (refusal: unknown) => boolean },
+): Promise<Sent<z.infer<Reply>>> {
+  const { control, master, limits } = ctx;
+  let doubtful = false;
+  for (let failures = 1; ; failures++) {
+    try {
+      const options = { timeoutMs: op.within(limits.controlMs), signal: op.signal };
+      const reply = await control.call(master, message, build(), options);
+      op.progress();
+      return { kind: "done", reply };
+    } catch (error) {
+      if (hasCode(error, "Interrupted")) throw error;
+      doubtful ||= isUnknown(error) || hasCode(error, "ProtocolError");
+      if (!isMasterRetry(error)) return { kind: doubtful && !isWord(error) ? "unknown" : "refused", error };
+      try {
+        await backOff(ctx, op, { failures }, error);
+      } catch (over) {
+        if (hasCode(over, "Interrupted")) throw over;
+        return { kind: doubtful ? "unknown" : "refused", error };
+      }
+    }
   }
 }
 
@@ -104,8 +144,11 @@ export class MutationSession {
       const session = await this.#current(op);
       const taken = await session.take();
       const id = { session: session.id, sequence: sequence(taken) };
-      const send = this.#send(op, message, () => build({ ...id, floor: sequence(session.floor()) }));
-      const sent = await send.catch((error: unknown) => {
+      const sending = send(this.#ctx, op, message, {
+        build: () => build({ ...id, floor: sequence(session.floor()) }),
+        isWord: (refusal) => !isUnread(refusal),
+      });
+      const sent = await sending.catch((error: unknown) => {
         session.finish(taken);
         throw error;
       });
@@ -131,38 +174,6 @@ export class MutationSession {
     );
   }
 
-  async #send<Request extends z.ZodType<{ readonly id: MutationId }>, Reply extends z.ZodType>(
-    op: Operation,
-    message: MessageType<Request, Reply>,
-    build: () => z.infer<Request>,
-  ): Promise<
-    | { readonly kind: "done"; readonly reply: z.infer<Reply> }
-    | { readonly kind: "refused"; readonly error: unknown }
-    | { readonly kind: "unknown"; readonly error: unknown }
-  > {
-    const { control, master, limits } = this.#ctx;
-    let doubtful = false;
-    for (let failures = 1; ; failures++) {
-      try {
-        const options = { timeoutMs: op.within(limits.controlMs), signal: op.signal };
-        const reply = await control.call(master, message, build(), options);
-        op.progress();
-        return { kind: "done", reply };
-      } catch (error) {
-        if (hasCode(error, "Interrupted")) throw error;
-        doubtful ||= isUnknown(error) || hasCode(error, "ProtocolError");
-        if (doubtful && isUnread(error)) return { kind: "unknown", error };
-        if (!isMasterRetry(error)) return { kind: "refused", error };
-        try {
-          await backOff(this.#ctx, op, { failures }, error);
-        } catch (over) {
-          if (hasCode(over, "Interrupted")) throw over;
-          return { kind: doubtful ? "unknown" : "refused", error };
-        }
-      }
-    }
-  }
-
   #current(op: Operation): Promise<OpenSession> {
     return this.#open.get(op, async () => new OpenSession(await this.openAnother(op)));
   }
@@ -182,11 +193,14 @@ export class MutationSession {
 /** Mutations of a session that has a key: their sequences are given by the plan of what is done under the key, not by counting. */
 export class KeyedSession {
   readonly #ctx: ClientContext;
+  /** What its user repeats it under. */
+  readonly #key: string;
   readonly id: SessionId;
 
-  private constructor(ctx: ClientContext, id: SessionId) {
+  private constructor(ctx: ClientContext, id: SessionId, key: string) {
     this.#ctx = ctx;
     this.id = id;
+    this.#key = key;
   }
 
   /** The same key gets the same session, from whatever process. */
@@ -195,22 +209,27 @@ export class KeyedSession {
     if (key === "" || bytes > protocol.keyBytesMax)
       throw new GfsError("Usage", `Cannot use an id of ${bytes} bytes: 1 to ${protocol.keyBytesMax} are allowed`);
     const { session } = await askMaster(ctx, op, sessionOpen, { key, label: ctx.label });
-    return new KeyedSession(ctx, session);
+    return new KeyedSession(ctx, session, key);
   }
 
-  /** For the session of an append that is repeated by its place. */
-  static of(ctx: ClientContext, id: SessionId): KeyedSession {
-    return new KeyedSession(ctx, id);
+  /** For the session of an append that is repeated by its place, `id`. */
+  static of(ctx: ClientContext, session: SessionId, id: string): KeyedSession {
+    return new KeyedSession(ctx, session, id);
   }
 
-  /** Step `at` of the plan. What is refused may be tried again. @throws as `MutationSession.mutate`, but OutcomeUnknown is the caller's to say: the plain error comes out */
-  mutate<Request extends z.ZodType<{ readonly id: MutationId }>, Reply extends z.ZodType>(
+  /** Step `at` of the plan. What is refused may be tried again. @throws as `MutationSession.mutate` */
+  async mutate<Request extends z.ZodType<{ readonly id: MutationId }>, Reply extends z.ZodType>(
     op: Operation,
     message: MessageType<Request, Reply>,
     at: number,
     build: (id: MutationId) => z.infer<Request>,
   ): Promise<z.infer<Reply>> {
     const id = { session: this.id, sequence: sequence(at), floor: sequence(1) };
-    return askMaster(this.#ctx, op, message, build(id));
+    // The master does not keep what it refused under a key: an earlier attempt that arrives after a refusal may take effect.
+    const isWord = (refusal: unknown): boolean => hasCode(refusal, ...draftIsOver);
+    const sent = await send(this.#ctx, op, message, { build: () => build(id), isWord });
+    if (sent.kind === "done") return sent.reply;
+    if (sent.kind === "refused") throw sent.error;
+    throw outcomeUnknown(op.what, sent.error, this.#key);
   }
 }
