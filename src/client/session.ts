@@ -4,7 +4,7 @@ import { utf8 } from "../base/bytes.ts";
 import { type ErrorCode, GfsError, hasCode } from "../base/errors.ts";
 import { protocol } from "../limits.ts";
 import type { MessageType, MutationId } from "../wire/control/common.ts";
-import { sessionClose, sessionOpen } from "../wire/control/files.ts";
+import { draftCreate, sessionClose, sessionOpen } from "../wire/control/files.ts";
 import { sequence, type SessionId } from "../wire/ids.ts";
 import { type ClientContext, inBackground, type Operation } from "./context.ts";
 import { outcomeUnknown } from "./outcome.ts";
@@ -71,6 +71,8 @@ async function send<Request extends z.ZodType, Reply extends z.ZodType>(
   { build, isWord }: { readonly build: () => z.infer<Request>; readonly isWord: (refusal: unknown) => boolean },
 ): Promise<Sent<z.infer<Reply>>> {
   const { control, master, limits } = ctx;
+  // A draft alone shows nowhere: one that nobody knows of expires.
+  const shows = message.name !== draftCreate.name;
   let doubtful = false;
   for (let failures = 1; ; failures++) {
     try {
@@ -80,7 +82,7 @@ async function send<Request extends z.ZodType, Reply extends z.ZodType>(
       return { kind: "done", reply };
     } catch (error) {
       if (hasCode(error, "Interrupted")) throw error;
-      doubtful ||= isUnknown(error) || hasCode(error, "ProtocolError");
+      doubtful ||= shows && (isUnknown(error) || hasCode(error, "ProtocolError"));
       if (!isMasterRetry(error)) return { kind: doubtful && !isWord(error) ? "unknown" : "refused", error };
       try {
         await backOff(ctx, op, { failures }, error);

@@ -21,8 +21,8 @@ export const sessionsMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/client/session.ts",
-        find: 'doubtful ||= isUnknown(error) || hasCode(error, "ProtocolError");',
-        replace: 'doubtful = isUnknown(error) || hasCode(error, "ProtocolError");',
+        find: "doubtful ||= shows && ",
+        replace: "doubtful = shows && ",
       },
       {
         file: "src/client/session.ts",
