@@ -17,7 +17,7 @@ export function isUnknown(error: unknown): boolean {
 
 /** True where the master refused without looking whether the request was executed before: of an earlier attempt this says nothing. */
 export function isUnread(error: unknown): boolean {
-  return hasCode(error, "SessionExpired", "MutationsStopped", "WrongCluster", "VersionUnsupported");
+  return hasCode(error, "SessionExpired", "MutationsStopped", "Denied", "WrongCluster", "VersionUnsupported");
 }
 
 /** What a try needs at least. */

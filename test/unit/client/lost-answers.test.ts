@@ -35,3 +35,18 @@ test("a put that is asked for a draft again when its session has ended goes on i
   };
   expect(cluster.with((client) => codeOf(put(client)))).toBe("done");
 });
+
+describe("a commit whose first answer is lost, and that is then refused with", () => {
+  test.each(["Denied", "WrongCluster", "MutationsStopped"] as const)(
+    "%s, before anybody looks whether it was done, is of unknown outcome",
+    (code) => {
+      const cluster = new FakeCluster();
+      let commits = 0;
+      cluster.after = (name) => (name === "draft-commit" && ++commits === 1 ? never : undefined);
+      cluster.before = (name) => {
+        if (name === "draft-commit" && commits === 1) throw new GfsError(code, "not now");
+      };
+      expect(cluster.with((client) => codeOf(put(client)))).toBe("OutcomeUnknown");
+    },
+  );
+});
