@@ -12,12 +12,22 @@ const masterRetry: readonly ErrorCode[] = ["Unavailable", "Timeout", "Busy"];
 
 /** True where nobody knows whether the request was executed. */
 export function isUnknown(error: unknown): boolean {
-  return hasCode(error, "Timeout") && error.details["outcome"] === "unknown";
+  return hasCode(error, "Timeout", "ProtocolError") && error.details["outcome"] === "unknown";
 }
 
-/** True where the master refused without looking whether the request was executed before: of an earlier attempt this says nothing. */
+/** Nobody has looked whether the request was executed before; or nobody understands what was found. */
+const unread: readonly ErrorCode[] = [
+  "SessionExpired",
+  "MutationsStopped",
+  "Denied",
+  "WrongCluster",
+  "VersionUnsupported",
+  "ProtocolError",
+];
+
+/** True where the error says nothing of an earlier attempt. */
 export function isUnread(error: unknown): boolean {
-  return hasCode(error, "SessionExpired", "MutationsStopped", "Denied", "WrongCluster", "VersionUnsupported");
+  return hasCode(error, ...unread);
 }
 
 /** What a try needs at least. */

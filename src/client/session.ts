@@ -82,7 +82,7 @@ async function send<Request extends z.ZodType, Reply extends z.ZodType>(
       return { kind: "done", reply };
     } catch (error) {
       if (hasCode(error, "Interrupted")) throw error;
-      doubtful ||= shows && (isUnknown(error) || hasCode(error, "ProtocolError"));
+      doubtful ||= shows && isUnknown(error);
       if (!isMasterRetry(error)) return { kind: doubtful && !isWord(error) ? "unknown" : "refused", error };
       try {
         await backOff(ctx, op, { failures }, error);

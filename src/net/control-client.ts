@@ -63,9 +63,9 @@ export class ControlClient {
   /**
    * One request, and its answer.
    *
-   * @throws GfsError with the server's own code where it refused; `Unavailable` where the request was surely not sent or not read, `Timeout` where nobody knows what became of it:
-   * both name the address, and `details.outcome` is "none" or "unknown"; `Interrupted` on abort; `Denied`, `WrongCluster`, `VersionUnsupported` where hello failed;
-   * `ProtocolError` where the answer can't be understood.
+   * @throws GfsError with the server's own code where it refused; `Unavailable` where the request was surely not sent or not read, `Timeout` where nobody knows what became of it;
+   * `ProtocolError` where the answer can't be understood: all name the address, and `details.outcome` is "none" or "unknown"; `Interrupted` on abort; `Denied`, `WrongCluster`,
+   * `VersionUnsupported` where hello failed.
    */
   async call<Request extends z.ZodType, Reply extends z.ZodType>(
     address: string,
@@ -84,11 +84,11 @@ export class ControlClient {
     try {
       const response = await this.#post(peer, message.name, body, options);
       if (response.body.length > protocol.controlResponseBytesMax)
-        throw garbled(address, message.name, "it is too long");
+        throw garbled(address, message.name, "it is too long", "unknown");
       const reply = parseCbor(message.reply, response.body);
       if (reply.success) return reply.data;
       const issue = reply.error.issues[0];
-      throw garbled(address, message.name, `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`);
+      throw garbled(address, message.name, `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`, "unknown");
     } finally {
       peer.inFlight--;
     }
@@ -219,7 +219,7 @@ export class ControlClient {
       });
     if (response.status !== 200) throw errorOfResponse(response.status, response.body, address);
     const parsed = parseCbor(hello.reply, response.body);
-    if (!parsed.success) throw garbled(address, hello.name, "it is not a gfs server's");
+    if (!parsed.success) throw garbled(address, hello.name, "it is not a gfs server's", "none");
     const reply = parsed.data;
     agreedVersion(address, { versionMin: reply.version, versionMax: reply.version });
     checkCluster(address, clusterId, reply.clusterId);
@@ -246,6 +246,9 @@ export class ControlClient {
   }
 }
 
-function garbled(address: string, name: string, why: string): GfsError {
-  return new GfsError("ProtocolError", `Cannot understand the answer of ${address} to ${name}: ${why}`);
+/** `outcome`: of what the call was to do. */
+function garbled(address: string, name: string, why: string, outcome: "none" | "unknown"): GfsError {
+  return new GfsError("ProtocolError", `Cannot understand the answer of ${address} to ${name}: ${why}`, {
+    details: { address, outcome },
+  });
 }

@@ -74,6 +74,8 @@ export class FakeCluster {
   before: (message: string, request: unknown) => void | Promise<void> = () => {};
   /** After it took effect: throwing loses the answer. */
   after: (message: string) => void | Promise<void> = () => {};
+  /** The message that is executed, and answered with what nobody understands. */
+  garbled: string | undefined;
   readonly #sessions = new Map<string, SessionId>();
   readonly #answers = new Map<string, { print: number; reply: Uint8Array }>();
   /** What the next tail of a file begins with. */
@@ -304,7 +306,7 @@ export class FakeCluster {
           await this.before(message.name, request);
           const reply = await answer(request, caller);
           await this.after(message.name);
-          return reply;
+          return message.name === this.garbled ? "?" : reply;
         },
       })),
     });

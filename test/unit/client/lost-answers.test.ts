@@ -50,3 +50,12 @@ describe("a commit whose first answer is lost, and that is then refused with", (
     },
   );
 });
+
+describe.each(writes)("%s whose commit is answered with what can't be understood", (_what, write) => {
+  test("is of unknown outcome", () => {
+    const cluster = new FakeCluster();
+    cluster.garbled = "draft-commit";
+    expect(cluster.with((client) => codeOf(write(client)))).toBe("OutcomeUnknown");
+    expect(cluster.files.has("/x")).toBe(true);
+  });
+});

@@ -90,6 +90,17 @@ describe.each([
     });
   });
 
+  test("of an answer that can't be understood nobody knows what became of the request; of a greeting's, that it was not sent", () => {
+    const { simulation, server, makeClient, outcome } = start({ secret: shared });
+    const control = makeClient(own);
+    expect(outcome(control.call("m:1", { ...add, reply: z.object({ sum: z.string() }) }, { a: 1, b: 2 }, quick))).toBe(
+      "ProtocolError unknown",
+    );
+    server.run((world) => world.control.serve("m:2", async () => new Response(encodeCbor("?"))));
+    simulation.runFor(10);
+    expect(outcome(control.call("m:2", add, { a: 1, b: 2 }, quick))).toBe("ProtocolError none");
+  });
+
   test("many calls at once, arriving in any order, are each answered once", () => {
     const { simulation, client, calls, makeClient } = start(
       { secret: shared },

@@ -21,8 +21,8 @@ export const sessionsMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/client/session.ts",
-        find: "doubtful ||= shows && ",
-        replace: "doubtful = shows && ",
+        find: "doubtful ||= shows && isUnknown(error);",
+        replace: "doubtful = shows && isUnknown(error);",
       },
       {
         file: "src/client/session.ts",
@@ -91,8 +91,8 @@ export const sessionsMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/client/retry.ts",
-        find: 'return hasCode(error, "SessionExpired", "MutationsStopped"',
-        replace: 'return hasCode(error, "MutationsStopped"',
+        find: 'const unread: readonly ErrorCode[] = [\n  "SessionExpired",',
+        replace: "const unread: readonly ErrorCode[] = [",
       },
     ],
     scenarios: ["endedSessions", "idleSessions"],
