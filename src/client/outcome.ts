@@ -1,5 +1,5 @@
 /** Operations of which nobody knows whether they took effect, and the names under which they can be repeated (DESIGN §1, P4). */
-import { GfsError, hasCode } from "../base/errors.ts";
+import { type ErrorCode, GfsError, hasCode } from "../base/errors.ts";
 import {
   draftId,
   type DraftId,
@@ -57,9 +57,12 @@ export function parsePlace(id: string): AppendPlace | undefined {
   };
 }
 
-/** `id`: to repeat it under, where that is possible. It is not once its session has ended: under a place nobody knows of it any more, and under a key it would be done anew. */
+/** What no repeat tells any more: under a place nobody knows of it, and under a key it would be done anew, once the session has ended; the file is gone. */
+const neverTold: readonly ErrorCode[] = ["SessionExpired", "NotFound", "InodeChanged"];
+
+/** `id`: to repeat it under, where that is possible. */
 export function outcomeUnknown(what: string, cause: unknown, id?: string): GfsError {
-  const isKnown = id !== undefined && !hasCode(cause, "SessionExpired");
+  const isKnown = id !== undefined && !hasCode(cause, ...neverTold);
   const why = cause instanceof Error ? cause.message : String(cause);
   return new GfsError("OutcomeUnknown", `Cannot tell whether it was possible to ${what}: ${why}`, {
     details: isKnown ? { id, hint: `repeat it with --id ${id}: it takes effect once, and the answer tells` } : {},

@@ -60,11 +60,13 @@ describe.each(["@place", "key"])("an append that is repeated under its id, a %s,
     expect(content(cluster)).toBe("zero one first two ");
   });
 
-  test("is of unknown outcome where its file is gone", () => {
+  test("is of unknown outcome where its file is gone, and not advised again", () => {
     const cluster = begun();
     const id = interrupted(cluster, key);
     cluster.as("remover", (client) => client.remove("/f"));
-    expect(repeat(cluster, id)).toMatchObject({ code: "OutcomeUnknown" });
+    const error = repeat(cluster, id);
+    expect(error).toMatchObject({ code: "OutcomeUnknown" });
+    expect(error).not.toHaveProperty("details.id");
   });
 });
 
