@@ -11,7 +11,7 @@ import type { DraftId, InodeId, SessionId } from "../wire/ids.ts";
 import { AppendLine } from "./append-line.ts";
 import type { AppendResult } from "./api.ts";
 import { endNow, type OneAppend, wholeOf } from "./one-append.ts";
-import { type AppendPlace, type Content, formatPlace, outcomeUnknown } from "./outcome.ts";
+import { type AppendPlace, type Content, formatPlace, outcomeUnknown, outcomeUntold } from "./outcome.ts";
 import { askMaster } from "./retry.ts";
 import { draftIsOver, KeyedSession } from "./session.ts";
 import { abortDraft, writeDraft } from "./write-draft.ts";
@@ -152,7 +152,7 @@ async function keyedDraft(
 /**
  * The answer to the commit of a draft, whoever sent it; undefined where it ended, or is ended now, without one. An ended draft is never committed again: so asking can't do it, and what
  * comes next is not committed beside it.
- * @throws GfsError("IdReused") for other content; ("OutcomeUnknown") whatever kept it from being asked: it may have been done long before
+ * @throws GfsError("IdReused") for other content; ("OutcomeUnknown"), or ("Interrupted"), whatever kept it from being asked: it may have been done long before
  */
 async function committedBefore(
   { one, keyed, id, content }: Keyed,
@@ -166,8 +166,7 @@ async function committedBefore(
     return { path, offset: reply.fileOffset, bytes: content.bytes };
   } catch (error) {
     if (hasCode(error, "DraftEnded")) return undefined;
-    if (hasCode(error, "OutcomeUnknown", "Interrupted")) throw error;
-    if (!hasCode(error, "IdReused")) throw outcomeUnknown(op.what, error, id);
+    if (!hasCode(error, "IdReused")) throw outcomeUntold(op.what, error, id);
     throw new GfsError(
       "IdReused",
       `Cannot tell where ${path} was appended to under id ${id}: it was, by an earlier call`,

@@ -62,10 +62,22 @@ const neverTold: readonly ErrorCode[] = ["SessionExpired", "NotFound", "InodeCha
 
 /** `id`: to repeat it under, where that is possible. */
 export function outcomeUnknown(what: string, cause: unknown, id?: string): GfsError {
-  const isKnown = id !== undefined && !hasCode(cause, ...neverTold);
   const why = cause instanceof Error ? cause.message : String(cause);
   return new GfsError("OutcomeUnknown", `Cannot tell whether it was possible to ${what}: ${why}`, {
-    details: isKnown ? { id, hint: `repeat it with --id ${id}: it takes effect once, and the answer tells` } : {},
+    details: repeatable(cause, id),
     cause,
   });
+}
+
+/** The same of an operation that somebody may not have waited for: that is still `Interrupted`, with `details.outcome` "unknown". What says so already stays. */
+export function outcomeUntold(what: string, cause: unknown, id?: string): GfsError {
+  if (!hasCode(cause, "Interrupted")) return hasCode(cause, "OutcomeUnknown") ? cause : outcomeUnknown(what, cause, id);
+  if (cause.details["outcome"] === "unknown") return cause;
+  const details = { outcome: "unknown", ...repeatable(cause, id) };
+  return new GfsError("Interrupted", `${cause.message}; it may take effect`, { details, cause });
+}
+
+function repeatable(cause: unknown, id: string | undefined): { readonly id?: string; readonly hint?: string } {
+  if (id === undefined || hasCode(cause, ...neverTold)) return {};
+  return { id, hint: `repeat it with --id ${id}: it takes effect once, and the answer tells` };
 }

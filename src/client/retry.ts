@@ -12,10 +12,11 @@ const masterRetry: readonly ErrorCode[] = ["Unavailable", "Timeout", "Busy"];
 
 /** True where nobody knows whether the request was executed. */
 export function isUnknown(error: unknown): boolean {
+  if (hasCode(error, "Interrupted")) return true;
   return hasCode(error, "Timeout", "ProtocolError") && error.details["outcome"] === "unknown";
 }
 
-/** Nobody has looked whether the request was executed before; or nobody understands what was found. */
+/** Nobody has looked whether the request was executed before; or nobody understands, or waits for, what was found. */
 const unread: readonly ErrorCode[] = [
   "SessionExpired",
   "MutationsStopped",
@@ -23,6 +24,7 @@ const unread: readonly ErrorCode[] = [
   "WrongCluster",
   "VersionUnsupported",
   "ProtocolError",
+  "Interrupted",
 ];
 
 /** True where the error says nothing of an earlier attempt. */

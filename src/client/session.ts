@@ -3,11 +3,12 @@ import type { z } from "zod";
 import { utf8 } from "../base/bytes.ts";
 import { type ErrorCode, GfsError, hasCode } from "../base/errors.ts";
 import { protocol } from "../limits.ts";
+import { abortError } from "../net/deadline.ts";
 import type { MessageType, MutationId } from "../wire/control/common.ts";
 import { draftCreate, sessionClose, sessionOpen } from "../wire/control/files.ts";
 import { sequence, type SessionId } from "../wire/ids.ts";
 import { type ClientContext, inBackground, type Operation } from "./context.ts";
-import { outcomeUnknown } from "./outcome.ts";
+import { outcomeUntold } from "./outcome.ts";
 import { askMaster, backOff, isMasterRetry, isUnknown, isUnread } from "./retry.ts";
 import { SharedOpening } from "./shared-opening.ts";
 
@@ -62,7 +63,6 @@ type Sent<Reply> =
 
 /**
  * One mutation, until it is answered, or the operation's time is over. `isWord`: whether a refusal says that earlier attempts, of which nothing was heard, had no effect either, and never will.
- * @throws GfsError("Interrupted")
  */
 async function send<Request extends z.ZodType, Reply extends z.ZodType>(
   ctx: ClientContext,
@@ -74,6 +74,7 @@ async function send<Request extends z.ZodType, Reply extends z.ZodType>(
   // A draft alone shows nowhere: one that nobody knows of expires.
   const shows = message.name !== draftCreate.name;
   let doubtful = false;
+  if (op.signal.aborted) return { kind: "refused", error: abortError(op.what, op.signal) };
   for (let failures = 1; ; failures++) {
     try {
       const options = { timeoutMs: op.within(limits.controlMs), signal: op.signal };
@@ -81,20 +82,18 @@ async function send<Request extends z.ZodType, Reply extends z.ZodType>(
       op.progress();
       return { kind: "done", reply };
     } catch (error) {
-      if (hasCode(error, "Interrupted")) throw error;
       doubtful ||= shows && isUnknown(error);
       if (!isMasterRetry(error)) return { kind: doubtful && !isWord(error) ? "unknown" : "refused", error };
       try {
         await backOff(ctx, op, { failures }, error);
       } catch (over) {
-        if (hasCode(over, "Interrupted")) throw over;
-        return { kind: doubtful ? "unknown" : "refused", error };
+        return { kind: doubtful ? "unknown" : "refused", error: over };
       }
     }
   }
 }
 
-/** Opened with the first mutation. After an outcome that stays unknown the next mutation opens another, so that the unknown one can still be asked for. */
+/** Opened with the first mutation. After an outcome that stays unknown, and has a name to be asked for by, the next mutation opens another: so it still can be. */
 export class MutationSession {
   readonly #ctx: ClientContext;
   readonly #open = new SharedOpening<OpenSession>();
@@ -134,7 +133,8 @@ export class MutationSession {
    * One mutation, exactly once, however often it has to be sent.
    *
    * `nameOf`: under which id a user can repeat it, should its outcome stay unknown.
-   * @throws what the master refuses with: it had no effect; GfsError("OutcomeUnknown") where the time was over before an answer came; GfsError("Interrupted")
+   * @throws what the master refuses with: it had no effect; GfsError("OutcomeUnknown") where the time was over before an answer came; GfsError("Interrupted"), with
+   * `details.outcome` "unknown" where it was sent
    */
   async mutate<Request extends z.ZodType<{ readonly id: MutationId }>, Reply extends z.ZodType>(
     op: Operation,
@@ -146,17 +146,15 @@ export class MutationSession {
       const session = await this.#current(op);
       const taken = await session.take();
       const id = { session: session.id, sequence: sequence(taken) };
-      const sending = send(this.#ctx, op, message, {
+      const sent = await send(this.#ctx, op, message, {
         build: () => build({ ...id, floor: sequence(session.floor()) }),
         isWord: (refusal) => !isUnread(refusal),
       });
-      const sent = await sending.catch((error: unknown) => {
-        session.finish(taken);
-        throw error;
-      });
       if (sent.kind === "unknown") {
-        this.#leave(session);
-        throw outcomeUnknown(op.what, sent.error, nameOf?.(id));
+        const name = nameOf?.(id);
+        if (name === undefined) session.finish(taken);
+        else this.#leave(session);
+        throw outcomeUntold(op.what, sent.error, name);
       }
       session.finish(taken);
       if (sent.kind === "done") return sent.reply;
@@ -232,6 +230,6 @@ export class KeyedSession {
     const sent = await send(this.#ctx, op, message, { build: () => build(id), isWord });
     if (sent.kind === "done") return sent.reply;
     if (sent.kind === "refused") throw sent.error;
-    throw outcomeUnknown(op.what, sent.error, this.#key);
+    throw outcomeUntold(op.what, sent.error, this.#key);
   }
 }
