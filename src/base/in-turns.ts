@@ -1,12 +1,9 @@
-/** All of them, or where they are more than `max`, the next ones each time: none is left out for good. */
-export function inTurns<T>(all: ReadonlySet<T>, max: number): () => T[] {
-  let from = 0;
-  return () => {
-    if (all.size <= max) return [...all];
-    const items = [...all];
-    if (from >= items.length) from = 0;
-    const turn = items.slice(from, from + max);
-    from += turn.length;
-    return turn;
-  };
+/** The `max` whose turn it is, or all if they are no more; they go to the end of the set. Each has its turn, whatever else comes and goes. */
+export function inTurns<T>(all: Set<T>, max: number): T[] {
+  const turn = all.values().take(max).toArray();
+  for (const item of turn) {
+    all.delete(item);
+    all.add(item);
+  }
+  return turn;
 }

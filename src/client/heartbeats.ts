@@ -13,14 +13,12 @@ export function startHeartbeats(ctx: ClientContext, intervalMs: number): Disposa
   const client = world.random.bytes(8).toHex();
   let timer: Timer | undefined;
   let ended = false;
-  const sessions = inTurns(alive.sessions, sessionsMax);
-  const drafts = inTurns(alive.drafts, draftsMax);
   const beat = async (): Promise<void> => {
     const request = {
       client,
       label,
-      sessions: sessions(),
-      drafts: drafts(),
+      sessions: inTurns(alive.sessions, sessionsMax),
+      drafts: inTurns(alive.drafts, draftsMax),
       ...whereabouts,
     };
     try {
