@@ -25,8 +25,8 @@ export const sealMutants: readonly Mutant[] = [
       },
       {
         file: "src/master/tail-service.ts",
-        find: "if (inode === undefined || openTailsUnder(ctx.state, inode).length === 0) return decide();",
-        replace: "if (inode === undefined || inode > 0) return decide();",
+        find: "if (inode === undefined || openTailsUnder(ctx.state, inode).length === 0) return decideNow(decide);",
+        replace: "if (inode === undefined || inode > 0) return decideNow(decide);",
       },
     ],
     scenarios: ["replace"],

@@ -26,8 +26,8 @@ export const sessionsMutants: readonly Mutant[] = [
       },
       {
         file: "src/client/session.ts",
-        find: 'return { kind: doubtful ? "unknown" : "refused", error };',
-        replace: 'return { kind: "refused", error };',
+        find: 'return { kind: doubtful ? "unknown" : "refused", error: over };',
+        replace: 'return { kind: "refused", error: over };',
       },
     ],
     scenarios: ["hasty"],
