@@ -1,5 +1,6 @@
 /** Reads a part of a file that lies in one extent, whatever happens to its replicas: goes on from the same byte at the next one (DESIGN §4.4). */
 import { type ErrorCode, GfsError } from "../base/errors.ts";
+import { counted } from "../config/units.ts";
 import type { ReplicaAddress } from "../wire/control/common.ts";
 import { type LocatedExtent, replicaSuspect } from "../wire/control/files.ts";
 import type { InodeId, VolumeId } from "../wire/ids.ts";
@@ -243,9 +244,9 @@ export class PartRead {
     const { handle, replicas } = this.#extent;
     const last = this.#lastError instanceof GfsError ? this.#lastError : error;
     const count = replicas.length;
-    const why = count === 0 ? last.message : `none of its ${count} replicas gives it; the last: ${last.message}`;
-    return gaveUp(
-      new GfsError(last.code, `Cannot read chunk ${handle}: ${why}`, { cause: last, details: last.details }),
-    );
+    // What `nobody` says is all there is to say.
+    if (count === 0) return gaveUp(last);
+    const text = `Cannot read chunk ${handle}: none of its ${counted(count, "replica")} gives it; the last: ${last.message}`;
+    return gaveUp(new GfsError(last.code, text, { cause: last, details: last.details }));
   }
 }

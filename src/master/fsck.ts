@@ -1,12 +1,13 @@
 /** Namespace against chunk table against what volumes report (issue: `fsck`), a page at a time, in slices. */
 import { counted } from "../config/units.ts";
 import { protocol } from "../limits.ts";
+import type { ChunkHandle } from "../wire/ids.ts";
 import { GfsError } from "../base/errors.ts";
 import type { CheckedFile, fsck } from "../wire/control/namespace.ts";
 import { inSlices, type MasterContext } from "./context.ts";
 import { isHolder, type Replica, replicasAt } from "./core/chunk-replicas.ts";
 import { awaitsHolders } from "./core/chunk-scan.ts";
-import { chunkAt, slotOf } from "./core/chunk-table.ts";
+import { chunkAt, findChunk, slotOf } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { extentAt, extentCount, type PlacedExtent } from "./core/extents.ts";
 import { firstFreeSlot, idOfSlot, isFile } from "./core/inodes.ts";
@@ -69,7 +70,7 @@ function namedFile(ctx: MasterContext, slot: number): Pick<CheckedFile, "path" |
 
 /** `count`: those that are not named one by one too. */
 function problemsOf(ctx: MasterContext, slot: number): { readonly problems: Problem[]; readonly count: number } {
-  const { inodes, chunks } = ctx.state;
+  const { inodes } = ctx.state;
   const problems: Problem[] = [];
   const path = (): string => pathOf(inodes, slot).path.slice(0, protocol.pathBytesMax);
   const count = extentCount(inodes, slot);
@@ -81,13 +82,8 @@ function problemsOf(ctx: MasterContext, slot: number): { readonly problems: Prob
     else unnamed++;
   }
   const tail = tailOf(ctx.state, idOfSlot(inodes, slot));
-  if (tail !== undefined && slotOf(chunks, tail) < 0)
-    problems.push({ kind: "inconsistent", path: path(), handle: tail, text: `its open chunk ${tail} is not known` });
-  const sealing = tail === undefined ? undefined : ctx.soft.seals.get(tail);
-  if (tail !== undefined && sealing !== undefined && sealing.machine.phase !== "finishing") {
-    const text = `chunk ${tail} is being sealed and waits for ${sealing.machine.waitsFor}`.slice(0, 512);
-    problems.push({ kind: "pending", path: path(), handle: tail, text });
-  }
+  const ofTail = tail === undefined ? undefined : problemOfTail(ctx, tail);
+  if (ofTail !== undefined) problems.push({ ...ofTail, path: path(), text: ofTail.text.slice(0, 512) });
   const last = problems.at(-1);
   if (unnamed > 0 && last !== undefined)
     problems[problems.length - 1] = {
@@ -95,6 +91,26 @@ function problemsOf(ctx: MasterContext, slot: number): { readonly problems: Prob
       text: `${last.text}; ${counted(unnamed, "more chunk")} of this file`.slice(0, 512),
     };
   return { problems, count: problems.length + unnamed };
+}
+
+function problemOfTail(ctx: MasterContext, handle: ChunkHandle): Omit<Problem, "path"> | undefined {
+  const { chunks, volumes } = ctx.state;
+  const chunk = findChunk(chunks, handle);
+  if (chunk === undefined) return { kind: "inconsistent", handle, text: `its open chunk ${handle} is not known` };
+  const sealing = ctx.soft.seals.get(handle);
+  if (sealing !== undefined) {
+    const { phase, waitsFor } = sealing.machine;
+    if (phase === "finishing") return undefined;
+    return { kind: "pending", handle, text: `chunk ${handle} is being sealed and waits for ${waitsFor}` };
+  }
+  const gone = chunk.members.filter((index) => isGone(volumes.byIndex[index]));
+  const left = chunk.members.length - gone.length;
+  if (left >= chunk.goal) return undefined;
+  const why = gone
+    .map((index) => volumeAt(volumes, index))
+    .map((volume) => `, ${nameAmong(volumes, volume)} is ${volume.liveness}`);
+  const text = `chunk ${handle}, open for append, has ${left} of ${counted(chunk.goal, "server")}${why.join("")}`;
+  return { kind: "short", handle, text };
 }
 
 function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "path"> | undefined {

@@ -1,6 +1,8 @@
 /** What `locate`, `stat` and `fsck` show of the replicas of a chunk. */
 import { expect, test } from "bun:test";
-import { fsck, stat } from "../../../src/wire/control/namespace.ts";
+import { appendTail, createFile } from "../../../src/wire/control/files.ts";
+import { fsck, stat, status } from "../../../src/wire/control/namespace.ts";
+import { chunkHandle } from "../../../src/wire/ids.ts";
 import { putFile, started } from "./cluster-with-puts.ts";
 
 function withDead(seed: number) {
@@ -38,4 +40,17 @@ test("fsck says of a replica what stat says, in words that operators know", () =
   expect(later).toBe("pending");
   expect(sorted(named)).toEqual(["server1", "server2", "server3"].map((name) => `${name} not reported yet`));
   expect(shown().toSorted()).toEqual(["server1", "server2", "server3"].map((name) => `${name} unreported`));
+});
+
+test("fsck calls an open chunk short where status does", () => {
+  const cluster = started(73, 2);
+  const { inode } = cluster.call(createFile, { id: cluster.nextId(), path: "/log", mode: "new" });
+  cluster.call(appendTail, { inode, recordBytes: 100 });
+  // For the next round over the chunk table.
+  cluster.simulation.runFor(12_000);
+  expect(cluster.call(status, {}).chunks).toMatchObject({ open: 1, unsealedShort: 1 });
+  const { problems } = cluster.call(fsck, { path: "/", list: false });
+  expect(problems).toEqual([
+    { kind: "short", path: "/log", handle: chunkHandle(1), text: "chunk 1, open for append, has 2 of 3 servers" },
+  ]);
 });
