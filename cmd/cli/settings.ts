@@ -27,7 +27,7 @@ export const clientFlags = {
   timeout: {
     type: "string",
     hint: "SECONDS",
-    about: "give up after this long without progress (30)",
+    about: "give up after this long without progress (30; or 500ms, 5min …)",
     key: "client.timeout_seconds",
   },
   location: { type: "string", hint: "X,Y", about: "where this client is: near servers are preferred" },

@@ -6,7 +6,8 @@ export type KeyType =
   | { readonly kind: "text-list" }
   | { readonly kind: "whole"; readonly min: number; readonly max: number }
   | { readonly kind: "number"; readonly min: number; readonly max: number }
-  | { readonly kind: "size"; readonly min: number; readonly max: number };
+  | { readonly kind: "size"; readonly min: number; readonly max: number }
+  | { readonly kind: "seconds"; readonly min: number; readonly max: number };
 
 export interface KeySpec {
   readonly type: KeyType;
@@ -19,7 +20,7 @@ export interface KeySpec {
 }
 
 const text: KeyType = { kind: "text" };
-const seconds: KeyType = { kind: "number", min: 0.001, max: 1e9 };
+const seconds: KeyType = { kind: "seconds", min: 0.001, max: 1e9 };
 const whole = (min: number, max: number): KeyType => ({ kind: "whole", min, max });
 const size = (min: number, max: number): KeyType => ({ kind: "size", min, max });
 const weight: KeyType = { kind: "number", min: 0, max: 1_000 };
@@ -181,7 +182,7 @@ export const configKeys = {
     about: "chunkservers lost within this time are gone at once",
   },
   "master.mass_failure_hold_seconds": {
-    type: { kind: "number", min: 0, max: 1e9 },
+    type: { kind: "seconds", min: 0, max: 1e9 },
     fallback: s(defaultLimits.massFailureHoldMs),
     unit: "seconds",
     about: "repair waits at most so long; 0: until they return, or `gfs repair resume`",

@@ -3,7 +3,7 @@ import { unreachable } from "../base/assert.ts";
 import { GfsError } from "../base/errors.ts";
 import { configKeyNames, configKeys, environmentName, type ConfigKey, type ConfigValue, type KeySpec } from "./keys.ts";
 import { didYouMean } from "./nearest.ts";
-import { parseSize } from "./units.ts";
+import { parseDuration, parseSize } from "./units.ts";
 
 type Value = string | number | readonly string[] | undefined;
 
@@ -148,6 +148,13 @@ function readValue(key: ConfigKey, raw: unknown, where: string): Value {
       const bytes = typeof raw === "number" ? raw : parseSize(String(raw));
       const fits = bytes !== undefined && Number.isSafeInteger(bytes) && bytes >= type.min && bytes <= type.max;
       return fits ? bytes : refuse(`a size from ${type.min} to ${type.max} bytes, like 64MB or 64MiB`);
+    }
+    case "seconds": {
+      const ms = typeof raw === "number" ? raw * 1_000 : parseDuration(String(raw));
+      const value = ms === undefined ? Number.NaN : ms / 1_000;
+      return value >= type.min && value <= type.max
+        ? value
+        : refuse(`a time from ${type.min} to ${type.max} seconds, like 30, 30s or 5min`);
     }
     case "whole":
     case "number": {

@@ -50,6 +50,24 @@ describe("DESIGN §7 precedence", () => {
     expect(host.setting("master.port")).toEqual({ value: 7, origin: "environment GFS_MASTER_PORT" });
   });
 
+  test("times are seconds, or have a unit", () => {
+    const timeout = (text: string) => new Map([["client.timeout_seconds", { flag: "--timeout", text }] as const]);
+    for (const [text, seconds] of [
+      ["30", 30],
+      ["1.5", 1.5],
+      ["45s", 45],
+      ["5min", 300],
+      ["250ms", 0.25],
+    ] as const)
+      expect(resolveConfig(sources({ flags: timeout(text) })).get("client.timeout_seconds")).toBe(seconds);
+    const inFile = { name: "gfs.toml", tables: { client: { timeout_seconds: "2min" } } };
+    expect(resolveConfig(sources({ file: inFile })).get("client.timeout_seconds")).toBe(120);
+    for (const text of ["0", "soon", "-1", "3 weeks", "1e3000"])
+      expect(refusal({ flags: timeout(text) })).toContain(
+        "is not a time from 0.001 to 1000000000 seconds, like 30, 30s or 5min",
+      );
+  });
+
   test("an empty variable is an unset one, and what doesn't begin with GFS_ is somebody else's", () => {
     const config = resolveConfig(
       sources({ environment: { GFS_MASTER: "", GFS_MASTER_PORT: "", GFSX: "1", PATH: "/" } }),
