@@ -4,7 +4,7 @@ import type { Log, LogOptions, LogPosition, ReplayEntry } from "./log-types.ts";
 import { findLog, recoverLog } from "./recover.ts";
 import { segmentFileName, type SegmentHeader, walkSegment } from "./segment.ts";
 import { type LogWorld, SegmentLog } from "./segment-log.ts";
-import { diskFailed, readWhole } from "./survey.ts";
+import { corrupt, diskFailed, readWhole } from "./survey.ts";
 
 /**
  * Opens a log, made where none is: every entry after `options.after` of the longest whole copy is replayed in order; then that copy is brought to every directory, a torn
@@ -16,9 +16,13 @@ import { diskFailed, readWhole } from "./survey.ts";
 export async function openLog(world: LogWorld, options: LogOptions, replay: ReplayEntry): Promise<Log> {
   try {
     const found = await findLog(world.disk, options);
-    for (const { header } of found.best?.segments ?? []) {
-      const bytes = await readWhole(world.disk, `${found.best?.directory}/${segmentFileName(header.first)}`);
-      await replaySegment(bytes, header, { after: options.after, until: Number.MAX_SAFE_INTEGER }, replay);
+    for (const { header, end, last } of found.best?.segments ?? []) {
+      const file = `${found.best?.directory}/${segmentFileName(header.first)}`;
+      const range = { after: options.after, until: last };
+      const replayed = await replaySegment(await readWhole(world.disk, file), header, range, replay);
+      // A disk that fails may give other bytes than a moment ago: nobody may go on without the entries that were found.
+      if (replayed !== last)
+        throw corrupt({ file, offset: end, why: `it had entries up to ${last}, and now only up to ${replayed}` });
     }
     await options.beforeChange?.();
     const recovered = await recoverLog(world, found);

@@ -61,11 +61,10 @@ export async function openOperationLog(world: World, options: OpenOperationLog):
         // One that was rebuilt is believed without those that the lost master had beside it.
         if (!directories.some(({ restored }) => restored !== undefined))
           requireAllDirectories(loaded.state, { directories, filled, lost: options.lost });
-        for (const directory of directories) {
-          if (directory.isNew || !filled.includes(directory)) await claim(disk, directory);
-          else await markFilling(disk, directory);
-        }
+        for (const directory of directories) await claim(disk, directory);
+        // One whose log is gone may have the only whole checkpoint: what it holds counts until the others have it too.
         await shareCheckpoint(world, directories, loaded);
+        for (const directory of filled) if (!directory.isNew) await markFilling(disk, directory);
       },
       onDurable: options.onDurable,
       onDirectoryFailed: options.onDirectoryFailed,

@@ -267,6 +267,34 @@ describe("a damaged log", () => {
     expect(() => reopened(simulation, machine, { directories: ["/a", "/empty"] })).toThrow("checksum");
   });
 
+  test.each([
+    ["its first segment", 0],
+    ["one in the middle", 1],
+    ["its last", -1],
+  ])("whose disk gives other bytes of %s than a moment ago is refused, and no entry is passed over", (_, which) => {
+    for (const again of [false, true]) {
+      const { simulation, machine } = newMachine(30);
+      const segments = simulation.do(machine, async (world) => {
+        const { log } = await opened(world);
+        await appendAll(log, words(30, 300));
+        await log.close();
+        return (await world.disk.list("/a")).filter((name) => /^[0-9a-f]{16}/.test(name)).sort();
+      });
+      expect(segments.length).toBeGreaterThan(2);
+      machine.restart();
+      const path = `/a/${segments.at(which)}`;
+      const drive = machine.drive("/a");
+      const mayFail = drive.mayFail.bind(drive);
+      let opens = 0;
+      // Read once, to look what is there, and once more to replay it; what flips twice is as it was.
+      drive.mayFail = (operation, at) => {
+        if (at === path && operation === "open" && (++opens === 2 || (again && opens === 3))) drive.corrupt(path, 700);
+        mayFail(operation, at);
+      };
+      expect(() => simulation.do(machine, (world) => opened(world))).toThrow(`Cannot read ${path}`);
+    }
+  });
+
   test("of another volume or a newer format is refused", () => {
     const { simulation, machine } = newMachine(12);
     simulation.do(machine, async (world) => {

@@ -43,6 +43,25 @@ describe("a data directory that joins", () => {
     expect(filesFrom(made, [a], [b])).toBe(files);
   });
 
+  test("keeps the only whole checkpoint until the others have it, though its log is gone, whenever the power fails", () => {
+    let operations = 1;
+    for (; operations < 400; operations++) {
+      const made = cluster(40, [a, b]);
+      filled(made);
+      stop(made);
+      damage(
+        made,
+        a,
+        names(made, `${a}/checkpoints`).map((_, i) => i),
+      );
+      made.simulation.do(made.machine, ({ disk }) => disk.removeTree(`${b}/operation-log`));
+      if (startCutAfter(made, operations, [a, b], [b]) === "ready") break;
+      expect([operations, filesFrom(made, [a, b], [b])]).toEqual([operations, files]);
+    }
+    expect(operations).toBeGreaterThan(40);
+    expect(operations).toBeLessThan(400);
+  }, 120_000);
+
   test("leaves all of it in the others, and in itself all or a refusal, whenever the power fails", () => {
     let operations = 1;
     let refused = 0;
