@@ -2,6 +2,8 @@
 import { type MasterContext, nowMs } from "./context.ts";
 import { wantScan } from "./core/chunk-scan.ts";
 import { acceptFailure, tickMassFailure } from "./core/mass-failure.ts";
+import { endWaits } from "./core/volumes.ts";
+import type { Limits } from "../limits.ts";
 import { afterSafeMode, endSafeMode, tickSafeMode } from "./core/safe-mode.ts";
 
 /** Leaves safe mode when enough is known; holds repair when many servers are lost at once, and lets it go. */
@@ -12,11 +14,17 @@ export function brakesTick(ctx: MasterContext): void {
     ctx.world.events.emit("info", "safe-mode.left", { by: "itself", now: nowGoesOn(ctx) });
     wantScan(soft.scan);
   }
+  if (endWaits(state.volumes, time.nowMs, reportPatienceMs(limits))) wantScan(soft.scan);
   const change = tickMassFailure(soft.massFailure, state.volumes, time);
   const { reason } = soft.massFailure;
   soft.repair.held = reason === "" ? undefined : reason;
   if (change === "held") ctx.world.events.emit("error", "repair.held", { reason });
   if (change === "released") ctx.world.events.emit("info", "repair.resumed", { by: "itself" });
+}
+
+/** How long a live server may take to tell what it holds before chunks are judged without it. */
+export function reportPatienceMs({ safeModeMs }: Pick<Limits, "safeModeMs">): number {
+  return 4 * safeModeMs;
 }
 
 function nowGoesOn({ soft }: MasterContext): string {

@@ -4,9 +4,9 @@ import { protocol } from "../limits.ts";
 import type { ChunkHandle } from "../wire/ids.ts";
 import { GfsError } from "../base/errors.ts";
 import type { CheckedFile, fsck } from "../wire/control/namespace.ts";
-import { inSlices, type MasterContext } from "./context.ts";
-import { isHolder, type Replica, replicasAt } from "./core/chunk-replicas.ts";
-import { awaitsHolders } from "./core/chunk-scan.ts";
+import { chunkView, inSlices, type MasterContext } from "./context.ts";
+import { type Replica, replicasAt } from "./core/chunk-replicas.ts";
+import { awaitsTelling, holderCountAt, verdictAt } from "./core/chunk-scan.ts";
 import { chunkAt, findChunk, slotOf } from "./core/chunk-table.ts";
 import type { ReplyOf, RequestOf } from "./core/decision.ts";
 import { extentAt, extentCount, type PlacedExtent } from "./core/extents.ts";
@@ -14,7 +14,7 @@ import { firstFreeSlot, idOfSlot, isFile } from "./core/inodes.ts";
 import { lookup, pathOf } from "./core/namespace.ts";
 import { isUnder, tailOf } from "./core/tails.ts";
 import { isForgotten, isGone, nameAmong, volumeAt } from "./core/volumes.ts";
-import { healthFor, reportsPending } from "./locating.ts";
+import { healthFor } from "./locating.ts";
 import { contentWithTail } from "./tail-bytes.ts";
 
 type Page = ReplyOf<typeof fsck>;
@@ -127,24 +127,25 @@ function problemOf(ctx: MasterContext, extent: PlacedExtent): Omit<Problem, "pat
       handle,
       text: `an extent reaches byte ${extent.offset + extent.length} of chunk ${handle}, which has ${chunk.length}`,
     };
+  const view = chunkView(ctx);
+  const verdict = verdictAt(view, at);
+  if (verdict === "healthy") return undefined;
   const replicas = replicasAt(chunks, at).filter(({ volume }) => !isForgotten(volumes, volume));
-  const alive = replicas.filter(({ volume }) => !isGone(volumes.byIndex[volume]));
-  const holders = alive.filter(({ health }) => isHolder(health)).length;
-  if (holders >= chunk.goal && !awaitsHolders({ chunks, volumes, safeMode: ctx.soft.safeMode.active }, at))
-    return undefined;
   const where = replicas.map((replica) => replicaWords(ctx, replica)).join(", ");
+  const holders = holderCountAt(view, at);
   const text = `chunk ${handle} has ${holders} of ${counted(chunk.goal, "replica")} (${where === "" ? "none known" : where})`;
+  if (verdict !== "pending") {
+    const isBad = replicas.some(({ volume, health }) => health === "corrupt" && !isGone(volumes.byIndex[volume]));
+    return { kind: verdict === "lost" && isBad ? "corrupt" : verdict, handle, text };
+  }
   if (holders >= chunk.goal)
     return {
       kind: "pending",
       handle,
       text: `${text}, of which not all servers have registered since the master started`,
     };
-  if (reportsPending(ctx))
-    return { kind: "pending", handle, text: `${text}; not all servers have told what they hold` };
-  if (holders > 0) return { kind: "short", handle, text };
-  if (alive.some(({ health }) => health === "unfinished")) return { kind: "pending", handle, text };
-  return { kind: alive.some(({ health }) => health === "corrupt") ? "corrupt" : "lost", handle, text };
+  const awaited = awaitsTelling(view) ? "; not all servers have told what they hold" : "";
+  return { kind: "pending", handle, text: text + awaited };
 }
 
 function replicaWords(ctx: MasterContext, { volume: index, health }: Replica): string {

@@ -1,6 +1,7 @@
 /** Rounds over the chunk table (core/chunk-scan.ts; DESIGN §4.5): what is short is queued for repair, what is surplus for deletion. */
 import { chunkView, inSlices, type MasterContext, nowMs } from "./context.ts";
 import { scanSlotsPerSlice, stepScan } from "./core/chunk-scan.ts";
+import type { ChunkHandle } from "../wire/ids.ts";
 import { findChunk } from "./core/chunk-table.ts";
 import { queueGarbage } from "./core/garbage.ts";
 import { dropUnfounded } from "./core/repair.ts";
@@ -15,7 +16,8 @@ export async function scanChunks(ctx: MasterContext): Promise<void> {
   const { scan, repair, garbage } = ctx.soft;
   if (!scan.running && !scan.wanted) return;
   const round = beginRound(ctx);
-  const unfounded = waitingNow(repair.queues);
+  // Of a round that an error has broken off, what was found before that is not known any more.
+  const unfounded = scan.running ? new Set<ChunkHandle>() : waitingNow(repair.queues);
   await inSlices(ctx, () => {
     const from = scan.running ? scan.slot : 0;
     const now = nowMs(ctx);

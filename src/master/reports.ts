@@ -113,7 +113,7 @@ export async function resolveAbsences(ctx: MasterContext): Promise<void> {
     const { absent, resolved, idle } = stepAbsences(ctx.state.chunks, ctx.soft.absences, absenceSlotsPerSlice);
     for (const index of resolved) {
       const volume = volumeAt(ctx.state.volumes, index);
-      noteReported(volume);
+      if (!noteReported(volume)) continue;
       ctx.world.events.emit("info", "volume.reported", { volume: volume.volume, label: volume.label });
     }
     if (absent.length > 0 || resolved.length > 0) wantScan(ctx.soft.scan);

@@ -1,6 +1,6 @@
 /** What is so (promise P7): the state of the cluster for `status`, `df` and `/healthz`. */
 import { defined } from "../base/assert.ts";
-import { are, counted, have } from "../config/units.ts";
+import { are, counted, formatDuration, have } from "../config/units.ts";
 import type { Log } from "../log/log-types.ts";
 import type { ChunkCounts, ServerStatus, ShortChunk, space, status } from "../wire/control/namespace.ts";
 import type { ClusterId, Epoch } from "../wire/ids.ts";
@@ -10,12 +10,13 @@ import { healthOf, noCounts } from "./core/chunk-health.ts";
 import { chunkCount } from "./core/chunk-table.ts";
 import type { ReplyOf } from "./core/decision.ts";
 import { rootSlot } from "./core/inodes.ts";
+import { reportPatienceMs } from "./brakes.ts";
 import { runningRepairs } from "./core/repair.ts";
 import { queuedCount } from "./core/repair-queues.ts";
 import { detachedCount } from "./core/reaping.ts";
 import { trashTotals } from "./core/trash.ts";
 import { spaceSums, usableBytes } from "./core/space-sums.ts";
-import { allVolumes, type Volume, unknownAddress, volumeAt } from "./core/volumes.ts";
+import { allVolumes, isOverdue, nameAmong, type Volume, unknownAddress, volumeAt } from "./core/volumes.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import { fullWarnings } from "./full-servers.ts";
 import type { MetadataCopies } from "./metadata/metadata-copies.ts";
@@ -190,13 +191,24 @@ function warningsOf(ctx: MasterContext, sources: StatusSources): string[] {
   const counts = ctx.soft.scan.finished?.counts;
   if (counts !== undefined && counts.misplaced > 0)
     warnings.push(`${counted(counts.misplaced, "chunk")} ${have(counts.misplaced)} too many replicas in one rack`);
-  warnings.push(...fullWarnings(ctx), ...slowWarnings(allVolumes(ctx.state.volumes)));
+  warnings.push(...overdueWarnings(ctx), ...fullWarnings(ctx), ...slowWarnings(allVolumes(ctx.state.volumes)));
   if (ctx.soft.repair.held !== undefined)
     warnings.push(`repair is held back: ${ctx.soft.repair.held}; if they won't be back: gfs repair resume`);
   if (ctx.soft.repair.blocked !== "") warnings.push(`repair waits: ${ctx.soft.repair.blocked}`);
   const detached = detachedCount(ctx.state.inodes);
   if (detached > 0) warnings.push(`${counted(detached, "removed tree")} ${are(detached)} being cleared away`);
   return warnings.slice(0, 64).map((warning) => cut(warning, 1_024));
+}
+
+function overdueWarnings(ctx: MasterContext): string[] {
+  const { volumes } = ctx.state;
+  const now = nowMs(ctx);
+  return allVolumes(volumes)
+    .filter((volume) => isOverdue(volume, now, reportPatienceMs(ctx.limits)))
+    .map(
+      (volume) =>
+        `${nameAmong(volumes, volume)} has not told all that it holds, though it registered ${formatDuration(now - volume.registeredMs)} ago: what only it has is called missing`,
+    );
 }
 
 export function clusterIdOf(ctx: MasterContext): ClusterId {

@@ -2,10 +2,10 @@
  * How well chunks are kept, in counts and in one word (promise P7): `healthy` is said only when every chunk has as many good replicas as wanted, and a chunk is `lost` only
  * when no server that can be reached has one. Counted by the round over the chunk table (chunk-scan.ts).
  */
-import { isHolder, replicasAt } from "./chunk-replicas.ts";
+import { isHolder, type Replica, replicasAt } from "./chunk-replicas.ts";
 import type { ChunkView } from "./chunk-scan.ts";
 import { membersAt } from "./chunk-table.ts";
-import { allVolumes, isGone } from "./volumes.ts";
+import { isGone, type Volume } from "./volumes.ts";
 
 /**
  * Chunks in writing are not counted. `misplaced` ones are healthy, short or pending too. `pending`: too few servers have told, since the master's start, to know. Of the short
@@ -79,10 +79,12 @@ export function countLost(view: ChunkView, counts: ScanCounts, slot: number): vo
 /** No server that is not retired has a good replica of a sealed chunk, dead or alive, or could have one that it has not reported since the master's start. */
 export function isLostForGood(view: ChunkView, slot: number): boolean {
   if (view.safeMode) return false;
-  const servers = allVolumes(view.volumes).filter(({ liveness }) => liveness !== "retired");
-  if (servers.some(({ reported }) => !reported)) return false;
-  const good = replicasAt(view.chunks, slot).filter(({ health }) => isHolder(health) || health === "unfinished");
-  return !good.some(({ volume }) => servers.some(({ index }) => index === volume));
+  const { byIndex } = view.volumes;
+  const counts = (volume: Volume | undefined): boolean =>
+    volume?.mark !== "forgotten" && volume?.liveness !== "retired";
+  const isGood = ({ health }: Replica): boolean => isHolder(health) || health === "unfinished";
+  if (replicasAt(view.chunks, slot).some((replica) => isGood(replica) && counts(byIndex[replica.volume]))) return false;
+  return byIndex.every((volume) => volume === undefined || !counts(volume) || volume.reported);
 }
 
 /** An open or sealing chunk: what its chain has left. */

@@ -92,6 +92,18 @@ export function awaitsHolders(view: ChunkView, slot: number): boolean {
   return heard < view.chunks.goals.get(slot);
 }
 
+/** Of a sealed chunk. pending: too little was told since the master's start to know. */
+export function verdictAt(
+  view: ChunkView,
+  slot: number,
+  { holders = holderCountAt(view, slot), awaiting = awaitsTelling(view) } = {},
+): "healthy" | "pending" | "short" | "lost" {
+  if (holders >= view.chunks.goals.get(slot)) return awaitsHolders(view, slot) ? "pending" : "healthy";
+  if (awaiting) return "pending";
+  if (holders > 0) return "short";
+  return replicasAt(view.chunks, slot).some((replica) => mayCome(view, replica)) ? "pending" : "lost";
+}
+
 /** Chunks that were copied elsewhere by balance (balance.ts), each with the volume whose replica is to go for it. */
 export type MovedOff = ReadonlyMap<ChunkHandle, { readonly source: VolumeIndex }>;
 
@@ -150,26 +162,18 @@ function visit(
   // With one too many that is the one to go.
   const misplaced = holders <= goal && crowding(view.chunks, slot, racks) > 0;
   if (misplaced) counts.misplaced++;
-  if (holders >= goal) {
-    if (awaitsHolders(view, slot)) counts.pending++;
-    else counts.healthy++;
-    if (countedHoldersAt(view, slot) < goal)
-      step.short.push({ handle: handleAt(view.chunks, slot), holders, moving: true });
-    else if (holders > goal) findSurplus(view, slot, { racks, step, movedOff });
-    else if (misplaced) step.misplaced.push(handleAt(view.chunks, slot));
-    return;
-  }
-  // Repair does not wait for the last server's word: where safe mode is over it may be long.
-  if (holders > 0) step.short.push({ handle: handleAt(view.chunks, slot), holders });
-  const pending =
-    awaiting || (holders === 0 && replicasAt(view.chunks, slot).some((replica) => mayCome(view, replica)));
-  if (pending) {
-    counts.pending++;
-    return;
-  }
-  if (holders > 0) countShort(counts, { holders, goal, bytes });
-  else countLost(view, counts, slot);
-  noteShort(view, scan, { slot, healthy: holders });
+  const verdict = verdictAt(view, slot, { holders, awaiting });
+  if (verdict === "short") countShort(counts, { holders, goal, bytes });
+  else if (verdict === "lost") countLost(view, counts, slot);
+  else counts[verdict]++;
+  if (verdict === "short" || verdict === "lost") noteShort(view, scan, { slot, healthy: holders });
+  if (holders < goal) {
+    // Repair does not wait for the last server's word: where safe mode is over it may be long.
+    if (holders > 0) step.short.push({ handle: handleAt(view.chunks, slot), holders });
+  } else if (countedHoldersAt(view, slot) < goal)
+    step.short.push({ handle: handleAt(view.chunks, slot), holders, moving: true });
+  else if (holders > goal) findSurplus(view, slot, { racks, step, movedOff });
+  else if (misplaced) step.misplaced.push(handleAt(view.chunks, slot));
 }
 
 /** A replica that holds all of it, to be finished as soon as its volume is told. */

@@ -7,7 +7,7 @@ import { reportEntryBytes } from "../../wire/control/chunkservers.ts";
 import type { ReplicaReport } from "../../wire/control/chunkservers.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import { unpackReport } from "../../wire/report.ts";
-import { dropReplica, isHolder, putReplica, replicaCountAt, replicaHealthAt } from "./chunk-replicas.ts";
+import { dropReplica, isHolder, putReplica, replicaCountAt, replicaHealthAt, replicaOn } from "./chunk-replicas.ts";
 import { replicaSeenAt, replicaVolumeAt } from "./chunk-replicas.ts";
 import { handleAt, isStranger, slotOf, stateAt } from "./chunk-table.ts";
 import type { ChunkTable, VolumeIndex } from "./chunk-table.ts";
@@ -38,7 +38,7 @@ export function takePage(volume: Volume, page: ReportPage): PageVerdict {
       nextPage: 1,
       factMark: page.factMark ?? volume.registration.factMark,
       seen: ((volume.reportsBegun - 1) % 255) + 1,
-      tally: { applied: 0, pages: page.last ? 1 : undefined },
+      tally: { applied: 0, pages: page.last ? 1 : undefined, missed: 0 },
     };
     volume.reportWanted = false;
     return "accepted";
@@ -89,7 +89,7 @@ export function judgeEntry(table: ChunkTable, entry: ReplicaReport, factMark: nu
   return unfinished ? "unfinished" : "stale";
 }
 
-/** What the shell must act on; `healthy`, `late` and `busy` entries need nothing. */
+/** What the shell must act on; `healthy`, `late` and `busy` entries need nothing. (A late one may be missed: `ReportProgress.tally`.) */
 export interface ReportFinding {
   readonly kind: "unfinished" | "stale" | "corrupt" | "unknown" | "released" | "behind" | "early";
   readonly handle: ChunkHandle;
@@ -142,6 +142,7 @@ export function stepPage(
     switch (verdict) {
       case "late":
         late++;
+        if (isUntold(table, volume, entry)) progress.tally.missed++;
         break;
       case "late-unfinished":
         late++;
@@ -175,6 +176,13 @@ export function stepPage(
     progress.tally.applied++;
   }
   return { findings, late, done };
+}
+
+/** A good replica that the table does not have. */
+function isUntold(table: ChunkTable, volume: VolumeIndex, entry: ReplicaReport): boolean {
+  const slot = slotOf(table, entry.handle);
+  const isGood = entry.state === "sealed" && entry.dataVersion === table.versions.get(slot);
+  return isGood && replicaOn(table, slot, volume) === undefined;
 }
 
 /** Complete reports whose absences are resolved together by one pass over the table. */

@@ -32,8 +32,11 @@ export interface ReportProgress {
   readonly factMark: number;
   /** Marks the replicas that this report lists: 1 to 255. */
   readonly seen: number;
-  /** Pages applied whole, and how many there are, known with the last one: pages may be applied side by side. */
-  readonly tally: { applied: number; pages: number | undefined };
+  /**
+   * Pages applied whole, and how many there are, known with the last one: pages may be applied side by side. `missed`: it tells of good replicas that nobody else has told of, of chunks that
+   * something happened to after it began: only the next report counts for those.
+   */
+  readonly tally: { applied: number; pages: number | undefined; missed: number };
 }
 
 export interface Volume {
@@ -58,8 +61,13 @@ export interface Volume {
   reportsBegun: number;
   /** A full report of this incarnation is complete, its absences resolved. */
   reported: boolean;
-  /** Known from the log, and has not told this master all that it holds: replicas made since the log named the members of their chunks are known by its report alone. */
+  /**
+   * Known from the log, and has not told this master all that it holds: replicas made since the log named the members of their chunks are known by its report alone. Ends with that report, with
+   * its death, and in time (`endWaits`).
+   */
   expected: boolean;
+  /** When this incarnation registered; 0 before. */
+  registeredMs: number;
   /** The master wants a report: said in the next heartbeat's answer. */
   reportWanted: boolean;
   readonly pace: Pace;
@@ -112,6 +120,7 @@ export function applyVolumeAdded(
     reportsBegun: 0,
     reported: false,
     expected: false,
+    registeredMs: 0,
     reportWanted: false,
     pace: newPace(),
     full: false,
@@ -165,9 +174,10 @@ export function nameOf(volume: Volume): string {
 
 /** For people, where a disk that was replaced may have left two of one label: told apart as by `gfs servers`. */
 export function nameAmong(table: VolumeTable, volume: Volume): string {
-  const twin = allVolumes(table).some(
-    (other) => other !== volume && other.label !== "" && other.label === volume.label,
-  );
+  const { label } = volume;
+  const isTwin = (other: Volume | undefined): boolean =>
+    other !== undefined && other !== volume && other.label === label && other.mark !== "forgotten";
+  const twin = label !== "" && table.byIndex.some(isTwin);
   return twin ? `${nameOf(volume)} (volume ${volume.volume.slice(0, 12)})` : nameOf(volume);
 }
 
@@ -187,10 +197,28 @@ export function expectVolumes(table: VolumeTable, nowMs: number): void {
   for (const volume of allVolumes(table)) Object.assign(volume, { heardMs: nowMs, expected: true });
 }
 
-/** A full report of its incarnation is complete, its absences resolved. */
-export function noteReported(volume: Volume): void {
+/** A full report of its incarnation is complete, its absences resolved. True where the volume has told all that it holds; else the next report will. */
+export function noteReported(volume: Volume): boolean {
+  if (!volume.reported && (volume.report?.tally.missed ?? 0) > 0) {
+    volume.reportWanted = true;
+    return false;
+  }
   volume.reported = true;
   volume.expected = false;
+  return true;
+}
+
+/** Live, and has not told all that it holds though it registered `patienceMs` ago, or longer. */
+export function isOverdue(volume: Volume, nowMs: number, patienceMs: number): boolean {
+  const { liveness, reported, registeredMs, registration } = volume;
+  return registration !== undefined && liveness === "live" && !reported && nowMs - registeredMs >= patienceMs;
+}
+
+/** Those that are overdue are expected no longer: others are judged without them. True where there were some. */
+export function endWaits(table: VolumeTable, nowMs: number, patienceMs: number): boolean {
+  const overdue = allVolumes(table).filter((volume) => volume.expected && isOverdue(volume, nowMs, patienceMs));
+  for (const volume of overdue) volume.expected = false;
+  return overdue.length > 0;
 }
 
 /** Some volume that may still come has not told this master all that it holds. */
@@ -212,6 +240,7 @@ export function registerVolume(volume: Volume, registration: Registration, nowMs
   volume.space = registration.space;
   volume.heardMs = nowMs;
   if (!again) {
+    volume.registeredMs = nowMs;
     volume.report = undefined;
     volume.reported = false;
     volume.streams = 0;
@@ -259,6 +288,7 @@ export function tickLiveness(table: VolumeTable, nowMs: number, limits: Liveness
     const from = volume.liveness;
     const silentMs = nowMs - volume.heardMs;
     volume.liveness = nextLiveness(from, { kind: "silent", sinceMs: silentMs }, limits);
+    if (volume.liveness === "dead") volume.expected = false;
     if (from !== volume.liveness) changes.push({ volume, from, to: volume.liveness, silentMs });
   }
   return changes;

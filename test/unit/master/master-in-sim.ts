@@ -208,6 +208,11 @@ export class MasterInSim {
     const space = { totalBytes: 1e9, freeBytes: 9e8, usedBytes: 1e8 };
     const address = this.machine.address(masterPort);
     let reports = 0;
+    const tell = (factMark?: number) => {
+      const entries = new Uint8Array(packReport(server.reported));
+      const page = { volume, incarnation, report: ++reports, page: 0, last: true, entries };
+      return client.call(address, report, { ...page, factMark }, { timeoutMs: 500 });
+    };
     for (let known = false; ;) {
       try {
         if (!known) {
@@ -229,17 +234,13 @@ export class MasterInSim {
             { timeoutMs: 500 },
           );
           known = true;
-          const entries = new Uint8Array(packReport(server.reported));
-          await client.call(
-            address,
-            report,
-            { volume, incarnation, report: ++reports, page: 0, last: true, entries },
-            { timeoutMs: 500 },
-          );
+          await tell();
         }
         const beat = { volume, incarnation, space, streams: 0, open: [...server.open], bad: server.bad };
-        ({ known } = await client.call(address, heartbeat, beat, { timeoutMs: 500 }));
+        const answer = await client.call(address, heartbeat, beat, { timeoutMs: 500 });
+        ({ known } = answer);
         server.bad = server.bad.slice(beat.bad.length);
+        if (answer.report) await tell(answer.factMark);
       } catch {
         // The master is down: the next beat tries again.
       }

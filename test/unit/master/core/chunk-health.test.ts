@@ -4,7 +4,7 @@ import { applyTailOpened } from "../../../../src/master/core/chunk-apply.ts";
 import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
 import { createChunkScan, stepScan } from "../../../../src/master/core/chunk-scan.ts";
 import { slotOf } from "../../../../src/master/core/chunk-table.ts";
-import { applyVolumeMarked, noteReported, volumeAt } from "../../../../src/master/core/volumes.ts";
+import { applyVolumeMarked, endWaits, isOverdue, noteReported, volumeAt } from "../../../../src/master/core/volumes.ts";
 import { inodeId } from "../../../../src/wire/ids.ts";
 import { addSealed, type ChunkWorld, chunkWorld, handleOf, v1 } from "./chunk-world.ts";
 
@@ -58,6 +58,21 @@ describe("how well chunks are kept", () => {
     expect(counted(world)).toMatchObject({ pending: 3 });
     noteReported(volumeAt(world.volumes, 3));
     expect(counted(world)).toMatchObject(told);
+  });
+
+  test("a live volume that does not tell is waited for so long, and no longer", () => {
+    const world = chunkWorld(3);
+    addSealed(world, 1, [0, 1]);
+    const silent = volumeAt(world.volumes, 2);
+    silent.expected = true;
+    const at = silent.registeredMs;
+    expect(endWaits(world.volumes, at + 119_999, 120_000)).toBe(false);
+    expect(counted(world)).toMatchObject({ short: 0, pending: 1 });
+    expect(endWaits(world.volumes, at + 120_000, 120_000)).toBe(true);
+    expect(counted(world)).toMatchObject({ short: 1, pending: 0 });
+    expect(isOverdue(silent, at + 130_000, 120_000)).toBe(true);
+    noteReported(silent);
+    expect(isOverdue(silent, at + 130_000, 120_000)).toBe(false);
   });
 
   test("a volume that is gone is not waited for", () => {

@@ -5,7 +5,7 @@ import {
   applyTailOpened,
   unreferenceChunk,
 } from "../../../../src/master/core/chunk-apply.ts";
-import { noteReplicaFact, replicasOf } from "../../../../src/master/core/chunk-replicas.ts";
+import { handFactMark, noteReplicaFact, replicasOf } from "../../../../src/master/core/chunk-replicas.ts";
 import {
   createAbsenceScan,
   reportComplete,
@@ -13,7 +13,7 @@ import {
   stepAbsences,
 } from "../../../../src/master/core/reports.ts";
 import { judgeEntry, pageJob, stepPage, takePage } from "../../../../src/master/core/reports.ts";
-import { volumeAt } from "../../../../src/master/core/volumes.ts";
+import { noteReported, volumeAt } from "../../../../src/master/core/volumes.ts";
 import { chunkVersion, inodeId } from "../../../../src/wire/ids.ts";
 import { packReport } from "../../../../src/wire/report.ts";
 import { addSealed, chunkWorld, entry, freshMark, handleOf, register, reportOf, v1 } from "./chunk-world.ts";
@@ -188,6 +188,36 @@ describe("pages", () => {
     expect(stepPage(world.chunks, slow, 10).done).toBe(true);
     expect(stepPage(world.chunks, slow, 10).done).toBe(true);
     expect(stepAbsences(world.chunks, scan, 10)).toEqual({ absent: [], resolved: [0], idle: true });
+  });
+
+  test("a good replica that came too late to count, and that nobody else told of, is asked for again before all is told", () => {
+    const world = chunkWorld(2);
+    addSealed(world, 1, [0], 1);
+    const mark = freshMark(world);
+    // A reader met volume 0 without it. Volume 1 has it: balance had moved it there.
+    world.nowMs += 1_000;
+    handFactMark(world.chunks, world.nowMs);
+    noteReplicaFact(world.chunks, handleOf(1), { volume: 0, health: "corrupt" });
+    const volume = volumeAt(world.volumes, 1);
+    volume.expected = true;
+    expect(reportOf(world, 1, { number: 1, entries: [entry(1)], factMark: mark }).late).toBe(1);
+    expect([noteReported(volume), volume.reported, volume.expected, volume.reportWanted]).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ]);
+    reportOf(world, 1, { number: 2, entries: [entry(1)], factMark: freshMark(world) });
+    expect(replicasOf(world.chunks, handleOf(1))).toContainEqual({ volume: 1, health: "healthy" });
+    expect([noteReported(volume), volume.reported, volume.expected, volume.reportWanted]).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+    // Later ones tell of what was deleted meanwhile: that is no reason to ask again.
+    reportOf(world, 1, { number: 3, entries: [entry(1)], factMark: mark });
+    expect(noteReported(volume)).toBe(true);
   });
 
   test("a superseded report resolves no absences", () => {
