@@ -14,7 +14,7 @@ export function brakesTick(ctx: MasterContext): void {
     ctx.world.events.emit("info", "safe-mode.left", { by: "itself", now: nowGoesOn(ctx) });
     wantScan(soft.scan);
   }
-  if (endWaits(state.volumes, time.nowMs, reportPatienceMs(limits))) wantScan(soft.scan);
+  if (time.nowMs - soft.startedMs >= reportPatienceMs(limits) && endWaits(state.volumes)) wantScan(soft.scan);
   const change = tickMassFailure(soft.massFailure, state.volumes, time);
   const { reason } = soft.massFailure;
   soft.repair.held = reason === "" ? undefined : reason;
@@ -22,7 +22,7 @@ export function brakesTick(ctx: MasterContext): void {
   if (change === "released") ctx.world.events.emit("info", "repair.resumed", { by: "itself" });
 }
 
-/** How long a live server may take to tell what it holds before chunks are judged without it. */
+/** How long servers may take to tell what they hold before chunks are judged without them. */
 export function reportPatienceMs({ safeModeMs }: Pick<Limits, "safeModeMs">): number {
   return 4 * safeModeMs;
 }

@@ -4,6 +4,7 @@ import type { status } from "../wire/control/namespace.ts";
 import { type MasterContext, nowMs } from "./context.ts";
 import { type Health, healthOf } from "./core/chunk-health.ts";
 import { estimateMs, noteRepairs } from "./core/repair-estimate.ts";
+import { awaitsReports } from "./core/volumes.ts";
 import { pathOfChunk } from "./locating.ts";
 
 /** Lost chunks that an event names, each with its file. */
@@ -50,11 +51,14 @@ export function untilWhole(ctx: MasterContext): Until {
   if (counts === undefined || counts.short === 0) return {};
   if (mutationsStopped !== undefined) return { noEstimate: "changes are stopped" };
   if (safeMode.active) return { noEstimate: "repair waits until safe mode is over" };
+  if (awaitsReports(ctx.state.volumes))
+    return { noEstimate: "repair waits until all servers have told what they hold" };
   if (repair.held !== undefined) return { noEstimate: `repair is held back: ${repair.held}`.slice(0, 512) };
   const now = { atMs: nowMs(ctx), chunks: repair.done, bytes: repair.doneBytes };
   const ms = estimateMs(repairRate, { chunks: counts.short, bytes: counts.missingBytes }, now);
   if (repair.running.size === 0 && repair.blocked !== "")
     return { noEstimate: `repair waits: ${repair.blocked}`.slice(0, 512) };
+  if (ms === 0) return { noEstimate: "the last copies are being counted" };
   if (ms !== undefined) return { estimateMs: ms };
-  return { noEstimate: repair.running.size > 0 ? "no copy has ended yet" : "nothing has been copied yet" };
+  return { noEstimate: repair.running.size > 0 ? "no copy has ended yet" : "nothing has been copied of late" };
 }

@@ -168,8 +168,7 @@ function visit(
   else counts[verdict]++;
   if (verdict === "short" || verdict === "lost") noteShort(view, scan, { slot, healthy: holders });
   if (holders < goal) {
-    // Repair does not wait for the last server's word: where safe mode is over it may be long.
-    if (holders > 0) step.short.push({ handle: handleAt(view.chunks, slot), holders });
+    if (holders > 0 && !awaiting) step.short.push({ handle: handleAt(view.chunks, slot), holders });
   } else if (countedHoldersAt(view, slot) < goal)
     step.short.push({ handle: handleAt(view.chunks, slot), holders, moving: true });
   else if (holders > goal) findSurplus(view, slot, { racks, step, movedOff });
@@ -197,27 +196,28 @@ function noteShort(view: ChunkView, scan: ChunkScan, found: { slot: number; heal
   ones.length = Math.min(ones.length, shortOnesMax);
 }
 
-/** What became of each volume that should hold it. One that is forgotten is named where nothing else tells: its copies were made elsewhere since, or it is why. */
+/** What became of each volume that should hold it. One that is forgotten, or has it no longer, is named where nothing else tells: its copy was made elsewhere since, or it is why. */
 export function whyShort(view: ChunkView, slot: number): string {
   const replicas = new Map(replicasAt(view.chunks, slot).map((replica) => [replica.volume, replica.health]));
   const volumes = new Set([...membersAt(view.chunks, slot), ...replicas.keys()]);
   const parts: string[] = [];
-  const forgotten: string[] = [];
+  /** May be long ago, and have been made good since. */
+  const once: string[] = [];
   for (const index of volumes) {
     const volume = volumeAt(view.volumes, index);
     const health = replicas.get(index);
     const name = nameAmong(view.volumes, volume);
-    if (volume.mark === "forgotten") forgotten.push(`${name} is forgotten`);
+    if (volume.mark === "forgotten") once.push(`${name} is forgotten`);
+    else if (health === undefined) once.push(`${name} no longer has it`);
     else if (isGone(volume)) parts.push(`${name} is ${volume.liveness}`);
-    else if (health === undefined) parts.push(`${name} no longer has it`);
     else if (!isHolder(health)) parts.push(`its replica on ${name} is ${health}`);
   }
   const goal = view.chunks.goals.get(slot);
   const holders = holderCountAt(view, slot);
+  const made = membersAt(view.chunks, slot).length;
   if (holders + parts.length < goal) {
-    if (holders > 0 && membersAt(view.chunks, slot).length < goal)
-      parts.push("more replicas are wanted than it was made with");
-    else parts.push(...forgotten);
+    if (holders > 0 && made < goal) parts.push(`it was made with ${made}, and ${goal} are wanted`);
+    else parts.push(...once);
   }
   if (parts.length > 0) return parts.join("; ");
   return holders > 0 ? "more replicas are wanted than it has" : "no server that is known has it";

@@ -3,8 +3,8 @@
  * of those that are left, for servers that will most likely be back. So repair is held, and said to be, until few enough of them are missing, an operator says to go on, or a
  * time has passed.
  *
- * Gone at once: dead or retired since less than a window before the latest of them, and all that are silent now. Only servers that this start of the master has heard count: for
- * the others there is safe mode. Nor do those count that an operator takes away (draining, forgotten): that they stop is his will, and no accident.
+ * Gone at once: dead or retired since less than a window before the latest of them, and all that are silent now. After a start of the master those that it never heard of count too, as
+ * gone when they were called dead: it does not know since when they are. Those do not count that an operator takes away (draining, forgotten): that they stop is his will, and no accident.
  */
 import type { Limits } from "../../limits.ts";
 import type { VolumeIndex } from "./chunk-table.ts";
@@ -37,7 +37,7 @@ export function tickMassFailure(
   volumes: VolumeTable,
   { nowMs, limits }: { readonly nowMs: number; readonly limits: MassFailureLimits },
 ): "held" | "released" | "unchanged" {
-  const known = allVolumes(volumes).filter((volume) => volume.registration !== undefined && isCounted(volume));
+  const known = allVolumes(volumes).filter(isCounted);
   for (const index of mass.goneMs.keys()) if (!isCounted(volumes.byIndex[index])) notLost(mass, index);
   let silent = 0;
   let live = 0;

@@ -7,7 +7,7 @@ import type { Limits } from "../../limits.ts";
 import type { ChunkHandle, ChunkVersion } from "../../wire/ids.ts";
 import { isHolder, noteReplicaFact, replicaOn, replicasAt } from "./chunk-replicas.ts";
 import { isUsable } from "./volumes.ts";
-import { type ChunkView, countedHoldersAt, holderCountAt } from "./chunk-scan.ts";
+import { awaitsTelling, type ChunkView, countedHoldersAt, holderCountAt } from "./chunk-scan.ts";
 import { type Chunk, chunkAt, slotOf, stateAt, type VolumeIndex } from "./chunk-table.ts";
 import type { Garbage } from "./garbage.ts";
 import { candidatesOf } from "./placement.ts";
@@ -116,10 +116,10 @@ export interface PlanStep {
   readonly more: boolean;
 }
 
-/** The next step of a round over the queues. Nothing is begun in safe mode, while repair is held, and where the same chunk is being deleted. */
+/** The next step of a round over the queues. Nothing is begun in safe mode, before all servers that the log knows have told what they hold, or are dead, while repair is held, and where the same chunk is being deleted. */
 export function planRepairs(repair: Repair, view: ChunkView, time: RepairTime): PlanStep {
   const commands: RepairCommand[] = [];
-  if (view.safeMode || repair.held !== undefined) return ended(repair, commands);
+  if (awaitsTelling(view) || repair.held !== undefined) return ended(repair, commands);
   const { levels } = repair.queues;
   const round = (repair.round ??= { level: -1, left: 0, blocked: "", unsure: new Set() });
   const by = contextOf(repair, view, time);

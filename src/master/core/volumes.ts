@@ -214,11 +214,11 @@ export function isOverdue(volume: Volume, nowMs: number, patienceMs: number): bo
   return registration !== undefined && liveness === "live" && !reported && nowMs - registeredMs >= patienceMs;
 }
 
-/** Those that are overdue are expected no longer: others are judged without them. True where there were some. */
-export function endWaits(table: VolumeTable, nowMs: number, patienceMs: number): boolean {
-  const overdue = allVolumes(table).filter((volume) => volume.expected && isOverdue(volume, nowMs, patienceMs));
-  for (const volume of overdue) volume.expected = false;
-  return overdue.length > 0;
+/** Nobody is expected any longer: a server that never comes to the end of its report keeps nothing waiting for good. True where somebody was. */
+export function endWaits(table: VolumeTable): boolean {
+  const awaited = awaitsReports(table);
+  for (const volume of allVolumes(table)) volume.expected = false;
+  return awaited;
 }
 
 /** Some volume that may still come has not told this master all that it holds. */

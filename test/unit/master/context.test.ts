@@ -15,6 +15,7 @@ import { scanChunks } from "../../../src/master/repairer.ts";
 import { applyChunkPublished, applyDraftChunkAdded, applyTailOpened } from "../../../src/master/core/chunk-apply.ts";
 import { noteReplicaFact } from "../../../src/master/core/chunk-replicas.ts";
 import { wantScan } from "../../../src/master/core/chunk-scan.ts";
+import { endSafeMode } from "../../../src/master/core/safe-mode.ts";
 import { applyVolumeAdded, applyVolumeMarked, volumeAt } from "../../../src/master/core/volumes.ts";
 import { beginRound, endRound, stepUnsealed } from "../../../src/master/scan-round.ts";
 import { chunkHandle, chunkVersion, draftId, inodeId, volumeId } from "../../../src/wire/ids.ts";
@@ -67,6 +68,7 @@ test("what was short and is not any more does not wait for repair, though nothin
       applyChunkPublished(chunks, { ...chunk, length: 10, crc: 1 }, { inode: inodeId(2) });
     }
     volumeAt(volumes, 1).liveness = "dead";
+    endSafeMode(ctx.soft.safeMode);
     await scanChunks(ctx);
     const queued = (): number[] => [...ctx.soft.repair.queues.levelOf.keys()].map(Number);
     expect(queued()).toEqual([1, 2]);

@@ -85,7 +85,7 @@ describe("a round over the chunk table", () => {
     expect(why()).toBe(`s1 (volume ${volumeHex(1).slice(0, 12)}) is dead`);
     volumeAt(world.volumes, 1).liveness = "live";
     world.chunks.goals.set(slotOf(world.chunks, handleOf(1)), 4);
-    expect(why()).toBe("more replicas are wanted than it was made with");
+    expect(why()).toBe("it was made with 3, and 4 are wanted");
   });
 
   test("a change during a round is followed by another", () => {
@@ -211,14 +211,19 @@ describe("plans", () => {
     expect(commands).toHaveLength(2);
   });
 
-  test("nothing is planned in safe mode", () => {
-    const world = chunkWorld(3);
+  test("nothing is planned in safe mode, nor before all servers that the log knows have told, or are dead", () => {
+    const world = chunkWorld(4);
     addSealed(world, 1, [0], 2);
-    world.safeMode = true;
     const repair = createRepair();
     queueNumber(repair, 1, 1);
+    world.safeMode = true;
+    expect(plan(repair, world)).toEqual([]);
+    world.safeMode = false;
+    volumeAt(world.volumes, 3).expected = true;
     expect(plan(repair, world)).toEqual([]);
     expect(queuedCount(repair.queues)).toBe(1);
+    kill(world, 3);
+    expect(plan(repair, world)).toHaveLength(1);
   });
 
   test("a volume with a stale replica of it is no target, and status says why nothing can be done", () => {
