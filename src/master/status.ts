@@ -18,6 +18,7 @@ import { trashTotals } from "./core/trash.ts";
 import { spaceSums, usableBytes } from "./core/space-sums.ts";
 import { allVolumes, isOverdue, nameAmong, type Volume, unknownAddress, volumeAt } from "./core/volumes.ts";
 import type { DataDirectory } from "./data-directory.ts";
+import { drainReport } from "./drains.ts";
 import { fullWarnings } from "./full-servers.ts";
 import type { MetadataCopies } from "./metadata/metadata-copies.ts";
 import { pathOfChunk } from "./locating.ts";
@@ -191,13 +192,30 @@ function warningsOf(ctx: MasterContext, sources: StatusSources): string[] {
   const counts = ctx.soft.scan.finished?.counts;
   if (counts !== undefined && counts.misplaced > 0)
     warnings.push(`${counted(counts.misplaced, "chunk")} ${have(counts.misplaced)} too many replicas in one rack`);
-  warnings.push(...overdueWarnings(ctx), ...fullWarnings(ctx), ...slowWarnings(allVolumes(ctx.state.volumes)));
+  warnings.push(
+    ...drainWarnings(ctx),
+    ...overdueWarnings(ctx),
+    ...fullWarnings(ctx),
+    ...slowWarnings(allVolumes(ctx.state.volumes)),
+  );
   if (ctx.soft.repair.held !== undefined)
     warnings.push(`repair is held back: ${ctx.soft.repair.held}; if they won't be back: gfs repair resume`);
   if (ctx.soft.repair.blocked !== "") warnings.push(`repair waits: ${ctx.soft.repair.blocked}`);
   const detached = detachedCount(ctx.state.inodes);
   if (detached > 0) warnings.push(`${counted(detached, "removed tree")} ${are(detached)} being cleared away`);
   return warnings.slice(0, 64).map((warning) => cut(warning, 1_024));
+}
+
+/** What an operator who has begun a drain has to do. */
+function drainWarnings(ctx: MasterContext): string[] {
+  const { volumes } = ctx.state;
+  return allVolumes(volumes).flatMap((volume) => {
+    if (volume.mark !== "draining") return [];
+    const name = nameAmong(volumes, volume);
+    const { state, why } = drainReport(ctx, volume);
+    if (state === "stuck") return [`the drain of ${name} is stuck: ${why}`];
+    return state === "safe" ? [`${name} is drained, and safe to stop: gfs decommission forgets it`] : [];
+  });
 }
 
 function overdueWarnings(ctx: MasterContext): string[] {

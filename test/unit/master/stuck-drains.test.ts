@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { drain, drains } from "../../../src/wire/control/drains.ts";
 import { events } from "../../../src/wire/control/events.ts";
 import { appendTail, createFile, draftCommit, draftCreate } from "../../../src/wire/control/files.ts";
+import { status } from "../../../src/wire/control/namespace.ts";
 import { changeSettings } from "../../../src/wire/control/settings.ts";
 import { started } from "./cluster-with-puts.ts";
 import { entry } from "./core/chunk-world.ts";
@@ -34,6 +35,7 @@ function expectStuck(cluster: MasterInSim, why: string): void {
   const report = reportOf(cluster);
   expect(report?.state).toBe("stuck");
   expect(report?.why).toContain(why);
+  expect(cluster.call(status, {}).warnings).toContainEqual(`the drain of ${report?.label} is stuck: ${report?.why}`);
 }
 
 const told = (cluster: MasterInSim) =>
@@ -61,6 +63,8 @@ test.each([
   cluster.beginServer(victim!);
   cluster.simulation.runFor(10_000);
   expect(reportOf(cluster)?.state).toBe("safe");
+  const ready = `${victim!.machine.name} is drained, and safe to stop: gfs decommission forgets it`;
+  expect(cluster.call(status, {}).warnings).toContainEqual(ready);
   expect(told(cluster).filter(({ kind }) => kind === "drain.stuck")).toHaveLength(1);
 });
 
