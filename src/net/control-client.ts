@@ -133,7 +133,7 @@ export class ControlClient {
       const timeoutMs = Math.max(1, endMs - clock.monotonicMs());
       const response = await this.#send(peer, agreed, { name, body, timeoutMs, signal: options.signal });
       if (response.status === 200) return response;
-      const error = errorOfResponse(response.status, response.body, peer.address);
+      const error = errorOfResponse(response, { address: peer.address, outcome: "unknown" });
       // The server did nothing: it has forgotten us, or was started anew. Whoever notices first says hello for all.
       if (error.details["connection"] !== unknownConnection || greetings === 2) throw error;
       if (peer.agreed === agreed) peer.agreed = undefined;
@@ -217,7 +217,7 @@ export class ControlClient {
       .catch((error: unknown) => {
         throw this.#failure(address, hello.name, error, undefined);
       });
-    if (response.status !== 200) throw errorOfResponse(response.status, response.body, address);
+    if (response.status !== 200) throw errorOfResponse(response, { address, outcome: "none" });
     const parsed = parseCbor(hello.reply, response.body);
     if (!parsed.success) throw garbled(address, hello.name, "it is not a gfs server's", "none");
     const reply = parsed.data;

@@ -1,5 +1,6 @@
 /** Operating errors over HTTP: status and CBOR body one way, a GfsError the other. */
 import { asGfsError, type ErrorCode, errorCodes, GfsError, isErrorCode } from "../base/errors.ts";
+import type { ControlResponse } from "../io.ts";
 import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
 import { ErrorBody } from "../wire/control/handshake.ts";
 
@@ -41,13 +42,17 @@ function mutable(details: GfsError["details"]): NonNullable<ErrorBody["details"]
   return copy;
 }
 
-/** What a server's answer other than 200 says; what can't be read is a ProtocolError that names the server. */
-export function errorOfResponse(status: number, body: Uint8Array, address: string): GfsError {
+/** What an answer other than 200 says. One that can't be read is a ProtocolError with `details` from `garbled`: no server of gfs wrote it, and what the call was to do may be done. */
+export function errorOfResponse(
+  { status, body }: Pick<ControlResponse, "status" | "body">,
+  garbled: { readonly address: string; readonly outcome: "none" | "unknown" },
+): GfsError {
   const parsed = ErrorBody.safeParse(tolerantDecode(body));
   if (!parsed.success)
     return new GfsError(
       "ProtocolError",
-      `Cannot understand ${address}: it answered with status ${status}, and not as a gfs server does`,
+      `Cannot understand ${garbled.address}: it answered with status ${status}, and not as a gfs server does`,
+      { details: garbled },
     );
   const { code, message, retryAfterMs, details } = parsed.data;
   return new GfsError(isErrorCode(code) ? code : "Bug", message, {

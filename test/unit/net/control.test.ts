@@ -101,6 +101,29 @@ describe.each([
     expect(outcome(control.call("m:2", add, { a: 1, b: 2 }, quick))).toBe("ProtocolError none");
   });
 
+  test("the same holds where something on the way answers in its own words, with a status of its own", () => {
+    const { simulation, makeClient, outcome, calls } = start({ secret: shared });
+    let garbled = "/v1/add";
+    simulation.machine("p").run(async (world) => {
+      const channel = world.control.channel("m:1");
+      await world.control.serve("p:1", async (request) => {
+        const path = new URL(request.url).pathname;
+        const body = await request.bytes();
+        const answer = await channel.post({ path, headers: request.headers.toJSON(), body, timeoutMs: 500 });
+        if (path === garbled) return new Response("Bad gateway", { status: 502 });
+        return new Response(answer.body, { status: answer.status });
+      });
+      await new Promise(() => {});
+    });
+    simulation.runFor(10);
+    const call = (): Promise<unknown> => makeClient(own).call("p:1", add, { a: 1, b: 2 }, quick);
+    expect(outcome(call())).toBe("ProtocolError unknown");
+    expect(calls.count).toBe(1);
+    garbled = "/v1/hello";
+    expect(outcome(call())).toBe("ProtocolError none");
+    expect(calls.count).toBe(1);
+  });
+
   test("many calls at once, arriving in any order, are each answered once", () => {
     const { simulation, client, calls, makeClient } = start(
       { secret: shared },
