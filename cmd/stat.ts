@@ -25,7 +25,7 @@ function describe(status: FileStatus): string {
     if (status.inherited !== undefined) facts.push(...inheritedFacts(status.path, status.inherited));
   } else {
     facts.push(
-      ["size", `${entry.bytes} bytes (${formatSize(entry.bytes)})`],
+      ["size", `${counted(entry.bytes, "byte")} (${formatSize(entry.bytes)})`],
       ["replicas wanted", String(entry.replicas)],
     );
     facts.push(["generation", String(entry.generation)], ["chunks", String(status.extentCount)]);

@@ -17,7 +17,7 @@ export function extentText(extent: FileExtent): string {
   const at = offset === 0 ? "" : ` from its byte ${offset}`;
   const healthy = replicas.filter(({ health }) => health === "healthy").length;
   const count = `${healthy} of ${counted(wanted, "replica")}`;
-  return `${fileOffset}: chunk ${handle} version ${version}, ${length} bytes${at}, ${state}, ${count}`;
+  return `${fileOffset}: chunk ${handle} version ${version}, ${counted(length, "byte")}${at}, ${state}, ${count}`;
 }
 
 /** Indented by `margin`. */

@@ -1,5 +1,6 @@
 /** The tree of paths and the state of the cluster, as the library offers them: one call to the master each, or a page after the other. */
 import { GfsError, hasCode } from "../base/errors.ts";
+import { counted } from "../config/units.ts";
 import { protocol } from "../limits.ts";
 import { fileLength } from "../wire/control/files.ts";
 import * as messages from "../wire/control/namespace.ts";
@@ -115,7 +116,7 @@ export class Namespace {
       if (from === offset && offset > 0 && offset >= entry.bytes)
         throw new GfsError(
           "RangeInvalid",
-          `Cannot locate byte ${offset} of ${clean(path)}: it has ${entry.bytes} bytes`,
+          `Cannot locate byte ${offset} of ${clean(path)}: it has ${counted(entry.bytes, "byte")}`,
         );
       for (const extent of extents) {
         if (extent.fileOffset >= end) return;

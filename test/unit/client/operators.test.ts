@@ -223,12 +223,12 @@ describe("where a file lies", () => {
     replicas: [],
   });
 
-  function withFile(kind: "file" | "directory" = "file"): FakeCluster {
+  function withFile(kind: "file" | "directory" = "file", bytes = count * 100): FakeCluster {
     const entry = {
       name: "f",
       inode: inodeId(2),
       kind,
-      bytes: count * 100,
+      bytes,
       replicas: 3,
       generation: generation(1),
       modifiedMs: 0,
@@ -255,14 +255,16 @@ describe("where a file lies", () => {
     );
   });
 
-  test("past its end is refused", () => {
-    const range = { offset: count * 100 };
-    const refused = withFile().with(async (client) =>
-      take(client.locate("/f", range), 1).catch((error: unknown) => error),
+  test.each([
+    [count * 100, `${count * 100} bytes`],
+    [1, "1 byte"],
+  ])("past its end, byte %i, is refused", (bytes, size) => {
+    const refused = withFile("file", bytes).with(async (client) =>
+      take(client.locate("/f", { offset: bytes }), 1).catch((error: unknown) => error),
     );
     expect(refused).toMatchObject({
       code: "RangeInvalid",
-      message: `Cannot locate byte ${count * 100} of /f: it has ${count * 100} bytes`,
+      message: `Cannot locate byte ${bytes} of /f: it has ${size}`,
     });
   });
 
