@@ -11,8 +11,6 @@ const linesMax = 4_096;
 /** A session in which lines begin with sequence 1. */
 interface LineSession {
   readonly id: SessionId;
-  /** Opened for lines alone; the first one has the client's mutations too. */
-  readonly own: boolean;
   lines: number;
   /** A line in it is gone: no other begins in it, for it could be the same file's. */
   over: boolean;
@@ -50,10 +48,10 @@ export class AppendLines {
   }
 
   async #open(op: Operation): Promise<LineSession> {
-    const own = this.#opened;
-    const id = own ? await this.#session.openAnother(op) : await this.#session.current(op);
+    // The first one has the client's mutations too.
+    const id = this.#opened ? await this.#session.openAnother(op) : await this.#session.share(op);
     this.#opened = true;
-    return { id, own, lines: 0, over: false };
+    return { id, lines: 0, over: false };
   }
 
   #begin(inode: InodeId, session: LineSession): AppendLine {
@@ -76,7 +74,7 @@ export class AppendLines {
     session.lines--;
     if (!session.over) this.#current.forget();
     session.over = true;
-    if (session.own && session.lines === 0) this.#session.end(session.id);
+    if (session.lines === 0) this.#session.end(session.id);
   }
 
   /** Their files get lines in another session, should they be appended to again. */

@@ -25,6 +25,8 @@ class OpenSession {
   /** Ascending: sequences are taken in order. */
   readonly #underWay = new Set<number>();
   #waiting: (() => void)[] = [];
+  /** The client's mutations go to another one. */
+  over = false;
 
   constructor(id: SessionId) {
     this.id = id;
@@ -98,17 +100,26 @@ export class MutationSession {
   readonly #ctx: ClientContext;
   readonly #open = new SharedOpening<OpenSession>();
   readonly #toClose = new Set<SessionId>();
+  /** Of each session that heartbeats keep alive, how many use it: the mutations of this client, and its lines of records. */
+  readonly #users = new Map<SessionId, number>();
 
   constructor(ctx: ClientContext) {
     this.#ctx = ctx;
   }
 
-  /** A session for appends whose sequences are kept elsewhere; closed with this client, or by `end`. */
+  /** A session for appends whose sequences are kept elsewhere; closed with this client, or when it has no user left: `end`. */
   async openAnother(op: Operation): Promise<SessionId> {
     const { session } = await askMaster(this.#ctx, op, sessionOpen, { label: this.#ctx.label });
     this.#toClose.add(session);
-    this.#ctx.alive.sessions.add(session);
+    this.#use(session);
     return session;
+  }
+
+  /** The session of the mutations, for appends too: until `end`. */
+  async share(op: Operation): Promise<SessionId> {
+    const { id } = await this.#current(op);
+    this.#use(id);
+    return id;
   }
 
   /** It stays open at the master until it expires: somebody may repeat what is unknown. */
@@ -116,17 +127,19 @@ export class MutationSession {
     this.#toClose.delete(session);
   }
 
-  /** Nothing is done in it any more: it is closed, and nobody waits for that. One that was abandoned expires, a day after this client last named it. */
+  /** One of its users does nothing in it any more. After the last one it is closed, and nobody waits for that; one that was abandoned expires, a day after this client last named it. */
   end(session: SessionId): void {
     const { alive, control, master, limits } = this.#ctx;
+    const users = (this.#users.get(session) ?? 1) - 1;
+    if (users > 0) {
+      this.#users.set(session, users);
+      return;
+    }
+    this.#users.delete(session);
     alive.sessions.delete(session);
     if (!this.#toClose.delete(session)) return;
     const closing = control.call(master, sessionClose, { session }, { timeoutMs: limits.controlMs });
     inBackground(this.#ctx, "close a session", closing);
-  }
-
-  async current(op: Operation): Promise<SessionId> {
-    return (await this.#current(op)).id;
   }
 
   /**
@@ -159,7 +172,7 @@ export class MutationSession {
       session.finish(taken);
       if (sent.kind === "done") return sent.reply;
       if (!hasCode(sent.error, "SessionExpired") || expired === 2) throw sent.error;
-      // The master knows nothing of the session any more, and this mutation was never executed.
+      // This mutation was never executed.
       this.#forget(session);
     }
   }
@@ -178,15 +191,25 @@ export class MutationSession {
     return this.#open.get(op, async () => new OpenSession(await this.openAnother(op)));
   }
 
-  #leave(session: OpenSession): void {
-    this.abandon(session.id);
-    this.#open.forget();
+  #use(session: SessionId): void {
+    this.#users.set(session, (this.#users.get(session) ?? 0) + 1);
+    this.#ctx.alive.sessions.add(session);
   }
 
-  #forget(session: OpenSession): void {
-    this.#toClose.delete(session.id);
-    this.#ctx.alive.sessions.delete(session.id);
+  /** Nobody closes it; the next mutation opens another one. Once: what else was under way in it has no say in that one. */
+  #leave(session: OpenSession): void {
+    if (session.over) return;
+    session.over = true;
+    this.abandon(session.id);
     this.#open.forget();
+    this.end(session.id);
+  }
+
+  /** The master knows nothing of it any more. */
+  #forget(session: OpenSession): void {
+    this.#leave(session);
+    this.#users.delete(session.id);
+    this.#ctx.alive.sessions.delete(session.id);
   }
 }
 
