@@ -114,11 +114,28 @@ export const repairMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/core/repair.ts",
-        find: "if (view.safeMode || repair.held !== undefined) return ended(repair, commands);",
-        replace: "if (view.safeMode) return ended(repair, commands);",
+        find: "if (awaitsTelling(view) || repair.held !== undefined) return ended(repair, commands);",
+        replace: "if (awaitsTelling(view)) return ended(repair, commands);",
       },
     ],
     scenarios: ["manyAtOnce"],
+  },
+  {
+    name: "copied-before-told",
+    rule: "nothing is copied before all servers that the log knows have told what they hold, or are dead",
+    edits: [
+      {
+        file: "src/master/core/repair.ts",
+        find: "if (awaitsTelling(view) || repair.held !== undefined) return ended(repair, commands);",
+        replace: "if (view.safeMode || repair.held !== undefined) return ended(repair, commands);",
+      },
+      {
+        file: "src/master/core/chunk-scan.ts",
+        find: "if (holders > 0 && !awaiting) step.short",
+        replace: "if (holders > 0) step.short",
+      },
+    ],
+    scenarios: ["truthfulStatus"],
   },
   {
     name: "resume-not-heard",
