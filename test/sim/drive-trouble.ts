@@ -40,6 +40,7 @@ export class DriveTrouble {
   readonly #prng: Prng;
   readonly #full = new Set<Machine>();
   #victim: Machine | undefined;
+  #over = false;
 
   constructor(cluster: Cluster, prng: Prng) {
     this.#cluster = cluster;
@@ -90,10 +91,11 @@ export class DriveTrouble {
     this.#cluster.simulation.after(this.#prng.integer(500, 8_000), () => this.#replaceLater(victim));
   }
 
-  /** Somebody puts an empty drive in. */
+  /** Somebody puts an empty drive in. Once all faults are over only for what has really failed: what works would be lost before it is looked at. */
   #replaceLater(machine: Machine): void {
     this.#cluster.simulation.after(this.#prng.integer(1, 2_000), () => {
-      if (this.#victim === machine) this.replaceVictim();
+      const failed = !this.#over || !machine.alive || this.#cluster.isRetired(machine);
+      if (failed && this.#victim === machine) this.replaceVictim();
     });
   }
 
@@ -126,6 +128,7 @@ export class DriveTrouble {
 
   /** All that is full has room again, and what failed works, or is replaced. */
   stop(): void {
+    this.#over = true;
     for (const machine of this.#full) this.#empty(machine);
     for (const machine of this.#cluster.machines) machine.drive().forgetPlans();
     const victim = this.#victim;
