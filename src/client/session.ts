@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { utf8 } from "../base/bytes.ts";
 import { type ErrorCode, GfsError, hasCode } from "../base/errors.ts";
+import { Waiters } from "../base/waiters.ts";
 import { protocol } from "../limits.ts";
 import { abortError } from "../net/deadline.ts";
 import type { MessageType, MutationId } from "../wire/control/common.ts";
@@ -24,20 +25,22 @@ class OpenSession {
   #next = 1;
   /** Ascending: sequences are taken in order. */
   readonly #underWay = new Set<number>();
-  #waiting: (() => void)[] = [];
-  /** The client's mutations go to another one. */
-  over = false;
+  readonly #changes = new Waiters();
+  #over = false;
 
   constructor(id: SessionId) {
     this.id = id;
   }
 
-  async take(): Promise<number> {
-    while (this.#next - this.floor() >= windowMax) {
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-    }
+  /** The client's mutations go to another one. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** A sequence, as soon as there is room; undefined where the session is over. @throws what ends `op` */
+  async take(op: Operation): Promise<number | undefined> {
+    while (!this.#over && this.#next - this.floor() >= windowMax) await op.unlessAborted(this.#changes.wait());
+    if (this.#over) return undefined;
     const taken = this.#next++;
     this.#underWay.add(taken);
     return taken;
@@ -52,9 +55,12 @@ class OpenSession {
   /** Its answer is known, or of no interest. */
   finish(taken: number): void {
     this.#underWay.delete(taken);
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    this.#changes.wake();
+  }
+
+  leave(): void {
+    this.#over = true;
+    this.#changes.wake();
   }
 }
 
@@ -156,8 +162,7 @@ export class MutationSession {
     nameOf?: (place: Pick<MutationId, "session" | "sequence">) => string,
   ): Promise<z.infer<Reply>> {
     for (let expired = 0; ; expired++) {
-      const session = await this.#current(op);
-      const taken = await session.take();
+      const { session, taken } = await this.#take(op);
       const id = { session: session.id, sequence: sequence(taken) };
       const sent = await send(this.#ctx, op, message, {
         build: () => build({ ...id, floor: sequence(session.floor()) }),
@@ -191,6 +196,14 @@ export class MutationSession {
     return this.#open.get(op, async () => new OpenSession(await this.openAnother(op)));
   }
 
+  async #take(op: Operation): Promise<{ readonly session: OpenSession; readonly taken: number }> {
+    for (;;) {
+      const session = await this.#current(op);
+      const taken = await session.take(op);
+      if (taken !== undefined) return { session, taken };
+    }
+  }
+
   #use(session: SessionId): void {
     this.#users.set(session, (this.#users.get(session) ?? 0) + 1);
     this.#ctx.alive.sessions.add(session);
@@ -199,7 +212,7 @@ export class MutationSession {
   /** Nobody closes it; the next mutation opens another one. Once: what else was under way in it has no say in that one. */
   #leave(session: OpenSession): void {
     if (session.over) return;
-    session.over = true;
+    session.leave();
     this.abandon(session.id);
     this.#open.forget();
     this.end(session.id);
