@@ -62,8 +62,8 @@ export async function lengthOf({ ctx, op }: OneAppend, inode: InodeId): Promise<
 }
 
 /**
- * Where the file ends now: for the trailers of what is about to be written for its end, by which a salvage finds its place. 0, which is never too far, for a file that is not there yet, and where
- * nobody can tell. @throws GfsError("Interrupted")
+ * Where the file ends now: for the trailers of what is about to be written for its end, by which a salvage finds its place. Never too far: 0 for a file that is not there yet, and where its
+ * sealed part ends, which the master knows by itself, where nobody tells the length of an open tail. @throws as `locateRange`
  */
 export async function endNow({ ctx, op }: Pick<OneAppend, "ctx" | "op">, inode: InodeId | undefined): Promise<number> {
   if (inode === undefined) return 0;
@@ -72,7 +72,7 @@ export async function endNow({ ctx, op }: Pick<OneAppend, "ctx" | "op">, inode: 
     return (await ctx.control.call(ctx.master, fileLength, { inode }, options)).bytes;
   } catch (error) {
     if (!(error instanceof GfsError) || hasCode(error, "Interrupted", "Bug")) throw error;
-    return 0;
+    return (await locateRange(ctx, op, { kind: "inode", inode }, { offset: 0, length: 0 })).sealedBytes;
   }
 }
 

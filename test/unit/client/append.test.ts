@@ -34,6 +34,22 @@ describe("append", () => {
     expect(text(cluster.content("/log"))).toBe("one\ntwo\nthree\n");
   });
 
+  test.each([
+    ["plain", {}],
+    ["under a key", { id: "k" }],
+  ])(
+    "of a large record, %s, writes at least where the sealed part ends while nobody tells where the file does",
+    (_, options) => {
+      const cluster = new FakeCluster();
+      cluster.addFile("/log", [sample(1_000), sample(500)]);
+      cluster.before = (name) => {
+        if (name === "file-length") throw new GfsError("Unavailable", "its tail is being sealed");
+      };
+      cluster.with((client) => client.appendToFile("/log", sample(testLimits.chunkBytes), options));
+      expect(cluster.servers.flatMap(({ origins }) => origins)).toEqual([1_500]);
+    },
+  );
+
   test("without --create to a missing file, to a directory's place, of nothing", () => {
     const cluster = new FakeCluster();
     const outcome = cluster.with(async (client) => [

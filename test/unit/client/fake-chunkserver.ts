@@ -53,6 +53,8 @@ export interface Trouble {
 export class FakeChunkserver {
   readonly address: VolumeAddress;
   readonly chunks = new Map<number, FakeChunk>();
+  /** Of the chunks that were streamed here: where in their file they are to lie, as far as their trailers tell. */
+  readonly origins: number[] = [];
   readonly trouble: Trouble = {};
   readonly reads: { handle: number; offset: number; length: number }[] = [];
   /** How often somebody dialled. */
@@ -121,7 +123,8 @@ export class FakeChunkserver {
   }
 
   async #write(frames: FrameConnection, opening: Frame): Promise<void> {
-    const { handle, chain } = decodeHeader(WriteOpen, opening.header);
+    const { handle, chain, origin } = decodeHeader(WriteOpen, opening.header);
+    this.origins.push(origin.fileOffset);
     const pieces: Uint8Array[] = [];
     let bytes = 0;
     if (this.trouble.refuseWrites !== undefined) return this.#fail(frames, opening.stream, this.trouble.refuseWrites);
