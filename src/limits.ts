@@ -140,6 +140,8 @@ export interface Limits {
   readonly deleteCountFree: number;
   readonly connectionsMax: number;
   readonly bytesInFlightPerClientMax: number;
+  /** Files whose place in a session a client remembers; beyond it the lines of records that nobody holds end. */
+  readonly appendLinesPerClientMax: number;
 }
 
 /** Of a rate of repair that is no 0: slower, a source would take its reader for one that is gone. Bytes per second. */
@@ -211,6 +213,7 @@ export const defaultLimits: Limits = {
   deleteCountFree: 1_000,
   connectionsMax: 4_096,
   bytesInFlightPerClientMax: 64 * 1_048_576,
+  appendLinesPerClientMax: 4_096,
 };
 
 /** Throws an assertion failure where limits contradict each other. */

@@ -73,7 +73,7 @@ export class AppendLine {
   }
 
   get idle(): boolean {
-    return this.#queue.length === 0 && !this.#isHeld;
+    return this.#queue.length === 0;
   }
 
   get broken(): boolean {
@@ -135,8 +135,8 @@ export class AppendLine {
   }
 
   /** Ends at once; what is unanswered is told that nobody knows. */
-  close(): void {
-    this.#break(new GfsError("Interrupted", "Cannot append any more: the client was closed"));
+  close(why = "the client was closed"): void {
+    this.#break(new GfsError("Interrupted", `Cannot append any more: ${why}`));
   }
 
   #go(): void {

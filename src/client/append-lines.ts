@@ -5,9 +5,6 @@ import type { ClientContext, Operation } from "./context.ts";
 import type { MutationSession } from "./session.ts";
 import { SharedOpening } from "./shared-opening.ts";
 
-/** Files whose place in a session is remembered; beyond it the lines that are idle end. */
-const linesMax = 4_096;
-
 /** A session in which lines begin with sequence 1. */
 interface LineSession {
   readonly id: SessionId;
@@ -16,10 +13,20 @@ interface LineSession {
   over: boolean;
 }
 
+/** A file's line, which makes no room for others before this is disposed. */
+export interface HeldLine extends Disposable {
+  readonly line: AppendLine;
+}
+
+interface KnownLine {
+  readonly line: AppendLine;
+  holders: number;
+}
+
 export class AppendLines {
   readonly #ctx: ClientContext;
   readonly #session: MutationSession;
-  readonly #lines = new Map<InodeId, AppendLine>();
+  readonly #lines = new Map<InodeId, KnownLine>();
   /** In which new lines begin; never one that is over. */
   readonly #current = new SharedOpening<LineSession>();
   #opened = false;
@@ -30,20 +37,20 @@ export class AppendLines {
   }
 
   /** The file's line. @throws GfsError where no session can be opened */
-  async take(op: Operation, inode: InodeId): Promise<AppendLine> {
-    if (this.#lines.size >= linesMax && !this.#lines.has(inode)) this.#dropIdle();
+  async take(op: Operation, inode: InodeId): Promise<HeldLine> {
+    if (this.#lines.size >= this.#ctx.limits.appendLinesPerClientMax && !this.#lines.has(inode)) this.#dropUnheld();
     for (;;) {
       const known = this.#lines.get(inode);
-      if (known !== undefined && !known.broken) return known;
+      if (known !== undefined && !known.line.broken) return hold(known);
       const session = await this.#current.get(op, () => this.#open(op));
       // Others may have made the line meanwhile, or lost one that was in this session.
-      if (!session.over && !this.#lines.has(inode)) return this.#begin(inode, session);
+      if (!session.over && !this.#lines.has(inode)) return hold(this.#begin(inode, session));
     }
   }
 
   /** What is unanswered is told that nobody knows. */
   close(): void {
-    for (const line of this.#lines.values()) line.close();
+    for (const { line } of this.#lines.values()) line.close();
     this.#lines.clear();
   }
 
@@ -54,20 +61,21 @@ export class AppendLines {
     return { id, lines: 0, over: false };
   }
 
-  #begin(inode: InodeId, session: LineSession): AppendLine {
+  #begin(inode: InodeId, session: LineSession): KnownLine {
     const line = new AppendLine(this.#ctx, {
       inode,
       session: session.id,
       first: 1,
       onBroken: (unknown) => {
-        if (this.#lines.get(inode) === line) this.#lines.delete(inode);
+        if (this.#lines.get(inode) === known) this.#lines.delete(inode);
         if (unknown) this.#session.abandon(session.id);
         this.#leave(session);
       },
     });
+    const known = { line, holders: 0 };
     session.lines++;
-    this.#lines.set(inode, line);
-    return line;
+    this.#lines.set(inode, known);
+    return known;
   }
 
   #leave(session: LineSession): void {
@@ -78,7 +86,20 @@ export class AppendLines {
   }
 
   /** Their files get lines in another session, should they be appended to again. */
-  #dropIdle(): void {
-    for (const line of this.#lines.values()) if (line.idle) line.close();
+  #dropUnheld(): void {
+    for (const { line, holders } of this.#lines.values())
+      if (holders === 0 && line.idle) line.close("the appender was closed");
   }
+}
+
+function hold(known: KnownLine): HeldLine {
+  known.holders++;
+  let held = true;
+  return {
+    line: known.line,
+    [Symbol.dispose]: () => {
+      if (held) known.holders--;
+      held = false;
+    },
+  };
 }

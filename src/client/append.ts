@@ -108,7 +108,8 @@ async function onLine<T>(
   use: (line: AppendLine) => Promise<T>,
 ): Promise<T> {
   for (let failures = 1; ; failures++) {
-    const line = await lines.take(op, inode);
+    using held = await lines.take(op, inode);
+    const { line } = held;
     try {
       return await use(line);
     } catch (error) {

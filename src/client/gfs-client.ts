@@ -152,8 +152,8 @@ export class GfsClient implements api.GfsApi {
     const inode = await openFile(lookup).catch((error: unknown) => {
       throw appendRefusal(path, error);
     });
-    const line = await this.#lines.take(op, inode);
-    return new FileAppender(appending, line, { path, options });
+    const held = await this.#lines.take(op, inode);
+    return new FileAppender(appending, held, { path, options });
   }
 
   makeDirectory(

@@ -235,7 +235,7 @@ export const appendMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/client/file-appender.ts",
-        find: "large ? this.close() : this.#turn",
+        find: "large ? this.#settled() : this.#turn",
         replace: "this.#turn",
       },
       {
