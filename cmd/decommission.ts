@@ -1,24 +1,37 @@
 import { GfsError } from "../src/base/errors.ts";
-import { formatSize } from "../src/config/units.ts";
+import { are, formatSize } from "../src/config/units.ts";
 import type { DecommissionCheck } from "../src/client/api.ts";
+import type { ServerStatus } from "../src/wire/control/namespace.ts";
 import type { Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { counted, note, print, printJson, showName, showServer } from "./cli/output.ts";
+import { few } from "./cli/servers-table.ts";
 import { clientFlags } from "./cli/settings.ts";
 
 const namedMax = 20;
 
-/** What is lost for good without it, and what is short. */
-function costLines(check: DecommissionCheck): string[] {
+/** What is lost for good without it, and what is short. `servers`: all there are. */
+export function costLines(check: DecommissionCheck, servers: readonly ServerStatus[]): string[] {
   const name = showServer(check);
   const named = check.lostChunks
     .slice(0, namedMax)
     .map(({ handle, path, bytes }) => `  chunk ${handle} of ${showName(path)}, ${formatSize(bytes)}`);
+  // What they have counts for nothing while they are dead, and they may be back.
+  const dead = servers.filter(({ liveness, volume }) => liveness === "dead" && volume !== check.volume);
+  const others =
+    dead.length === 0
+      ? []
+      : [`${few(dead.map(showServer))} ${are(dead.length)} dead too, and may have some of it once started again`];
   const more = check.lost > namedMax ? [`  and ${check.lost - namedMax} more`] : [];
   return [
     ...(check.lost + check.short > 0 ? [`${name} is not safe to forget: ${check.why}`] : []),
     ...(check.lost > 0
-      ? [`${counted(check.lost, "chunk")} (${formatSize(check.lostBytes)}) would be LOST with it:`, ...named, ...more]
+      ? [
+          `${counted(check.lost, "chunk")} (${formatSize(check.lostBytes)}) would be LOST with it:`,
+          ...named,
+          ...more,
+          ...others,
+        ]
       : [`no chunk is lost with ${name}`]),
     ...(check.short > 0 ? [`${counted(check.short, "chunk")} would have fewer replicas than wanted`] : []),
   ];
@@ -53,7 +66,10 @@ export const decommission: Verb = {
     let options = { signal, force: false, lostMax: 0 };
     if (force) {
       const check = await client.operator.decommissionCheck(server, { signal });
-      if (!check.safe) for (const line of costLines(check)) note(call, line);
+      if (!check.safe) {
+        const { servers } = await client.space({ signal });
+        for (const line of costLines(check, servers)) note(call, line);
+      }
       if (check.lost > 0 && !call.args.on("accept-loss")) {
         const lost = `${counted(check.lost, "chunk")} would be lost for good`;
         throw new GfsError("Denied", `Cannot forget ${showServer(check)}: ${lost}`, {

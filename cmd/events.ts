@@ -1,5 +1,7 @@
+import { didYouMean } from "../src/config/nearest.ts";
 import { parseDuration } from "../src/config/units.ts";
 import type { ClusterEvent, EventsOptions } from "../src/client/api.ts";
+import { eventKinds } from "../src/master/core/event-kinds.ts";
 import type { Call, Verb } from "./cli/call.ts";
 import { connect } from "./cli/connect.ts";
 import { print, printJson, showMoment, showName } from "./cli/output.ts";
@@ -13,6 +15,19 @@ function lineOf({ atMs, level, kind, text }: ClusterEvent): string {
   return `${showMoment(atMs)}  ${level.padEnd(5)}  ${kind.padEnd(20)}  ${showName(text)}`;
 }
 
+/** Beginnings of kinds. @throws GfsError("Usage") for one that no kind has */
+function kindsOf(args: Arguments): readonly string[] {
+  const asked = args.texts("kind");
+  const known = [...eventKinds().keys()];
+  const groups = [...new Set(known.map((kind) => kind.slice(0, kind.indexOf(".") + 1)))].sort();
+  for (const prefix of asked)
+    if (!known.some((kind) => kind.startsWith(prefix)))
+      throw usageError(
+        `no kind of event begins with ${JSON.stringify(prefix)}${didYouMean(prefix, [...known, ...groups])}; known: ${groups.join(", ")}`,
+      );
+  return asked;
+}
+
 /** All that is not older than `--since`, unless `--limit` says fewer. */
 function optionsOf(args: Arguments): EventsOptions {
   const since = args.text("since");
@@ -20,7 +35,7 @@ function optionsOf(args: Arguments): EventsOptions {
   if (since !== undefined && sinceMs === undefined)
     throw usageError(`--since is a time like 30s, 10m, 1h or 7d, not ${JSON.stringify(since)}`);
   const limit = wholeNumber(args, "limit", { min: 0 }) ?? (sinceMs === undefined ? limitDefault : undefined);
-  return { sinceMs, limit, kinds: args.texts("kind"), follow: args.on("follow") };
+  return { sinceMs, limit, kinds: kindsOf(args), follow: args.on("follow") };
 }
 
 async function run(call: Call): Promise<number> {

@@ -9,8 +9,11 @@ async function status(call: Call): Promise<void> {
   await using client = await connect(call);
   const { safeMode, stopped } = await client.status({ signal: call.signal });
   if (call.json) await printJson(safeMode);
-  else
-    await print(safeMode.active ? `in safe mode: ${safeMode.reason}` : `safe mode is over: ${afterSafeMode(stopped)}`);
+  else if (safeMode.active) await print(`in safe mode: ${safeMode.reason}`);
+  else {
+    const { held } = await client.operator.repairStatus({ signal: call.signal });
+    await print(`safe mode is over: ${afterSafeMode({ ...stopped, held })}`);
+  }
 }
 
 async function leave(call: Call): Promise<void> {

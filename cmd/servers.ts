@@ -15,7 +15,7 @@ export const servers: Verb = {
       { command: "gfs servers --json | jq .servers", about: "all that is known of each" },
     ],
     notes: [
-      "ADDRESS: the control address; SERVER, and VOLUME where several have one label, are names that `gfs drain` and the like take too. USED: bytes of replicas. FREE: what the server may still use. FULL: of what it may use in all. LOAD: transfers in progress. LATENCY: of a sync, lately. SCRUBBED: when the oldest of what it holds was read and checked, or how far its first round is. HEARD: since its last heartbeat.",
+      "ADDRESS: the control address; SERVER, and VOLUME where several have one label, are names that `gfs drain` and the like take too. USED: bytes of replicas, of those too that were deleted and wait in aside/. FREE: what the server may still use. FULL: what is taken of all that it may use; without `gfs chunk --space` that is the file system, whoever took it. LOAD: transfers in progress. LATENCY: of a sync, lately. SCRUBBED: when the oldest of what it holds was read and checked, or how far its first round is. HEARD: since its last heartbeat.",
     ],
   },
   async run(call) {

@@ -68,7 +68,12 @@ export function alarmsOf(status: ClusterStatus): string[] {
   // In safe mode its line tells how many are awaited.
   const awaited = safeMode.active ? [] : suspect.filter((server) => !hasRegistered(server));
   const retired = servers.filter(({ liveness }) => liveness === "retired");
+  const replaced = retired.filter((server) => successorOf(server, servers) !== undefined);
+  const broken = retired.filter((server) => !replaced.includes(server));
   const gone = chunks.lost - chunks.away;
+  // They are no files any more for whoever runs `gfs fsck`.
+  const removed =
+    status.trash.entries === 0 ? "" : "; those of removed files count until they are purged: gfs trash purge PATH";
   return [
     ...(stopped.mutations === undefined
       ? []
@@ -76,10 +81,12 @@ export function alarmsOf(status: ClusterStatus): string[] {
           `changes are stopped: ${stopped.mutations}; if this copy of the master's data is the right one: ${toConfirm}`,
         ]),
     ...(chunks.away > 0
-      ? [`${counted(chunks.away, "lost chunk")} ${are(chunks.away)} on dead servers: start them again with their disks`]
+      ? [
+          `${counted(chunks.away, "lost chunk")} ${are(chunks.away)} on dead servers: start them again with their disks${removed}`,
+        ]
       : []),
     ...(gone > 0
-      ? [`${counted(gone, "lost chunk")} ${are(gone)} on no server that is known: gfs fsck names the files`]
+      ? [`${counted(gone, "lost chunk")} ${are(gone)} on no server that is known: gfs fsck names the files${removed}`]
       : []),
     ...(stopped.deletions === undefined || stopped.deletions === stopped.mutations
       ? []
@@ -89,10 +96,13 @@ export function alarmsOf(status: ClusterStatus): string[] {
       : [
           `${named(dead, servers)} ${are(dead.length)} dead, silent for ${since(dead)}: start ${dead.length === 1 ? "it" : "them"} again${replacedBy(dead, servers)}${repair.running > 0 ? "; what is short is copied elsewhere meanwhile" : ""}`,
         ]),
-    ...(retired.length === 0
+    ...(replaced.length === 0
+      ? []
+      : [`${named(replaced, servers)} ${are(replaced.length)} out of service${replacedBy(replaced, servers)}`]),
+    ...(broken.length === 0
       ? []
       : [
-          `${named(retired, servers)} ${are(retired.length)} out of service: replace the disk and start with an empty directory`,
+          `${named(broken, servers)} ${are(broken.length)} out of service: replace the disk and start with an empty directory`,
         ]),
     ...(silent.length === 0
       ? []
@@ -118,11 +128,13 @@ function named(servers: readonly ServerStatus[], all: readonly ServerStatus[]): 
 }
 
 /** Where a server of the same name runs the disk may have been replaced: then this one never comes. */
-function replacedBy(dead: readonly ServerStatus[], all: readonly ServerStatus[]): string {
-  const one = dead.find(
-    ({ label }) => label !== "" && all.some((other) => other.liveness === "live" && other.label === label),
-  );
-  return one === undefined ? "" : ` (if its disk was replaced: gfs decommission ${one.volume.slice(0, 12)})`;
+function replacedBy(gone: readonly ServerStatus[], all: readonly ServerStatus[]): string {
+  const one = gone.find((server) => successorOf(server, all) !== undefined);
+  return one === undefined ? "" : ` (if its disk was replaced: gfs decommission ${one.volume.slice(0, 12)} --force)`;
+}
+
+function successorOf({ label }: ServerStatus, all: readonly ServerStatus[]): ServerStatus | undefined {
+  return label === "" ? undefined : all.find((other) => other.liveness === "live" && other.label === label);
 }
 
 /** Of several the longest silence. */

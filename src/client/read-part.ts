@@ -236,8 +236,8 @@ export class PartRead {
   #nobody(): GfsError {
     const why = this.#reportsPending
       ? "no server has reported it yet (reports pending)"
-      : "no live server is known to hold it";
-    return new GfsError("Unavailable", `Cannot read chunk ${this.#extent.handle}: ${why}`);
+      : "no live server is known to hold it (gfs status)";
+    return new GfsError("Unavailable", `Cannot read chunk ${this.#extent.handle} of ${this.#file.path}: ${why}`);
   }
 
   #gaveUp(error: GfsError): GfsError {
@@ -246,7 +246,7 @@ export class PartRead {
     const count = replicas.length;
     // What `nobody` says is all there is to say.
     if (count === 0) return gaveUp(last);
-    const text = `Cannot read chunk ${handle}: none of its ${counted(count, "replica")} gives it; the last: ${last.message}`;
+    const text = `Cannot read chunk ${handle} of ${this.#file.path}: none of its ${counted(count, "replica")} gives it; the last: ${last.message}`;
     return gaveUp(new GfsError(last.code, text, { cause: last, details: last.details }));
   }
 }

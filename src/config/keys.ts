@@ -95,7 +95,8 @@ export const configKeys = {
     type: seconds,
     fallback: s(defaultLimits.deleteGraceMs),
     unit: "seconds",
-    about: "how long chunks outlive their last file, for readers in progress",
+    about:
+      "how long chunks outlive their last file, for readers in progress; and then each replica on its chunkserver, in aside/, by the chunkserver's own setting and anew from each of its starts",
   },
   "master.seal_responders": {
     type: replicas,

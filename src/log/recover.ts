@@ -107,10 +107,11 @@ async function requireNoDivergence(
   const { best, surveys, options } = recovery;
   // A log without an entry is the beginning of any.
   const others = surveys.filter((survey) => survey !== best && survey.segments.length > 0 && survey.last > 0);
-  const ends = new Map<LogPosition, number>();
-  for (const { last, lastCrc } of others) {
-    if (ends.has(last) && ends.get(last) !== lastCrc) throw diverged(best, last);
-    ends.set(last, lastCrc);
+  const ends: Ends = new Map();
+  for (const survey of others) {
+    const same = ends.get(survey.last);
+    if (same !== undefined && same.lastCrc !== survey.lastCrc) throw diverged(same, survey);
+    ends.set(survey.last, survey);
   }
   for (const { header } of best.segments) {
     if (ends.size === 0) return;
@@ -121,25 +122,29 @@ async function requireNoDivergence(
     });
   }
   const oldest = best.segments[0]?.header.first ?? 1;
-  for (const last of ends.keys()) if (last >= oldest) throw diverged(best, last);
-  for (const { directory, last } of others) {
+  for (const other of ends.values()) if (other.last >= oldest) throw diverged(best, other);
+  for (const other of others) {
+    const { directory, last } = other;
     if (!ends.has(last)) continue;
-    if (options.requireBeginning === undefined) throw diverged(best, last);
+    if (options.requireBeginning === undefined) throw diverged(best, other);
     await options.requireBeginning({ directory, last, best: best.directory });
   }
 }
 
-function compareEnd(best: DirectorySurvey, ends: Map<LogPosition, number>, position: LogPosition, crc: number): void {
-  const wanted = ends.get(position);
-  if (wanted === undefined) return;
-  if (wanted !== crc) throw diverged(best, position);
+/** Copies that are not compared yet, by their last entry. */
+type Ends = Map<LogPosition, DirectorySurvey>;
+
+function compareEnd(best: DirectorySurvey, ends: Ends, position: LogPosition, crc: number): void {
+  const other = ends.get(position);
+  if (other === undefined) return;
+  if (other.lastCrc !== crc) throw diverged(best, other);
   ends.delete(position);
 }
 
-function diverged(best: DirectorySurvey, position: LogPosition): GfsError {
+function diverged(best: DirectorySurvey, other: DirectorySurvey): GfsError {
   return new GfsError(
     "Corrupt",
-    `Cannot open the log in ${best.directory}: another directory has something else up to entry ${position}; start with the one that is right alone`,
+    `Cannot open the log in ${best.directory}: ${other.directory} has something else up to entry ${other.last}; start with the one that is right alone, then with the other one emptied`,
   );
 }
 

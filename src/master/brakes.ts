@@ -28,7 +28,7 @@ export function reportPatienceMs({ safeModeMs }: Pick<Limits, "safeModeMs">): nu
 }
 
 function nowGoesOn({ soft }: MasterContext): string {
-  return afterSafeMode({ mutations: soft.mutationsStopped, deletions: soft.garbage.stopped });
+  return afterSafeMode({ mutations: soft.mutationsStopped, deletions: soft.garbage.stopped, held: soft.repair.held });
 }
 
 /** An operator says that the rest of the reports won't come. What it was waiting for; undefined: it was not in safe mode. */

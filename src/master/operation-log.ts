@@ -178,7 +178,7 @@ function requireAllDirectories(
     const empty = filled.some((directory) => directory.path === path);
     throw new GfsError(
       "Usage",
-      `Cannot start on ${held.join(", ")} alone: the operation log was also written to ${path}, which ${empty ? "is empty now and held" : "may hold"} more; ${empty ? "mount" : "name"} it too, or, if it is lost for good, --lost-data-dir ${path}`,
+      `Cannot start on ${held.join(", ")} alone: the operation log was also written to ${path}, which ${empty ? "is empty now, and was in use" : "may hold more"}; ${empty ? "mount" : "name"} it too, or, if it is lost for good, --lost-data-dir ${path}`,
     );
   }
 }

@@ -138,7 +138,7 @@ function noteWhatItKnows(ctx: MasterContext, request: Registering, name: string)
     stopMutations(ctx, {
       kind: "copy",
       rank: entry,
-      why: `${name} keeps a copy of the log up to entry ${entry}, and this master's ends at ${ctx.engine.position}: its data directory is an old copy`,
+      why: `${name} keeps a copy of the log up to entry ${entry}, and this master's ends at ${ctx.engine.position}: its data directory is an old copy (the later one is taken by gfs master restore --force --data-dir DIR --from ${request.control})`,
     });
   }
   const theirs = request.epoch;

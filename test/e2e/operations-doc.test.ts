@@ -120,6 +120,7 @@ describe("docs/OPERATIONS.md", () => {
       const many = "Many servers gone at once";
       await stage.kill("s4", "s5");
       await eventually("repair is held", async () => (await stage.run(["status"])).text.includes("gfs repair resume"));
+      expect((await stage.run(["safemode", "status"])).text).toContain("deletions go on; repair is held back: ");
       expect(await stage.next(many)).toContain("repair goes on");
       await stage.kill("m", "s2", "s3");
       stage.env["GFS_MASTER_SAFE_MODE_SECONDS"] = "600";

@@ -36,6 +36,12 @@ describe("a newcomer's mistakes end with 2, and name what was probably meant", (
     [["balance", "start", "--threshold", "abc"], '--threshold wants a whole percentage like 10%, not "abc"'],
     [["balance", "start", "--rate", "0"], "--rate wants bytes per second like 50MB, or none for no limit"],
     [["events", "--limit", "0x10"], '--limit wants a whole number of at least 0, not "0x10"'],
+    [
+      ["events", "--kind", "volum.dead"],
+      'no kind of event begins with "volum.dead" (did you mean volume.dead?); known: backup., ',
+    ],
+    [["events", "--kind", "volumes"], "(did you mean volume.?)"],
+    [["events", "--kind", "volume.", "--kind", "foo"], 'no kind of event begins with "foo"; known: backup., '],
     [["locate", "/a", "--offset", "far"], "--offset wants a size like 64MB"],
     [["repair", "status", "--reset"], "--reset is for: gfs repair limits"],
     [["config", "show", "master.prot"], "did you mean master.port?"],

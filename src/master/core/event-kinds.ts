@@ -141,7 +141,7 @@ const master: Readonly<Record<string, EventKind>> = {
 const servers: Readonly<Record<string, EventKind>> = {
   "volume.registered": {
     text: ({ fields, server }) => {
-      const at = field(fields, "data");
+      const at = field(fields, "control");
       if (fields["kind"] === "joined") return `${server} joined the cluster, at ${at}`;
       if (fields["kind"] === "restarted") return `${server} was started again, at ${at}`;
       return `${server} registered with this start of the master, at ${at}`;

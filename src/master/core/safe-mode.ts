@@ -44,14 +44,23 @@ export function tickSafeMode(
   return false;
 }
 
-/** What goes on once safe mode is over, for people. `stopped`: why mutations or deletions wait for an operator; repair and seals are stopped with mutations. */
-export function afterSafeMode(stopped: {
+/**
+ * What goes on once safe mode is over, for people. Why mutations or deletions wait for an operator, and since when too many servers are gone at once for repair; repair and seals are stopped
+ * with mutations.
+ */
+export function afterSafeMode({
+  mutations,
+  deletions,
+  held,
+}: {
   readonly mutations?: string | undefined;
   readonly deletions?: string | undefined;
+  readonly held?: string | undefined;
 }): string {
-  if (stopped.mutations !== undefined) return "changes, repair and deletions wait for `gfs master confirm`";
-  if (stopped.deletions !== undefined) return "repair goes on; deletions wait for `gfs master confirm`";
-  return "repair and deletions go on";
+  if (mutations !== undefined) return "changes, repair and deletions wait for `gfs master confirm`";
+  const deleting = deletions === undefined ? "deletions go on" : "deletions wait for `gfs master confirm`";
+  if (held !== undefined) return `${deleting}; repair is held back: ${held}; if they won't be back: gfs repair resume`;
+  return deletions === undefined ? "repair and deletions go on" : `repair goes on; ${deleting}`;
 }
 
 /** An operator confirmed that the rest won't come. */

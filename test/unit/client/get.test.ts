@@ -98,6 +98,20 @@ describe("read", () => {
     expect(cluster.simulation.nowMs - startMs).toBeLessThan(2 * testLimits.clientTimeoutMs);
   });
 
+  test("that nobody can answer names the file, and where to look", () => {
+    const message = (cluster: FakeCluster): unknown =>
+      cluster.with((client) =>
+        readAll(client, "/f").catch((error: unknown) => (error instanceof Error ? error.message : error)),
+      );
+    const down = withFile();
+    for (const machine of down.machines) machine.crash({ powerLoss: true });
+    const { handle } = down.files.get("/f")!.extents[0]!;
+    expect(message(down)).toStartWith(`Cannot read chunk ${handle} of /f: none of its ${down.servers.length} replicas`);
+    const unknown = withFile();
+    unknown.servers.length = 0;
+    expect(message(unknown)).toBe(`Cannot read chunk ${handle} of /f: no live server is known to hold it (gfs status)`);
+  });
+
   test("of a chunk that is lost for good says so at once, and gives what lies before and behind it", () => {
     const cluster = withFile();
     const { handle } = cluster.files.get("/f")!.extents[2]!;

@@ -80,8 +80,28 @@ describe("what is wrong, and what to do", () => {
     const alarms = alarmsOf(withCounts({}, { servers: [dead, { ...two, label: dead.label }, three] }));
     const volume = dead.volume.slice(0, 12);
     expect(alarms).toEqual([
-      `server server1, volume ${volume} is dead, silent for 2 min 5 s: start it again (if its disk was replaced: gfs decommission ${volume})`,
+      `server server1, volume ${volume} is dead, silent for 2 min 5 s: start it again (if its disk was replaced: gfs decommission ${volume} --force)`,
     ]);
+    // Nothing is to be replaced any more where the new disk is in use.
+    const retired = { ...dead, liveness: "retired" as const };
+    expect(alarmsOf(withCounts({}, { servers: [retired, { ...two, label: dead.label }, three] }))).toEqual([
+      `server server1, volume ${volume} is out of service (if its disk was replaced: gfs decommission ${volume} --force)`,
+    ]);
+    const other = { ...three, liveness: "retired" as const };
+    expect(alarmsOf(withCounts({}, { servers: [retired, { ...two, label: dead.label }, other] }))).toEqual([
+      `server server1, volume ${volume} is out of service (if its disk was replaced: gfs decommission ${volume} --force)`,
+      "server server3 is out of service: replace the disk and start with an empty directory",
+    ]);
+  });
+
+  test("lost chunks of removed files count until the trash is purged, and it says so", () => {
+    const trash = { entries: 1, bytes: 5, storedBytes: 5 };
+    const lost = { lost: 2, away: 1 };
+    expect(alarmsOf(withCounts(lost, { trash }))).toEqual([
+      "1 lost chunk is on dead servers: start them again with their disks; those of removed files count until they are purged: gfs trash purge PATH",
+      "1 lost chunk is on no server that is known: gfs fsck names the files; those of removed files count until they are purged: gfs trash purge PATH",
+    ]);
+    expect(alarmsOf(withCounts(lost)).join()).not.toContain("trash");
   });
 
   test("names those that are silent, and says it once", () => {

@@ -224,7 +224,7 @@ export class MasterInSim {
               incarnation,
               label: server.machine.name,
               control,
-              data: control,
+              data: `${server.machine.name}:5371`,
               space,
               highestHandle: server.highestHandle,
               version: "test",

@@ -70,7 +70,7 @@ describe("a start that is refused", () => {
       made.simulation.onEvent(({ name }) => told.push(name));
       const before = contents(made);
       const first = refusal(made, dataDirs);
-      expect(first).toContain(`${b}, which is empty now and held more`);
+      expect(first).toContain(`${b}, which is empty now, and was in use;`);
       expect(contents(made)).toEqual(before);
       expect(told).toContain("checkpoint.corrupt");
       expect(told).not.toContain("log.restored");

@@ -9,7 +9,7 @@ import { type MetadataSource, openSources } from "../../../src/master/metadata/s
 import { createFile } from "../../../src/wire/control/files.ts";
 import { events } from "../../../src/wire/control/events.ts";
 import { safeModeLeave } from "../../../src/wire/control/repair.ts";
-import { confirm, mkdir, remove, status } from "../../../src/wire/control/namespace.ts";
+import { confirm, mkdir, remove, space, status } from "../../../src/wire/control/namespace.ts";
 import { addFiles, checkpoint, cluster, files, filesOf, filled, stop } from "./data-copies.ts";
 import type { MasterInSim } from "./master-in-sim.ts";
 
@@ -198,6 +198,10 @@ describe("a directory that was rebuilt", () => {
     const { mutations } = made.call(status, {}).stopped;
     expect(mutations).toMatch(
       new RegExp(`^server2 keeps a copy of the log up to entry ${late}, .*; it was rebuilt from `),
+    );
+    const address = made.call(space, {}).servers.find(({ label }) => label === "server2")?.control;
+    expect(mutations).toContain(
+      ` (the later one is taken by gfs master restore --force --data-dir DIR --from ${address}); `,
     );
     expect(made.call(status, {}).stopped.deletions).toBe(mutations);
     expect(told.at(-1)).toContain(`up to entry ${late}`);

@@ -39,6 +39,11 @@ describe("safe mode", () => {
     const both = { mutations: "it was restored", deletions: "it was restored" };
     expect(afterSafeMode(both)).toBe("changes, repair and deletions wait for `gfs master confirm`");
     expect(afterSafeMode({ deletions: "so many" })).toBe("repair goes on; deletions wait for `gfs master confirm`");
+    const held = "3 of 5 servers are gone";
+    const back = `repair is held back: ${held}; if they won't be back: gfs repair resume`;
+    expect(afterSafeMode({ held })).toBe(`deletions go on; ${back}`);
+    expect(afterSafeMode({ deletions: "so many", held })).toBe(`deletions wait for \`gfs master confirm\`; ${back}`);
+    expect(afterSafeMode({ ...both, held })).toBe(afterSafeMode(both));
   });
 
   test("a chunk counts once, however many volumes report it", () => {
