@@ -114,7 +114,8 @@ export const salvage: Verb = {
       "Chunks tell the last path that was known when they were written: a file that was moved may be under its old name, removed ones are back, of a replaced one both contents are.",
       "Files that lack a part are pieces under /lost+found. A file whose last chunks are lost looks whole. Empty files and directories, and all times, are lost.",
       "What was set is lost too: how many replicas files and directories want, how long directories keep trash, and what gfs repair, scrub and balance set. All files want master.replication_factor.",
-      "Exit code 9: some files are pieces, or something could not be read.",
+      "An append of several MiB that was not finished may lie at the end of its file. Where gfs salvage knows that it does not know, it says so.",
+      "Exit code 9: some files are pieces, of some the content is not certain, or something could not be read.",
     ],
   },
   subject: (args) => args.texts("data-dir").join(","),
@@ -126,13 +127,14 @@ export const salvage: Verb = {
       await printJson({
         to: call.args.text("to") ?? null,
         ...(position === undefined ? {} : { position }),
-        files: files.map(({ path, was, run, state, why }) => ({
+        files: files.map(({ path, was, run, state, isSure, why }) => ({
           path,
           ...(was === undefined ? {} : { was }),
           offset: run.from,
           bytes: run.bytes,
           chunks: run.chunks.map(({ handle }) => handle),
           state,
+          ...(isSure ? {} : { uncertain: true }),
           ...(why === "" ? {} : { why }),
         })),
         problems,
@@ -148,6 +150,6 @@ export const salvage: Verb = {
         `all files want ${counted(limitsOf(call.config).replicas, "replica")} (master.replication_factor), whatever they wanted before: after gfs master confirm, set what was set (gfs setrep, gfs trash retention)`,
       );
     }
-    return pieces > 0 || problems.length > 0 ? 9 : 0;
+    return pieces > 0 || problems.length > 0 || files.some(({ isSure }) => !isSure) ? 9 : 0;
   },
 };

@@ -26,6 +26,10 @@ export interface FoundChunk {
   readonly inode: number;
   /** Last known; empty where nobody knew it. */
   readonly path: string;
+  /** All that its replicas know: a copy knows where the file was moved before it. */
+  readonly paths: readonly string[];
+  /** Where it was put, if that is known: it is no append. */
+  readonly putAt: string | undefined;
   readonly fileOffset: number;
 }
 
@@ -71,6 +75,7 @@ function oneChunk(all: readonly FoundReplica[], problems: string[]): FoundChunk 
       `chunk ${handle} has ${contents.size} contents at version ${newest}: that of ${members.length} of ${holders.length} servers is taken`,
     );
   const origin = bestOrigin(all);
+  const origins = all.flatMap((each) => each.origin ?? []).filter(({ path }) => path !== "");
   const promised = Math.max(...all.map((each) => each.promised));
   return {
     handle,
@@ -82,16 +87,23 @@ function oneChunk(all: readonly FoundReplica[], problems: string[]): FoundChunk 
     members: [...new Set(members.map(({ volume }) => volume))].sort((a, b) => a - b),
     inode: origin === undefined || origin.inode === noInode ? 0 : origin.inode,
     path: origin?.path ?? "",
+    paths: [...new Set(origins.map(({ path }) => path))],
+    // A first append is put too; one that lies elsewhere now was not the first.
+    putAt: origins.find(({ inode, fileOffset }) => inode === noInode && fileOffset === origin?.fileOffset)?.path,
     fileOffset: origin?.fileOffset ?? 0,
   };
 }
 
 /**
- * The one that knows the inode: it was told after the file was made; else one that knows the path. Of a large append the one that lies furthest behind: it began where the file ended then, and
- * a copy knows where it came to lie.
+ * The one that knows the inode: it was told after the file was made; else one that knows the path. Of several inodes the highest: a salvage gave it to what had another before. Of a large append
+ * the one that lies furthest behind: it began where the file ended then, and a copy knows where it came to lie.
  */
 function bestOrigin(all: readonly FoundReplica[]): FoundReplica["origin"] {
   const known = all.flatMap(({ origin }) => origin ?? []);
   const whole = known.filter(({ inode, path }) => inode !== noInode && path !== "");
-  return whole.toSorted((a, b) => b.fileOffset - a.fileOffset)[0] ?? known.find(({ path }) => path !== "") ?? known[0];
+  return (
+    whole.toSorted((a, b) => b.inode - a.inode || b.fileOffset - a.fileOffset)[0] ??
+    known.find(({ path }) => path !== "") ??
+    known[0]
+  );
 }

@@ -2,10 +2,11 @@
  * Files out of chunks alone (DESIGN §4.7): what a trailer tells is the inode (not of what was put: it had none yet), the offset in the file and the last path that was known when the chunk
  * was written, sealed or copied. So a file that was moved may come back under an old name, one that was removed comes back, of a replaced one both contents do, and nobody knows how long a
  * file was: if its last chunks are missing, it looks whole. Nothing is invented: bytes go where their trailers say, what was put at one path at several times is told apart by the handles, and what has a hole is no file but pieces.
- * An open chunk without bytes has nothing to give. One whose place in the file another chunk has was sealed without bytes (DESIGN §4.3): it is a piece beside the file, which lacks nothing.
+ * An open chunk without bytes has nothing to give. One whose place in the file another chunk has was sealed without bytes (DESIGN §4.3): it is a piece beside the file, which lacks nothing. So is a
+ * large append that was never finished, where it can be told from one that was.
  */
 import type { FoundChunk } from "./salvage-chunks.ts";
-import { assembleFile, type SalvagedRun } from "./salvage-file.ts";
+import { type AssembledFile, assembleFile, isLarge, isSame, isWhole, type SalvagedRun } from "./salvage-file.ts";
 
 export interface SalvagedFile {
   /** Where it goes; none is given twice, and none lies below a file. */
@@ -14,22 +15,30 @@ export interface SalvagedFile {
   readonly was: string | undefined;
   readonly run: SalvagedRun;
   readonly state: "whole" | "piece";
+  /** The number of the inode of which it is all there is; 0: nobody knew it. */
+  readonly inode: number;
+  /** Whether its bytes are known to be the file's; `why` says what is not. */
+  readonly isSure: boolean;
   /** For people, where `path` is not `was`. */
   readonly why: string;
 }
 
 interface Group {
   readonly path: string;
+  /** 0: nobody knew it. */
+  readonly inode: number;
   readonly runs: readonly SalvagedRun[];
-  /** Of large appends that went on at the same time the order is not certain. */
+  /** Of large appends the order, or whether they were finished, is not certain. */
   readonly guessed: boolean;
-  /** Open ones whose place others have. */
+  /** Open ones whose place others have, and large appends that have none. */
   readonly beside: readonly FoundChunk[];
   /** The newest chunk of it. */
   readonly newest: number;
 }
 
 const lostAndFound = "/lost+found";
+const unsure =
+  "it has large appends that went on beside others: their order is not certain, and one may never have been finished";
 
 /** @param isPath whether a path may be given to a file */
 export function planSalvage(chunks: readonly FoundChunk[], isPath: (path: string) => boolean): SalvagedFile[] {
@@ -55,9 +64,17 @@ export function planSalvage(chunks: readonly FoundChunk[], isPath: (path: string
       const path = names.take(group.path);
       const why = [
         ...(path === group.path ? [] : ["something newer was at its path"]),
-        ...(group.guessed ? ["it has large appends that went on beside others: their order is not certain"] : []),
+        ...(group.guessed ? [unsure] : []),
       ].join("; ");
-      files.push({ path, was: group.path, run: only, state: "whole", why });
+      files.push({
+        path,
+        was: group.path,
+        run: only,
+        state: "whole",
+        inode: group.inode,
+        isSure: !group.guessed,
+        why,
+      });
     } else
       for (const run of group.runs)
         files.push(pieceOf(group, run, { names, why: "other parts of the file are missing" }));
@@ -67,7 +84,7 @@ export function planSalvage(chunks: readonly FoundChunk[], isPath: (path: string
   for (const chunk of nameless) {
     const path = names.take(`${lostAndFound}/chunk-${chunk.handle}`);
     const why = "nobody knew what file it belongs to";
-    files.push({ path, was: undefined, run: runOf(chunk), state: "piece", why });
+    files.push({ path, was: undefined, run: runOf(chunk), state: "piece", inode: 0, isSure: true, why });
   }
   return files;
 }
@@ -79,7 +96,7 @@ function pieceOf(
 ): SalvagedFile {
   const base = was === "" ? `/inode-${runs[0]?.chunks[0]?.inode ?? 0}` : was;
   const path = names.take(`${lostAndFound}${base}.from-${run.from}`);
-  return { path, was: was === "" ? undefined : was, run, state: "piece", why };
+  return { path, was: was === "" ? undefined : was, run, state: "piece", inode: 0, isSure: true, why };
 }
 
 function runOf(chunk: FoundChunk): SalvagedRun {
@@ -93,36 +110,44 @@ function groupOfInode(
   isPath: (path: string) => boolean,
 ): Group {
   const newest = chunks.reduce((best, each) => (each.handle > best.handle ? each : best));
-  const beside = chunks.filter((chunk) => (chunk.sealed ? isSentAgain(chunk, chunks) : isPlaceTaken(chunk, chunks)));
-  const known = chunks.filter((chunk) => !beside.includes(chunk));
-  const paths = [...new Set(known.map(({ path }) => path))];
-  const { runs, taken, guessed } = assembleFile(
-    known,
-    paths.map((path) => put.get(path) ?? []),
-  );
-  for (const path of paths) remove(put, path, taken);
-  const path = isPath(newest.path) ? newest.path : "";
-  return { path, runs, guessed, beside, newest: newest.handle };
+  const displaced = chunks.filter((chunk) => !chunk.sealed && isPlaceTaken(chunk, chunks));
+  const again = chunks.filter((chunk) => chunks.some((other) => other.handle < chunk.handle && isSame(chunk, other)));
+  const once = chunks.filter((chunk) => !displaced.includes(chunk) && !again.includes(chunk));
+  const paths = [...new Set(once.flatMap((chunk) => chunk.paths))];
+  const puts = paths.map((path) => ({ path, chunks: put.get(path) ?? [] }));
+  let file: AssembledFile & { readonly again?: readonly FoundChunk[] } = { ...assembleFile(once, puts), again };
+  if (again.length > 0 && !isWhole(file)) {
+    // What was not sent again, but appended once more, fills a place of its own.
+    const all = assembleFile([...once, ...again], puts);
+    if (isWhole(all)) file = all;
+  }
+  for (const path of paths) remove(put, path, file.taken);
+  return {
+    path: isPath(newest.path) ? newest.path : "",
+    inode: newest.inode,
+    runs: file.runs,
+    guessed: file.guessed || once.some((chunk) => isFencedBelow(chunk, once)),
+    beside: [...displaced, ...(file.again ?? []), ...file.beside],
+    newest: newest.handle,
+  };
 }
 
-/** The next tail is opened where the last one was sealed: where one that is sealed, or a later one, begins at the offset of an open one, that one was sealed without bytes. */
+/**
+ * The next tail is opened where the last one was sealed: where one that is sealed, or a later one, begins at the offset of an open one, that one was sealed without bytes. A large append at its offset
+ * says less: it names the file's end when it began. It has the place only if it began after the open one, and a still later tail tells that it was sealed.
+ */
 function isPlaceTaken({ handle, fileOffset }: FoundChunk, chunks: readonly FoundChunk[]): boolean {
-  return chunks.some((other) => other.fileOffset === fileOffset && (other.sealed || other.handle > handle));
+  const tails = chunks.filter((chunk) => !isLarge(chunk));
+  const here = (other: FoundChunk): boolean => other.fileOffset === fileOffset;
+  if (tails.some((other) => here(other) && (other.sealed || other.handle > handle))) return true;
+  const wasSealed = tails.some((other) => other.fileOffset > fileOffset && other.handle > handle);
+  return wasSealed && chunks.some((other) => here(other) && other.handle > handle);
 }
 
-/** What was written as a whole goes to another chunk where a server failed; both may be there, and one is the file's. */
-function isSentAgain(chunk: FoundChunk, chunks: readonly FoundChunk[]): boolean {
-  const { handle, version, fileOffset, length, crc } = chunk;
-  return chunks.some(
-    (other) =>
-      other.handle < handle &&
-      version === 1 &&
-      other.version === 1 &&
-      other.sealed &&
-      other.fileOffset === fileOffset &&
-      other.length === length &&
-      other.crc === crc,
-  );
+/** A seal of this tail was begun, and a large append began in the same place: had the seal found no bytes, the append has it. */
+function isFencedBelow({ sealed, version, handle, fileOffset }: FoundChunk, chunks: readonly FoundChunk[]): boolean {
+  if (sealed || version === 1) return false;
+  return chunks.some((other) => isLarge(other) && other.fileOffset === fileOffset && other.handle > handle);
 }
 
 /** What was put at one path, time and again: each content apart, the newest first. */
@@ -131,11 +156,16 @@ function groupsOfPuts(path: string, chunks: readonly FoundChunk[]): Group[] {
   let left = [...chunks];
   let below = Number.POSITIVE_INFINITY;
   for (;;) {
-    const chain = takeChain(left, { below, endsAt: undefined });
-    if (chain === undefined) break;
-    left = left.filter((chunk) => !chain.includes(chunk));
-    below = chain[0]?.handle ?? 0;
-    groups.push(groupOfPut(path, chain));
+    const chain = takeChain(left, below);
+    const [start] = chain;
+    if (start === undefined) break;
+    const end = chain.reduce((sum, { length }) => sum + length, 0);
+    // Given out with it, and further behind than it reaches: what lies between is missing.
+    const rest = left.filter(({ handle, fileOffset }) => handle > start.handle && handle < below && fileOffset > end);
+    const all = [...chain, ...inOrder(rest)];
+    left = left.filter((chunk) => !all.includes(chunk));
+    below = start.handle;
+    groups.push(groupOfPut(path, all));
   }
   if (left.length > 0) groups.push(groupOfPut(path, inOrder(left)));
   return groups;
@@ -144,6 +174,7 @@ function groupsOfPuts(path: string, chunks: readonly FoundChunk[]): Group[] {
 function groupOfPut(path: string, sorted: readonly FoundChunk[]): Group {
   return {
     path,
+    inode: 0,
     runs: runsOf(sorted),
     guessed: false,
     beside: [],
@@ -152,30 +183,25 @@ function groupOfPut(path: string, sorted: readonly FoundChunk[]): Group {
 }
 
 /**
- * One put: from the newest chunk at the beginning of the file on, each next one of those that were given out after it and before the next beginning, the first where there are several (it was sent
- * again, with the same bytes). A put whose first chunk was sent again after others is not seen to be one: its rest becomes pieces. Undefined where there is no beginning, or none that ends where it should.
+ * One put: from the newest chunk at the beginning of the file on, each next one of those that were given out after it and before `below`, the first where there are several (it was sent again, with
+ * the same bytes). A put whose first chunk was sent again after others is not seen to be one: its rest becomes pieces. Empty where there is no beginning.
  */
-function takeChain(
-  chunks: readonly FoundChunk[],
-  rule: { readonly below: number; readonly endsAt: number | undefined },
-): FoundChunk[] | undefined {
-  const byOffset = new Map<number, FoundChunk[]>();
-  for (const chunk of chunks) if (chunk.handle < rule.below) push(byOffset, chunk.fileOffset, chunk);
-  let before = rule.below;
-  for (const start of [...(byOffset.get(0) ?? [])].sort((a, b) => b.handle - a.handle)) {
-    const chain = [start];
-    let at = start.length;
-    while (at !== rule.endsAt) {
-      const next = (byOffset.get(at) ?? []).filter(({ handle }) => handle > start.handle && handle < before);
-      if (next.length === 0) break;
-      const best = next.reduce((a, b) => (b.handle < a.handle ? b : a));
-      chain.push(best);
-      at += best.length;
-    }
-    before = start.handle;
-    if (rule.endsAt === undefined || at === rule.endsAt) return chain;
+function takeChain(chunks: readonly FoundChunk[], below: number): FoundChunk[] {
+  const own = chunks.filter(({ handle }) => handle < below);
+  const start = own.filter(({ fileOffset }) => fileOffset === 0).toSorted((a, b) => b.handle - a.handle)[0];
+  if (start === undefined) return [];
+  const later = Map.groupBy(
+    own.filter(({ handle }) => handle > start.handle),
+    ({ fileOffset }) => fileOffset,
+  );
+  const chain: FoundChunk[] = [];
+  let at = 0;
+  for (let next: FoundChunk | undefined = start; next !== undefined;) {
+    chain.push(next);
+    at += next.length;
+    next = later.get(at)?.reduce((a, b) => (b.handle < a.handle ? b : a));
   }
-  return undefined;
+  return chain;
 }
 
 /** Sorted chunks cut where something is missing; of two that overlap the newer one counts, and the other is a run of its own. An open chunk ends its run. */

@@ -2,85 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import type { FoundChunk } from "../../../../src/master/core/salvage-chunks.ts";
 import { planSalvage, type SalvagedFile } from "../../../../src/master/core/salvage-plan.ts";
+import { drawer, type Life, lifeOf } from "./salvage-life.ts";
 
-const chunkBytes = 100;
-const inode = 8;
-
-interface Told {
-  readonly chunks: FoundChunk[];
-  /** Handles of the file, in order. */
-  readonly file: number[];
-  /** A large append began before the one that lies before it had ended. */
-  readonly beside: boolean;
-}
-
-/** What became of a file. */
-function lifeOf(seed: number, mayOverlap: boolean): Told {
-  let state = seed;
-  const draw = (max: number): number => {
-    state = (state * 48_271) % 2_147_483_647;
-    return state % max;
-  };
-  const chunks: FoundChunk[] = [];
-  const file: number[] = [];
-  let handle = 0;
-  const add = (fileOffset: number, changes: Partial<FoundChunk>): void => {
-    handle++;
-    const base = {
-      handle,
-      version: 1,
-      length: chunkBytes,
-      crc: handle,
-      sealed: true,
-      members: [0],
-      inode: 0,
-      path: "/a",
-      fileOffset,
-    };
-    chunks.push({ ...base, ...changes });
-  };
-  const lengthsOf = (count: number): number[] =>
-    Array.from({ length: count }, (_, i) => (i === count - 1 ? 1 + draw(chunkBytes) : chunkBytes));
-  const putAnother = (): void => {
-    let at = 0;
-    for (const length of lengthsOf(1 + draw(3))) {
-      add(at, { length });
-      at += length;
-    }
-  };
-  for (let puts = draw(3); puts > 0; puts--) putAnother();
-  let bytes = 0;
-  for (const length of lengthsOf(draw(5))) {
-    add(bytes, { length, inode: draw(2) * inode });
-    file.push(handle);
-    bytes += length;
-  }
-  let before = bytes;
-  let beside = false;
-  for (let operations = draw(6); operations > 0; operations--) {
-    const begun = mayOverlap && draw(3) === 0 && before < bytes ? before : bytes;
-    beside ||= begun < bytes;
-    before = bytes;
-    if (begun === bytes && draw(2) === 0) {
-      const length = 1 + draw(chunkBytes);
-      add(bytes, { length, inode, version: 2 });
-      file.push(handle);
-      bytes += length;
-      continue;
-    }
-    const shift = bytes - begun;
-    for (const length of lengthsOf(1 + draw(3))) {
-      // A copy knows where it came to lie.
-      add(draw(3) === 0 ? bytes : bytes - shift, { length, inode });
-      file.push(handle);
-      bytes += length;
-    }
-  }
-  if (draw(2) === 0) putAnother();
-  return { chunks, file, beside };
-}
-
-function salvaged({ chunks }: Told): SalvagedFile[] {
+function salvaged(chunks: readonly FoundChunk[]): SalvagedFile[] {
   const files = planSalvage(
     chunks.toSorted((a, b) => ((a.handle * 7_919) % 31) - ((b.handle * 7_919) % 31)),
     (path) => path !== "",
@@ -91,20 +15,35 @@ function salvaged({ chunks }: Told): SalvagedFile[] {
 }
 
 const handlesOf = ({ run }: SalvagedFile): number[] => run.chunks.map(({ handle }) => handle);
+const saysSo = ({ why }: SalvagedFile): boolean => why.includes("not certain");
+
+function fileOf(files: readonly SalvagedFile[], { file }: Life): SalvagedFile {
+  const found = files.find((each) => handlesOf(each).includes(file[0] ?? 0));
+  if (found === undefined) throw new Error("it is nowhere");
+  return found;
+}
+
+/** What is called the file, without a doubt, is it: but for its last chunks, which nobody misses, and an append at its end that was never finished. */
+function expectTrue(seed: number, files: readonly SalvagedFile[], { file, unfinished, isOpen }: Life): void {
+  for (const each of files) {
+    const found = handlesOf(each);
+    if (each.state !== "whole" || saysSo(each) || !found.some((handle) => file.includes(handle))) continue;
+    let count = found.length;
+    const isEnd = (handle: number | undefined): boolean => handle !== undefined && unfinished.includes(handle);
+    while (isEnd(found[count - 1])) count--;
+    expect([seed, ...found.slice(0, count)]).toEqual([seed, ...file.slice(0, count)]);
+    if (isOpen && count === file.length) expect([seed, found.length]).toEqual([seed, count]);
+  }
+}
 
 describe("a file out of chunks", () => {
   test("is whole, whatever it was made of", () => {
     for (let seed = 1; seed <= 3_000; seed++) {
-      const told = lifeOf(seed, false);
-      if (told.file.length === 0) continue;
-      const files = salvaged(told);
-      const found = files.find((file) => handlesOf(file).includes(told.file[0] ?? 0));
-      expect([seed, found?.state, found?.why.includes("not certain"), ...handlesOf(found!)]).toEqual([
-        seed,
-        "whole",
-        false,
-        ...told.file,
-      ]);
+      const life = lifeOf({ seed });
+      if (life.file.length === 0) continue;
+      const files = salvaged(life.chunks);
+      const found = fileOf(files, life);
+      expect([seed, found.state, saysSo(found), ...handlesOf(found)]).toEqual([seed, "whole", false, ...life.file]);
       expect(files.filter(({ state }) => state === "piece")).toEqual([]);
     }
   });
@@ -112,18 +51,45 @@ describe("a file out of chunks", () => {
   test("with large appends at the same time is whole, or says that it is not sure, or is in pieces", () => {
     const counts = { sure: 0, unsure: 0, pieces: 0 };
     for (let seed = 1; seed <= 5_000; seed++) {
-      const told = lifeOf(seed, true);
-      if (!told.beside) continue;
-      const files = salvaged(told);
-      const found = files.find((file) => handlesOf(file).includes(told.file[0] ?? 0));
-      if (found?.state === "piece" || files.some(({ state }) => state === "piece")) counts.pieces++;
-      else if (found?.why.includes("not certain") === true) counts.unsure++;
+      const life = lifeOf({ seed, mayOverlap: true });
+      if (!life.beside) continue;
+      const files = salvaged(life.chunks);
+      const found = fileOf(files, life);
+      if (found.state === "piece" || files.some(({ state }) => state === "piece")) counts.pieces++;
+      else if (saysSo(found)) counts.unsure++;
       else {
         counts.sure++;
-        expect([seed, ...handlesOf(found!)]).toEqual([seed, ...told.file]);
+        expect([seed, ...handlesOf(found)]).toEqual([seed, ...life.file]);
       }
     }
     expect(Math.min(counts.sure, counts.unsure)).toBeGreaterThan(50);
     expect(counts.pieces).toBeLessThan(counts.sure + counts.unsure);
+  });
+
+  test("is whole though large appends to it were never finished, and says where it is not sure", () => {
+    let sure = 0;
+    for (const unfinished of ["all", "cut"] as const)
+      for (let seed = 1; seed <= 5_000; seed++) {
+        const life = lifeOf({ seed, unfinished });
+        if (life.file.length === 0 || life.unfinished.length === 0) continue;
+        const files = salvaged(life.chunks);
+        const found = fileOf(files, life);
+        expect([unfinished, seed, found.state]).toEqual([unfinished, seed, "whole"]);
+        // Nothing of it is elsewhere.
+        const handles = handlesOf(found).filter((handle) => !life.unfinished.includes(handle));
+        if (!saysSo(found)) expect([seed, ...handles]).toEqual([seed, ...life.file]);
+        expectTrue(seed, files, life);
+        if (!saysSo(found)) sure++;
+      }
+    expect(sure).toBeGreaterThan(1_000);
+  });
+
+  test("of which chunks are lost is no whole file of another order or content, unless it says so", () => {
+    for (let seed = 1; seed <= 10_000; seed++) {
+      const life = lifeOf({ seed, unfinished: (["none", "all"] as const)[seed % 2]! });
+      const draw = drawer(seed + 1_000_000);
+      const left = life.chunks.filter(({ handle }) => !life.file.includes(handle) || draw(6) > 0);
+      expectTrue(seed, salvaged(left), life);
+    }
   });
 });

@@ -12,6 +12,8 @@ const chunk = (handle: number, path: string, fileOffset: number, changes: Partia
   members: [0],
   inode: 0,
   path,
+  paths: [path],
+  putAt: undefined,
   fileOffset,
   ...changes,
 });
@@ -74,6 +76,24 @@ describe("chunks out of what volumes have", () => {
       replica(2, 5, { origin: { inode: 9, path: "/new", fileOffset: 3 } }),
     ]);
     expect(chunks[0]).toMatchObject({ inode: 9, path: "/new", fileOffset: 3 });
+  });
+
+  test("of several inodes the highest counts, which a salvage gave; of one, all paths are known, and where it was put", () => {
+    const origin = { inode: 9, path: "/a", fileOffset: 100 };
+    const { chunks } = gatherChunks([
+      replica(0, 5, { origin: { ...origin, inode: 12, fileOffset: 0 } }),
+      replica(1, 5, { origin }),
+      replica(0, 6, { origin }),
+      replica(1, 6, { origin: { ...origin, inode: 1, path: "/a.tmp" } }),
+      // A first append that was not the first.
+      replica(0, 7, { origin }),
+      replica(1, 7, { origin: { inode: 1, path: "/a", fileOffset: 0 } }),
+    ]);
+    expect(chunks.map(({ inode, fileOffset, path, paths, putAt }) => [inode, fileOffset, path, paths, putAt])).toEqual([
+      [12, 0, "/a", ["/a"], undefined],
+      [9, 100, "/a", ["/a", "/a.tmp"], "/a.tmp"],
+      [9, 100, "/a", ["/a"], undefined],
+    ]);
   });
 
   test("a copy of a large append knows where it came to lie", () => {
@@ -149,10 +169,13 @@ describe("files out of chunks", () => {
 
   test("nothing follows an open chunk", () => {
     const inode = 8;
-    expect(planned([chunk(1, "/a", 0, { inode, sealed: false }), chunk(2, "/a", 100, { inode })])).toEqual([
+    const open = chunk(1, "/a", 0, { inode, sealed: false });
+    expect(planned([open, chunk(2, "/a", 100, { inode, version: 2 })])).toEqual([
       "! /lost+found/a.from-0: 1",
       "! /lost+found/a.from-100: 2",
     ]);
+    // A large append seals it before it is in the file: this one was not finished.
+    expect(planned([open, chunk(2, "/a", 100, { inode })])).toEqual(["/a: 1", "! /lost+found/a.from-100: 2"]);
   });
 
   test("an open chunk without bytes is nothing: neither beside what came to lie there, nor at the end, nor alone", () => {
@@ -173,7 +196,9 @@ describe("files out of chunks", () => {
         return state % max;
       };
       const count = 1 + draw(6);
-      const sealed = Array.from({ length: count }, (_, i) => chunk(10 * (i + 1), "/a", 100 * i, { inode: 8 }));
+      const sealed = Array.from({ length: count }, (_, i) =>
+        chunk(10 * (i + 1), "/a", 100 * i, { inode: 8, version: 2 }),
+      );
       const open = Array.from({ length: draw(5) }, (_, i) => {
         const fileOffset = 100 * draw(count);
         return chunk(10 * draw(count + 1) + i + 1, "/a", fileOffset, { inode: 8, sealed: false, length: 30 * draw(3) });
@@ -241,6 +266,59 @@ describe("files out of chunks", () => {
     expect(planned([chunk(1, "/a", 0), chunk(5, "/a", 100, large), chunk(6, "/a", 100, large)])).toEqual([
       "/a: 1 5",
       "! /lost+found/a.from-100: 6",
+    ]);
+  });
+
+  test("one that was appended twice is there twice, if there is a place of just its length", () => {
+    const large = { inode: 8, crc: 77 };
+    const chunks = [chunk(1, "/a", 0), chunk(5, "/a", 100, large), chunk(6, "/a", 100, large)];
+    expect(planned([...chunks, chunk(7, "/a", 300, { inode: 8, version: 2 })])).toEqual(["/a: 1 5 6 7"]);
+  });
+
+  test("a large append that was not finished does not take the place of an open tail that has bytes", () => {
+    const open = { inode: 8, sealed: false };
+    const large = { inode: 8 };
+    const whys = (chunks: readonly FoundChunk[]): string[] =>
+      planSalvage(chunks, () => true).map(
+        ({ path, run, why }) => `${path}: ${run.chunks.map(({ handle }) => handle).join(" ")} ${why}`,
+      );
+    const [file, tail] = [chunk(1, "/a", 0), chunk(5, "/a", 100, open)];
+    const piece = (handle: number): string =>
+      `/lost+found/a.from-100: ${handle} another chunk has its place in the file`;
+    // It began before the tail was opened, or while that was empty.
+    for (const handle of [3, 7])
+      expect(whys([file, tail, chunk(handle, "/a", 100, large)])).toEqual(["/a: 1 5 ", piece(handle)]);
+    // Its commit may have sealed the tail, and found nothing there.
+    const fenced = whys([file, { ...tail, version: 2 }, chunk(7, "/a", 100, large)]);
+    expect(fenced).toHaveLength(2);
+    expect(fenced[0]).toContain("/a: 1 5 it has large appends");
+    expect(fenced[1]).toBe(piece(7));
+    // A later tail lies behind it: it was committed.
+    const later = chunk(8, "/a", 200, { inode: 8, version: 2 });
+    expect(whys([file, tail, chunk(7, "/a", 100, large), later])).toEqual(["/a: 1 7 8 ", piece(5)]);
+  });
+
+  test("of a file that was moved over another one the contents are not mixed", () => {
+    const old = [1, 2, 3].map((handle, i) => chunk(handle, "/a", 100 * i, { putAt: "/a" }));
+    const moved = [4, 5, 6].map((handle, i) => chunk(handle, "/a.tmp", 100 * i, { putAt: "/a.tmp" }));
+    const copied = { inode: 8, path: "/a" };
+    const chunks = (changes: Partial<FoundChunk>): FoundChunk[] =>
+      [...old, ...moved].map((each) => (each.handle === 5 ? { ...each, ...copied, ...changes } : each));
+    expect(planned(chunks({ paths: ["/a.tmp", "/a"] })).sort()).toEqual(["/a.salvaged-1: 1 2 3", "/a: 4 5 6"].sort());
+    // Only the copy is left.
+    expect(planned(chunks({ paths: ["/a"], putAt: undefined })).sort()).toEqual([
+      "! /lost+found/a.from-100: 5",
+      "! /lost+found/a.tmp.from-0: 4",
+      "! /lost+found/a.tmp.from-200: 6",
+      "/a: 1 2 3",
+    ]);
+  });
+
+  test("what was put and lacks a chunk is no whole file", () => {
+    expect(planned([chunk(1, "/a", 0), chunk(3, "/a", 200), chunk(7, "/a", 0), chunk(8, "/a", 100)]).sort()).toEqual([
+      "! /lost+found/a.from-0: 1",
+      "! /lost+found/a.from-200: 3",
+      "/a: 7 8",
     ]);
   });
 
