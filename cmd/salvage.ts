@@ -67,6 +67,7 @@ async function salvageAll(call: Call): Promise<Report> {
       clusterId,
       epoch: Math.max(...volumes.map(({ epoch }) => epoch)),
       highestHandle: Math.max(...volumes.map(({ highestHandle }) => highestHandle)),
+      inodes: new Set(replicas.flatMap(({ origin }) => origin?.inode ?? [])),
       volumes: volumes.map(({ volume, directory }) => ({
         volume,
         label: basename(resolve(directory)).slice(0, protocol.labelBytesMax),

@@ -20,6 +20,7 @@ import {
 } from "../wire/ids.ts";
 import type { LogRecord, PublishedChunk } from "../wire/log-records.ts";
 import { parsePath } from "../wire/path.ts";
+import { SalvagedInodes } from "./core/salvage-inodes.ts";
 import { applyBatch } from "./core/apply.ts";
 import { makeFile } from "./core/decide-files.ts";
 import { resolve } from "./core/namespace.ts";
@@ -36,6 +37,8 @@ export interface SalvageInput {
   readonly epoch: number;
   /** The highest handle that any volume has heard of. */
   readonly highestHandle: number;
+  /** Numbers of inodes that any replica names. */
+  readonly inodes: ReadonlySet<number>;
   /** By their index in `members` of chunks. */
   readonly volumes: readonly { readonly volume: VolumeId; readonly label: string }[];
   readonly files: readonly SalvagedFile[];
@@ -47,6 +50,7 @@ type SalvageWorld = Pick<World, "disk" | "clock" | "random" | "events">;
 const session = sessionId(1);
 /** Records of one entry of the log. */
 const chunksAtOnce = 1_024;
+const inodesAtOnce = 65_536;
 
 /** Whether a file may have this path. */
 export function isFilePath(path: string): boolean {
@@ -115,14 +119,22 @@ export async function writeSalvage(
 /** Each made when those before it are applied. */
 function* batchesOf(state: MasterState, input: SalvageInput, wallMs: number): Generator<LogRecord[]> {
   const { clusterId, volumes, highestHandle, files } = input;
+  const numbers = new SalvagedInodes(input.inodes);
   yield [
     { kind: "cluster-created", clusterId },
     ...volumes.map(({ volume, label }, index): LogRecord => ({ kind: "volume-added", index, volume, label })),
     { kind: "handles-reserved", upTo: highestHandle },
     { kind: "session-opened", session, label: "salvage" },
   ];
+  const passed = numbers.passed(files);
+  for (let at = 0; at < passed.length; at += inodesAtOnce)
+    yield [{ kind: "inodes-reserved", inodes: passed.slice(at, at + inodesAtOnce) }];
   let number = 0;
-  for (const file of files) yield* batchesOfFile(state, file, { draft: draftId(++number), wallMs });
+  for (const file of files) {
+    const { missing } = resolve(state.inodes, file.path, "salvage");
+    yield [{ kind: "inodes-reserved", inodes: numbers.take(file, missing) }];
+    yield* batchesOfFile(state, file, { draft: draftId(++number), wallMs });
+  }
   yield [{ kind: "session-closed", session }];
 }
 

@@ -157,6 +157,8 @@ export const LogRecord = z.discriminatedUnion("kind", [
   z.object({ kind: kind("attributes-set"), inode: InodeId, ...Attributes.shape }),
   /** A file wants so many replicas, and so do the chunks of its extents from `from` up to, and without, `to`. */
   z.object({ kind: kind("goal-set"), inode: InodeId, replicas: Replicas, from: Uint32, to: Uint32 }),
+  /** A log that is lost gave numbers of inodes: of their slots these are the next ones, and of all they are, in this order, given first. */
+  z.object({ kind: kind("inodes-reserved"), inodes: z.array(InodeId).max(65_536) }),
 ]);
 export type LogRecord = z.infer<typeof LogRecord>;
 

@@ -154,6 +154,7 @@ const history: readonly (readonly LogRecord[])[] = [
     { kind: "attributes-set", inode: directory, replicas: 2, trashMs: 0 },
     { kind: "goal-set", inode: appended, replicas: 2, from: 0, to: 2 },
   ],
+  [{ kind: "inodes-reserved", inodes: [inodeId(11), inodeId(2 ** 32 + 9)] }],
 ];
 
 /** Each with a mutation's answer where one can be. */

@@ -34,6 +34,7 @@ import {
   type Inodes,
   isDirectory,
   isFile,
+  reserveInodes,
   slotOfId,
 } from "./inodes.ts";
 import { applySettingChanged } from "./runtime-settings.ts";
@@ -176,6 +177,9 @@ export function apply(state: MasterState, record: LogRecord): void {
       return;
     case "goal-set":
       applyGoalSet(state, liveSlot(state.inodes, record.inode), record);
+      return;
+    case "inodes-reserved":
+      reserveInodes(state.inodes, record.inodes);
       return;
     default:
       unreachable(record);

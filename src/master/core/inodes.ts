@@ -19,8 +19,8 @@ export const trashSlot = 2;
 export const detachedSlot = 3;
 export const firstFreeSlot = 4;
 
-const reuseMax = 0xffff;
-const slotSpan = 0x1_0000_0000;
+export const reuseMax = 0xffff;
+export const slotSpan = 0x1_0000_0000;
 
 export interface NameKey {
   readonly parent: number;
@@ -172,6 +172,24 @@ export function nextInodeIds(inodes: Inodes, count: number): InodeId[] {
     ids.push(idOfSlot(inodes, slot));
   for (let slot = inodes.slotEnd; ids.length < count; slot++) ids.push(idOfSlot(inodes, slot));
   return ids;
+}
+
+/** The next numbers of their slots, which are free: in this order they are the next of all. A slot whose number is beyond its last one retires. */
+export function reserveInodes(inodes: Inodes, ids: readonly InodeId[]): void {
+  for (const inode of ids) while (inodes.slotEnd <= inode % slotSpan) linkFree(inodes, inodes.slotEnd++);
+  for (const inode of ids.toReversed()) {
+    const slot = inode % slotSpan;
+    const reuse = (inode - slot) / slotSpan;
+    assert(slot >= firstFreeSlot, "a reserved inode has no fixed slot");
+    assert(inodes.kind.get(slot) === slotKind.free, "a reserved inode's slot is free");
+    assert(inodes.reuse.get(slot) <= reuse, "a reserved inode was not given before");
+    unlinkFree(inodes, slot);
+    if (reuse > reuseMax) inodes.kind.set(slot, slotKind.retired);
+    else {
+      inodes.reuse.set(slot, reuse);
+      linkFree(inodes, slot);
+    }
+  }
 }
 
 /** What a new inode is made of; its place in the tree is given to it by children.ts. */

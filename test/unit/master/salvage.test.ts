@@ -36,6 +36,7 @@ function salvage(cluster: SmallCluster, volumes: readonly SalvagedVolume[]) {
         clusterId: volumes[0]!.clusterId!,
         epoch: Math.max(...volumes.map(({ epoch }) => epoch)),
         highestHandle: Math.max(...volumes.map(({ highestHandle }) => highestHandle)),
+        inodes: new Set(replicas.flatMap(({ origin }) => origin?.inode ?? [])),
         volumes: volumes.map(({ volume }, i) => ({ volume, label: `server${i}` })),
         files,
         source: "chunks",
@@ -132,6 +133,37 @@ describe("salvage", () => {
     const volumes = [broken, ...others.map((server) => volumeOf(cluster, server))];
     expect(volumes[1]?.replicas.length).toBeGreaterThan(0);
     expect(salvage(cluster, volumes).files.map(({ path, state }) => `${path} ${state}`)).toEqual(["/d/large whole"]);
+  });
+
+  test("of a cluster that was salvaged before gives back what was appended since, and mixes no files", () => {
+    const cluster = new SmallCluster({ seed: 8, chunkservers: 3 });
+    const record = content(700, 4);
+    const files = new Map<string, Uint8Array>();
+    const append = (path: string): void => {
+      cluster.as("client", (client) => client.appendToFile(path, record));
+      files.set(path, Buffer.concat([files.get(path) ?? new Uint8Array(0), record]));
+    };
+    const again = (): void => {
+      cluster.simulation.runFor(20_000);
+      const volumes = cluster.cluster.servers.map((server) => volumeOf(cluster, server));
+      const { files: found } = salvage(cluster, volumes);
+      expect(found.map(({ path, state }) => `${path} ${state}`).sort()).toEqual(
+        [...files.keys()].map((path) => `${path} whole`).sort(),
+      );
+      cluster.as("operator", (client) => client.confirm());
+      for (const [path, bytes] of files)
+        cluster.until(`${path} is whole`, async (client) => {
+          const read = await readAll(client, path).catch(() => undefined);
+          return read !== undefined && Buffer.from(read).equals(bytes);
+        });
+    };
+    for (const path of ["/d/a", "/d/b", "/c", "/e"]) for (let i = 0; i < 2; i++) append(path);
+    again();
+    for (const path of ["/c", "/n/1", "/n/2", "/n/3", "/n/4", "/d/a"]) for (let i = 0; i < 2; i++) append(path);
+    again();
+    for (const path of ["/c", "/m/1", "/e"]) append(path);
+    again();
+    expect(cluster.violations).toEqual([]);
   });
 
   test("refuses a volume that is in use, and what is none", () => {

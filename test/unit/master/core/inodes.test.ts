@@ -6,9 +6,11 @@ import {
   type Inodes,
   newInodes,
   nextInodeIds,
+  reserveInodes,
+  reuseMax,
   slotOfId,
 } from "../../../../src/master/core/inodes.ts";
-import type { InodeId } from "../../../../src/wire/ids.ts";
+import { type InodeId, inodeId } from "../../../../src/wire/ids.ts";
 
 const make = (inodes: Inodes, inode: InodeId): number =>
   createInode(inodes, { inode, type: "file", replicas: 1, generation: 1, modifiedMs: 0 });
@@ -41,6 +43,27 @@ describe("inodes", () => {
       }
       expect(nextInodeIds(inodes, 1)).toEqual([idOfSlot(inodes, inodes.slotEnd)]);
     }
+  });
+
+  test("reserved numbers are the next ones, in their order, and none below them is given again", () => {
+    const { inodes, ended } = withFreeSlots();
+    const [span, slot] = [2 ** 32, ended[1]! % 2 ** 32];
+    const reserved = [inodeId(5 * span + slot), inodeId(20), inodeId(3 * span + 15)];
+    reserveInodes(inodes, reserved);
+    expect(nextInodeIds(inodes, 3)).toEqual(reserved);
+    const given = nextInodeIds(inodes, 30);
+    expect(new Set(given.map((inode) => inode % span)).size).toBe(30);
+    for (const inode of given) {
+      expect(make(inodes, inode)).toBe(inode % span);
+      expect(idOfSlot(inodes, inode % span)).toBe(inode);
+    }
+    expect(() => reserveInodes(inodes, [inodeId(span + slot)])).toThrow("slot is free");
+    // The last one of its slot was given.
+    const end = inodeId((reuseMax + 1) * span + 99);
+    reserveInodes(inodes, [end]);
+    expect(nextInodeIds(inodes, 80).map((inode) => inode % span)).not.toContain(99);
+    freeInode(inodes, slot);
+    expect(() => reserveInodes(inodes, [inodeId(5 * span + slot)])).toThrow("not given before");
   });
 
   test("a number of an ended inode, or beyond the next one, is a bug to create", () => {
