@@ -72,7 +72,17 @@ export async function endNow({ ctx, op }: Pick<OneAppend, "ctx" | "op">, inode: 
     return (await ctx.control.call(ctx.master, fileLength, { inode }, options)).bytes;
   } catch (error) {
     if (!(error instanceof GfsError) || hasCode(error, "Interrupted", "Bug")) throw error;
+    return await sealedEnd(ctx, op, inode);
+  }
+}
+
+/** 0 for a file that is gone: whether its append was done before that, its commit tells. */
+async function sealedEnd(ctx: ClientContext, op: Operation, inode: InodeId): Promise<number> {
+  try {
     return (await locateRange(ctx, op, { kind: "inode", inode }, { offset: 0, length: 0 })).sealedBytes;
+  } catch (error) {
+    if (hasCode(error, "NotFound", "InodeChanged")) return 0;
+    throw error;
   }
 }
 

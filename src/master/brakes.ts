@@ -14,7 +14,7 @@ export function brakesTick(ctx: MasterContext): void {
     ctx.world.events.emit("info", "safe-mode.left", { by: "itself", now: nowGoesOn(ctx) });
     wantScan(soft.scan);
   }
-  if (time.nowMs - soft.startedMs >= reportPatienceMs(limits) && endWaits(state.volumes)) wantScan(soft.scan);
+  if (endWaits(state.volumes, time.nowMs, reportPatienceMs(limits))) wantScan(soft.scan);
   const change = tickMassFailure(soft.massFailure, state.volumes, time);
   const { reason } = soft.massFailure;
   soft.repair.held = reason === "" ? undefined : reason;

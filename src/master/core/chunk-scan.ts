@@ -96,10 +96,10 @@ export function awaitsHolders(view: ChunkView, slot: number): boolean {
 export function verdictAt(
   view: ChunkView,
   slot: number,
-  { holders = holderCountAt(view, slot), awaiting = awaitsTelling(view) } = {},
+  { holders = holderCountAt(view, slot), awaiting }: { holders?: number; awaiting?: boolean } = {},
 ): "healthy" | "pending" | "short" | "lost" {
   if (holders >= view.chunks.goals.get(slot)) return awaitsHolders(view, slot) ? "pending" : "healthy";
-  if (awaiting) return "pending";
+  if (awaiting ?? awaitsTelling(view)) return "pending";
   if (holders > 0) return "short";
   return replicasAt(view.chunks, slot).some((replica) => mayCome(view, replica)) ? "pending" : "lost";
 }

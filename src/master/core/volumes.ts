@@ -62,10 +62,12 @@ export interface Volume {
   /** A full report of this incarnation is complete, its absences resolved. */
   reported: boolean;
   /**
-   * Known from the log, and has not told this master all that it holds: replicas made since the log named the members of their chunks are known by its report alone. Ends with that report, with
-   * its death, and in time (`endWaits`).
+   * Known from the log, and has not told this master all that it holds: replicas made since the log named the members of their chunks are known by its report alone. Awaited until then, but
+   * not while it is gone, and not for ever (`endWaits`).
    */
   expected: boolean;
+  /** When it first registered with this start of the master; 0 before. */
+  firstRegisteredMs: number;
   /** When this incarnation registered; 0 before. */
   registeredMs: number;
   /** The master wants a report: said in the next heartbeat's answer. */
@@ -120,6 +122,7 @@ export function applyVolumeAdded(
     reportsBegun: 0,
     reported: false,
     expected: false,
+    firstRegisteredMs: 0,
     registeredMs: 0,
     reportWanted: false,
     pace: newPace(),
@@ -214,11 +217,14 @@ export function isOverdue(volume: Volume, nowMs: number, patienceMs: number): bo
   return registration !== undefined && liveness === "live" && !reported && nowMs - registeredMs >= patienceMs;
 }
 
-/** Nobody is expected any longer: a server that never comes to the end of its report keeps nothing waiting for good. True where somebody was. */
-export function endWaits(table: VolumeTable): boolean {
-  const awaited = awaitsReports(table);
-  for (const volume of allVolumes(table)) volume.expected = false;
-  return awaited;
+/** Those that first registered so long ago are expected no longer, however often they have begun anew: they keep nothing waiting for good. True where there were some. */
+export function endWaits(table: VolumeTable, nowMs: number, patienceMs: number): boolean {
+  const overdue = allVolumes(table).filter(
+    ({ expected, registration, firstRegisteredMs }) =>
+      expected && registration !== undefined && nowMs - firstRegisteredMs >= patienceMs,
+  );
+  for (const volume of overdue) volume.expected = false;
+  return overdue.length > 0;
 }
 
 /** Some volume that may still come has not told this master all that it holds. */
@@ -239,6 +245,7 @@ export function registerVolume(volume: Volume, registration: Registration, nowMs
   volume.label = registration.label;
   volume.space = registration.space;
   volume.heardMs = nowMs;
+  if (before === undefined) volume.firstRegisteredMs = nowMs;
   if (!again) {
     volume.registeredMs = nowMs;
     volume.report = undefined;
@@ -288,7 +295,6 @@ export function tickLiveness(table: VolumeTable, nowMs: number, limits: Liveness
     const from = volume.liveness;
     const silentMs = nowMs - volume.heardMs;
     volume.liveness = nextLiveness(from, { kind: "silent", sinceMs: silentMs }, limits);
-    if (volume.liveness === "dead") volume.expected = false;
     if (from !== volume.liveness) changes.push({ volume, from, to: volume.liveness, silentMs });
   }
   return changes;

@@ -88,3 +88,15 @@ test("an append under a key that nothing was done under is refused at once where
   expect(content(cluster)).toBe("zero one ");
   expect(repeat(cluster, "fresh")).toBe(9);
 });
+
+test("a large append under a key is answered where it was, also when its file is gone", () => {
+  const cluster = begun();
+  const large = new Uint8Array(6_000_000).fill(7);
+  const append = () =>
+    cluster.as("appender", (client) =>
+      client.appendToFile("/f", large, { id: "k" }).then(({ offset }) => offset, asGfsError),
+    );
+  expect(append()).toBe(9);
+  cluster.as("remover", (client) => client.remove("/f", { skipTrash: true }));
+  expect(append()).toBe(9);
+});

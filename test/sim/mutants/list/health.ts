@@ -43,8 +43,8 @@ export const healthMutants: readonly Mutant[] = [
     edits: [
       {
         file: "src/master/core/chunk-scan.ts",
-        find: '  if (awaiting) return "pending";\n  if (holders > 0) return "short";',
-        replace: '  if (holders > 0) return "short";\n  if (awaiting) return "pending";',
+        find: '  if (awaiting ?? awaitsTelling(view)) return "pending";\n  if (holders > 0) return "short";',
+        replace: '  if (holders > 0) return "short";\n  if (awaiting ?? awaitsTelling(view)) return "pending";',
       },
     ],
     scenarios: ["truthfulStatus"],

@@ -4,9 +4,18 @@ import { applyTailOpened } from "../../../../src/master/core/chunk-apply.ts";
 import { noteReplicaFact } from "../../../../src/master/core/chunk-replicas.ts";
 import { createChunkScan, stepScan } from "../../../../src/master/core/chunk-scan.ts";
 import { slotOf } from "../../../../src/master/core/chunk-table.ts";
-import { applyVolumeMarked, endWaits, isOverdue, noteReported, volumeAt } from "../../../../src/master/core/volumes.ts";
-import { inodeId } from "../../../../src/wire/ids.ts";
-import { addSealed, type ChunkWorld, chunkWorld, handleOf, v1 } from "./chunk-world.ts";
+import {
+  applyVolumeAdded,
+  applyVolumeMarked,
+  endWaits,
+  expectVolumes,
+  isOverdue,
+  noteReported,
+  tickLiveness,
+  volumeAt,
+} from "../../../../src/master/core/volumes.ts";
+import { inodeId, volumeId } from "../../../../src/wire/ids.ts";
+import { addSealed, type ChunkWorld, chunkWorld, handleOf, limits, register, v1 } from "./chunk-world.ts";
 
 function counted(world: ChunkWorld) {
   const scan = createChunkScan();
@@ -66,12 +75,34 @@ describe("how well chunks are kept", () => {
     const silent = volumeAt(world.volumes, 2);
     silent.expected = true;
     expect(counted(world)).toMatchObject({ short: 0, pending: 1 });
-    expect([endWaits(world.volumes), endWaits(world.volumes)]).toEqual([true, false]);
+    const at = silent.firstRegisteredMs;
+    register(world, 2, "a later incarnation");
+    expect([119_999, 120_000, 120_001].map((ms) => endWaits(world.volumes, at + ms, 120_000))).toEqual([
+      false,
+      true,
+      false,
+    ]);
     expect(counted(world)).toMatchObject({ short: 1, pending: 0 });
-    const at = silent.registeredMs;
     expect([119_999, 120_000].map((ms) => isOverdue(silent, at + ms, 120_000))).toEqual([false, true]);
     noteReported(silent);
     expect(isOverdue(silent, at + 130_000, 120_000)).toBe(false);
+  });
+
+  test("one that registers when it counted as dead already is waited for from then on", () => {
+    const world = chunkWorld(2);
+    addSealed(world, 1, [0, 1], 3);
+    applyVolumeAdded(world.volumes, { index: 2, volume: volumeId("2".repeat(32)), label: "s2" });
+    expectVolumes(world.volumes, world.nowMs);
+    for (const index of [0, 1]) noteReported(volumeAt(world.volumes, index));
+    world.nowMs += 60_000;
+    for (const index of [0, 1]) volumeAt(world.volumes, index).heardMs = world.nowMs;
+    tickLiveness(world.volumes, world.nowMs, limits);
+    expect(counted(world)).toMatchObject({ short: 1, pending: 0 });
+    register(world, 2, "first");
+    expect(endWaits(world.volumes, world.nowMs + 1_000, 120_000)).toBe(false);
+    expect(counted(world)).toMatchObject({ short: 0, pending: 1 });
+    noteReported(volumeAt(world.volumes, 2));
+    expect(counted(world)).toMatchObject({ short: 1, pending: 0 });
   });
 
   test("a volume that is gone is not waited for", () => {
