@@ -72,7 +72,7 @@ export async function endNow({ ctx, op }: Pick<OneAppend, "ctx" | "op">, inode: 
     return (await ctx.control.call(ctx.master, fileLength, { inode }, options)).bytes;
   } catch (error) {
     if (!(error instanceof GfsError) || hasCode(error, "Interrupted", "Bug")) throw error;
-    return await sealedEnd(ctx, op, inode);
+    return sealedEnd(ctx, op, inode);
   }
 }
 
