@@ -38,6 +38,7 @@ export class Cluster {
   readonly #masters = new Map<World, Master>();
   readonly #chunkservers = new Map<World, Chunkserver>();
   readonly #retired = new Set<Machine>();
+  readonly #successors = new Map<Machine, Machine>();
   /** Machines whose role may end by itself, since their drives were harmed; what to do then. */
   readonly #mayEnd = new Map<Machine, (machine: Machine) => void>();
   /** Machines whose drive was full at some time: a chunkserver that is new there may not even begin, nor a master that has to restore a mirror. */
@@ -161,7 +162,15 @@ export class Cluster {
     machine.crash({ powerLoss: true });
     this.servers.splice(this.servers.indexOf(machine), 1);
     this.simulation.scheduler.count("machine.lost");
-    return this.add();
+    const added = this.add();
+    this.#successors.set(machine, added);
+    return added;
+  }
+
+  /** Who took the place of a server that is gone for ever, and of whoever took it, if they are gone. */
+  successorOf(machine: Machine): Machine {
+    const successor = this.#successors.get(machine);
+    return successor === undefined ? machine : this.successorOf(successor);
   }
 
   /** An empty server that joins. */

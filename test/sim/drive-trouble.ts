@@ -47,11 +47,10 @@ export class DriveTrouble {
     this.#prng = prng;
   }
 
-  /** The one server whose drive may lose what it holds. */
+  /** The one server whose drive may lose what it holds, or who took its place: another one may have the only copies, while nothing is copied. */
   get victim(): Machine {
     const { servers } = this.#cluster;
-    if (this.#victim === undefined || !servers.includes(this.#victim))
-      this.#victim = servers[this.#prng.integer(0, servers.length - 1)]!;
+    this.#victim = this.#cluster.successorOf(this.#victim ?? servers[this.#prng.integer(0, servers.length - 1)]!);
     return this.#victim;
   }
 
