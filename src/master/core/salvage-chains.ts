@@ -73,3 +73,101 @@ function inTurns(
   }
   return turns;
 }
+
+/** Whether an append may end with the chunk at an index of a chain: it is the last, or shorter than others. */
+export function endsAppend(chain: readonly FoundChunk[]): (index: number) => boolean {
+  const longest = chain.reduce((most, { length }) => Math.max(most, length), 0);
+  return (index) => index >= chain.length - 1 || (chain[index]?.length ?? 0) < longest;
+}
+
+interface Member {
+  readonly chunk: FoundChunk;
+  /** Undefined: it was put. */
+  readonly chain: Chain | undefined;
+  /** An append may end with it. */
+  readonly mayEnd: boolean;
+  /** An append that has it began before it. */
+  readonly follows: boolean;
+}
+
+interface Leading {
+  readonly until: number;
+  /** Those with which an append goes on that leads there, by whole ones. */
+  readonly whole: ReadonlySet<FoundChunk>;
+  /** Likewise, one chunk after the other, of whatever appends. */
+  readonly parts: ReadonlySet<FoundChunk>;
+}
+
+/** Which of the large appends that begin where the file has come to is to lie there. */
+export class ExactAppends {
+  /** The last ones first. */
+  readonly #members: readonly Member[];
+  readonly #doubtful: ReadonlySet<FoundChunk>;
+  /** The last one of them that begins before `until` is found from here on: that never falls. */
+  #from: number;
+  #leading: Leading | undefined;
+
+  /** `puts` may lie between them. */
+  constructor(chains: readonly Chain[], puts: readonly FoundChunk[]) {
+    const members = chains.flatMap((chain) => {
+      const mayEnd = endsAppend(chain.chunks);
+      return chain.chunks.map((chunk, i): Member => {
+        return { chunk, chain, mayEnd: mayEnd(i), follows: i > 0 && !mayEnd(i - 1) };
+      });
+    });
+    const between = puts.map((chunk): Member => ({ chunk, chain: undefined, mayEnd: true, follows: false }));
+    this.#members = [...members, ...between].sort((a, b) => b.chunk.fileOffset - a.chunk.fileOffset);
+    this.#from = this.#members.length;
+    this.#doubtful = new Set(chains.flatMap(({ chunks, doubtful }) => (doubtful ? chunks : [])));
+  }
+
+  /**
+   * The best one first, of those that begin at one place: those from which whole ones lead just to `until`, where something certain lies; else any chunks that do; where none does, or where nothing
+   * lies, those that end before it.
+   */
+  among(
+    first: readonly FoundChunk[],
+    until: number,
+  ): { readonly chunks: readonly FoundChunk[]; readonly guessed: boolean } {
+    const [one] = first;
+    if (one === undefined) return { chunks: [], guessed: false };
+    const { whole, parts } = this.#leadingTo(until, one.fileOffset);
+    const leading = first.filter((chunk) => whole.has(chunk));
+    if (leading.length > 0)
+      return { chunks: leading, guessed: leading.length > 1 || leading.some((chunk) => this.#doubtful.has(chunk)) };
+    const cut = first.filter((chunk) => parts.has(chunk));
+    if (cut.length > 0) return { chunks: cut, guessed: true };
+    const fitting = first.filter((chunk) => endOf(chunk) < until);
+    return { chunks: fitting, guessed: fitting.length > 1 };
+  }
+
+  /** Of those from `at` on, which never falls: what has a place already begins before it. */
+  #leadingTo(until: number, at: number): Leading {
+    if (this.#leading?.until === until) return this.#leading;
+    while ((this.#members[this.#from - 1]?.chunk.fileOffset ?? until) < until) this.#from--;
+    const whole = new Set<FoundChunk>();
+    const parts = new Set<FoundChunk>();
+    const from = { whole: new Set([until]), parts: new Set([until]) };
+    const leads = new Set<Chain>();
+    for (let i = this.#from; i < this.#members.length; i++) {
+      const member = this.#members[i];
+      if (member === undefined || member.chunk.fileOffset < at) break;
+      const { chunk, chain, mayEnd, follows } = member;
+      const isEnd = mayEnd && from.whole.has(endOf(chunk));
+      if (isEnd && chain !== undefined) leads.add(chain);
+      if (isEnd || (chain !== undefined && leads.has(chain))) {
+        whole.add(chunk);
+        if (!follows) from.whole.add(chunk.fileOffset);
+      }
+      if (!from.parts.has(endOf(chunk))) continue;
+      parts.add(chunk);
+      from.parts.add(chunk.fileOffset);
+    }
+    this.#leading = { until, whole, parts };
+    return this.#leading;
+  }
+}
+
+function endOf({ fileOffset, length }: FoundChunk): number {
+  return fileOffset + length;
+}

@@ -111,8 +111,12 @@ function groupOfInode(
 ): Group {
   const newest = chunks.reduce((best, each) => (each.handle > best.handle ? each : best));
   const displaced = chunks.filter((chunk) => !chunk.sealed && isPlaceTaken(chunk, chunks));
-  const again = chunks.filter((chunk) => chunks.some((other) => other.handle < chunk.handle && isSame(chunk, other)));
-  const once = chunks.filter((chunk) => !displaced.includes(chunk) && !again.includes(chunk));
+  const byOffset = Map.groupBy(chunks, ({ fileOffset }) => fileOffset);
+  const again = chunks.filter((chunk) =>
+    byOffset.get(chunk.fileOffset)?.some((other) => other.handle < chunk.handle && isSame(chunk, other)),
+  );
+  const apart = new Set([...displaced, ...again]);
+  const once = chunks.filter((chunk) => !apart.has(chunk));
   const paths = [...new Set(once.flatMap((chunk) => chunk.paths))];
   const puts = paths.map((path) => ({ path, chunks: put.get(path) ?? [] }));
   let file: AssembledFile & { readonly again?: readonly FoundChunk[] } = { ...assembleFile(once, puts), again };
@@ -162,10 +166,10 @@ function groupsOfPuts(path: string, chunks: readonly FoundChunk[]): Group[] {
     const end = chain.reduce((sum, { length }) => sum + length, 0);
     // Given out with it, and further behind than it reaches: what lies between is missing.
     const rest = left.filter(({ handle, fileOffset }) => handle > start.handle && handle < below && fileOffset > end);
-    const all = [...chain, ...inOrder(rest)];
-    left = left.filter((chunk) => !all.includes(chunk));
+    const all = new Set([...chain, ...inOrder(rest)]);
+    left = left.filter((chunk) => !all.has(chunk));
     below = start.handle;
-    groups.push(groupOfPut(path, all));
+    groups.push(groupOfPut(path, [...all]));
   }
   if (left.length > 0) groups.push(groupOfPut(path, inOrder(left)));
   return groups;
@@ -178,7 +182,7 @@ function groupOfPut(path: string, sorted: readonly FoundChunk[]): Group {
     runs: runsOf(sorted),
     guessed: false,
     beside: [],
-    newest: Math.max(...sorted.map(({ handle }) => handle)),
+    newest: sorted.reduce((most, { handle }) => Math.max(most, handle), 0),
   };
 }
 
@@ -230,7 +234,8 @@ function push<Key>(map: Map<Key, FoundChunk[]>, key: Key, chunk: FoundChunk): vo
 }
 
 function remove(map: Map<string, FoundChunk[]>, path: string, taken: readonly FoundChunk[]): void {
-  const left = (map.get(path) ?? []).filter((chunk) => !taken.includes(chunk));
+  const gone = new Set(taken);
+  const left = (map.get(path) ?? []).filter((chunk) => !gone.has(chunk));
   if (left.length === 0) map.delete(path);
   else map.set(path, left);
 }

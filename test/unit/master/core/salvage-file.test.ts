@@ -92,4 +92,26 @@ describe("a file out of chunks", () => {
       expectTrue(seed, salvaged(left), life);
     }
   });
+
+  test("of tens of thousands of chunks is put together as one of a few: work does not grow with their square", () => {
+    const count = 20_000;
+    const some = (version: (i: number) => number): FoundChunk[] =>
+      Array.from({ length: count }, (_, i) => ({
+        handle: i + 1,
+        version: version(i),
+        length: 100,
+        crc: i,
+        sealed: true,
+        members: [0],
+        inode: 8,
+        path: "/a",
+        paths: ["/a"],
+        putAt: undefined,
+        fileOffset: 100 * i,
+      }));
+    for (const version of [() => 1, (i: number) => 1 + (i % 2), (i: number) => (i === count - 1 ? 2 : 1)]) {
+      const files = planSalvage(some(version), (path) => path !== "");
+      expect(files.map(({ path, state, run }) => [path, state, run.chunks.length])).toEqual([["/a", "whole", count]]);
+    }
+  });
 });
