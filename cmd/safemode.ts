@@ -39,7 +39,7 @@ export const safemode: Verb = {
       { command: "gfs safemode leave", about: "the servers that are missing won't be back" },
     ],
     notes: [
-      "After its start the master repairs and deletes nothing before `safe_mode_share` of the chunks (99.9 %) are reported, mostly within seconds; or, where that share is not reached, before all servers that it knows have reported and `safe_mode_seconds` (30 s) have passed. Reads and writes are served meanwhile.",
+      "After its start the master repairs and deletes nothing before `safe_mode_share` of the chunks (99.9 %) are reported, mostly within seconds; or, where that share is not reached, before all servers that it knows have reported and `safe_mode_seconds` (30 s) have passed. Repair waits besides until all of them have told what they hold, or are dead. Reads and writes are served meanwhile.",
       "Leave it by hand only where missing servers are gone for good: what only they hold counts as lost, and what is short of copies without them is copied.",
     ],
   },

@@ -112,13 +112,15 @@ export const configKeys = {
   "master.safe_mode_share": {
     type: { kind: "number", min: 0, max: 1 },
     fallback: defaultLimits.safeModeShare,
-    about: "repair and deletion begin after a start as soon as this share of the chunks is reported",
+    about:
+      "deletion begins after a start as soon as this share of the chunks is reported; repair once all servers have reported, too",
   },
   "master.safe_mode_seconds": {
     type: seconds,
     fallback: s(defaultLimits.safeModeMs),
     unit: "seconds",
-    about: "with less than that share they begin once every server has reported, and not before this time",
+    about:
+      "with less than that share deletion begins once every server has reported, and not before this time; repair waits four times as long for one that does not come to its end",
   },
   "master.scrub_days": {
     type: { kind: "number", min: 0, max: 3_650 },

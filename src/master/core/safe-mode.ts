@@ -60,7 +60,7 @@ export function afterSafeMode({
   if (mutations !== undefined) return "changes, repair and deletions wait for `gfs master confirm`";
   const deleting = deletions === undefined ? "deletions go on" : "deletions wait for `gfs master confirm`";
   if (held !== undefined) return `${deleting}; repair is held back: ${held}; if they won't be back: gfs repair resume`;
-  return deletions === undefined ? "repair and deletions go on" : `repair goes on; ${deleting}`;
+  return `${deleting}; repair goes on once all servers have told what they hold, or are dead`;
 }
 
 /** An operator confirmed that the rest won't come. */

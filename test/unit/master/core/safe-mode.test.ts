@@ -35,10 +35,11 @@ describe("safe mode", () => {
   });
 
   test("is over, and what waits for an operator all the same is said", () => {
-    expect(afterSafeMode({})).toBe("repair and deletions go on");
+    const repairing = "repair goes on once all servers have told what they hold, or are dead";
+    expect(afterSafeMode({})).toBe(`deletions go on; ${repairing}`);
     const both = { mutations: "it was restored", deletions: "it was restored" };
     expect(afterSafeMode(both)).toBe("changes, repair and deletions wait for `gfs master confirm`");
-    expect(afterSafeMode({ deletions: "so many" })).toBe("repair goes on; deletions wait for `gfs master confirm`");
+    expect(afterSafeMode({ deletions: "so many" })).toBe(`deletions wait for \`gfs master confirm\`; ${repairing}`);
     const held = "3 of 5 servers are gone";
     const back = `repair is held back: ${held}; if they won't be back: gfs repair resume`;
     expect(afterSafeMode({ held })).toBe(`deletions go on; ${back}`);
